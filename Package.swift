@@ -1,0 +1,106 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every Swift target of the house is built with.
+let house: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+/// The wire target marks each unsafe expression, so that a review can find them all.
+let strict: [SwiftSetting] = house + [.strictMemorySafety()]
+
+let package = Package(
+  name: "SimpleRPC",
+  products: [
+    .library(name: "RPCServer", targets: ["RPCServer"]),
+    .library(name: "RPCClient", targets: ["RPCClient"]),
+    .library(name: "RPCShell", targets: ["RPCShell"]),
+    .executable(name: "rpc-server", targets: ["rpc-server"]),
+    .executable(name: "initializer", targets: ["initializer"]),
+    .executable(name: "rpc-client", targets: ["rpc-client"]),
+    .executable(name: "rpc-bench", targets: ["rpc-bench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+  ],
+  targets: [
+    // C edges
+    .target(name: "CLinux"),
+    .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
+    .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
+
+    // The house, from the ground up
+    .target(name: "RPCWire", swiftSettings: strict),
+    .target(name: "RPCTransport", dependencies: ["CLinux", "RPCWire"], swiftSettings: house),
+    .target(
+      name: "RPCProcedures",
+      dependencies: [
+        "RPCWire", "RPCTransport", "CLua", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      resources: [.embedInCode("Python/worker.py")],
+      swiftSettings: house),
+    .target(
+      name: "RPCClient", dependencies: ["RPCWire", "RPCTransport", "CLinux"], swiftSettings: house),
+    .target(
+      name: "RPCDeployment",
+      dependencies: [
+        "RPCWire", "RPCProcedures", "RPCClient", .product(name: "Yams", package: "Yams"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: house),
+    .target(
+      name: "RPCServer",
+      dependencies: [
+        "RPCWire", "RPCTransport", "RPCProcedures", "RPCClient", "RPCDeployment", "CLinux",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: house),
+    .target(
+      name: "RPCShell",
+      dependencies: [
+        "RPCWire", "RPCProcedures", "RPCClient", "RPCDeployment", "RPCTransport", "CLibEdit", "CLinux",
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      swiftSettings: house),
+
+    // The programs: parse arguments, call run()
+    .executableTarget(
+      name: "rpc-server",
+      dependencies: [
+        "RPCServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: house),
+    .executableTarget(
+      name: "initializer",
+      dependencies: [
+        "RPCDeployment", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: house),
+    .executableTarget(
+      name: "rpc-client",
+      dependencies: ["RPCShell", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: house),
+    .executableTarget(
+      name: "rpc-bench",
+      dependencies: [
+        "RPCWire", "RPCTransport", "RPCClient", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      swiftSettings: house),
+
+    // Tests
+    .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
+  ]
+)

@@ -1,0 +1,85 @@
+/// The kinds of frame. Numbers are part of the protocol and never reused.
+public enum FrameKind: UInt8, Sendable, CaseIterable {
+  case hello = 1
+  case bind = 2
+  case bound = 3
+  case call = 4
+  case reply = 5
+  case error = 6
+  case cancel = 7
+  case ping = 8
+  case pong = 9
+  case goAway = 10
+  /// Tells every client that a new generation of procedures is in force.
+  case generation = 11
+}
+
+/// The fixed 16 bytes before each frame's payload, little-endian:
+/// `length u32 | kind u8 | flags u8 | status u16 | call id u64`.
+public struct FrameHeader: Hashable, Sendable {
+  public static let byteCount = 16
+
+  /// Flags of a CALL.
+  public struct Flags: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// A map of metadata stands before the arguments.
+    public static let metadata = Flags(rawValue: 1)
+    /// 26 bytes of W3C trace context stand before the metadata.
+    public static let trace = Flags(rawValue: 2)
+    /// A retry: this call was sent before and may have been executed.
+    public static let retry = Flags(rawValue: 4)
+  }
+
+  /// Bytes of the payload, the header not counted.
+  public var length: UInt32
+  public var kind: UInt8
+  public var flags: Flags
+  public var status: UInt16
+  public var callID: UInt64
+
+  @inlinable
+  public init(length: UInt32, kind: UInt8, flags: Flags = [], status: UInt16 = 0, callID: UInt64 = 0) {
+    self.length = length
+    self.kind = kind
+    self.flags = flags
+    self.status = status
+    self.callID = callID
+  }
+
+  /// Reads a header at `offset`, or nil when fewer than 16 bytes are there.
+  @inlinable
+  public init?(_ bytes: RawSpan, at offset: Int) {
+    guard bytes.byteCount - offset >= FrameHeader.byteCount else { return nil }
+    let low = unsafe UInt64(
+      littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    length = UInt32(truncatingIfNeeded: low)
+    kind = UInt8(truncatingIfNeeded: low >> 32)
+    flags = Flags(rawValue: UInt8(truncatingIfNeeded: low >> 40))
+    status = UInt16(truncatingIfNeeded: low >> 48)
+    callID = unsafe UInt64(
+      littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset + 8, as: UInt64.self))
+  }
+}
+
+extension ByteQueue {
+  /// Starts a frame: its length is filled in by `endFrame`. Returns where it starts.
+  @inlinable
+  public mutating func beginFrame(
+    _ kind: FrameKind, flags: FrameHeader.Flags = [], status: StatusCode = .ok, callID: UInt64
+  ) -> Int {
+    let mark = count
+    reserve(FrameHeader.byteCount)
+    append(
+      littleEndian: UInt64(kind.rawValue) << 32 | UInt64(flags.rawValue) << 40
+        | UInt64(status.rawValue) << 48)
+    append(littleEndian: callID)
+    return mark
+  }
+
+  /// Ends the frame that starts at `mark`.
+  @inlinable
+  public mutating func endFrame(_ mark: Int) {
+    patch(littleEndian: UInt32(count - mark - FrameHeader.byteCount), at: mark)
+  }
+}

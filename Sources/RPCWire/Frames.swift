@@ -1,0 +1,278 @@
+/// The payloads of the control frames, each with its encoder and decoder. CALL and REPLY are written and
+/// read in place by those who own the bytes; their layout stands in `CallFrame`.
+
+/// What a native connection starts with, before its first frame. The first byte is no printable character
+/// and no start of TLS, so that one port can tell its dialects apart.
+public enum Preface {
+  /// 0x89 "RPC" CR LF, the protocol's major version, zero.
+  public static let bytes: [UInt8] = [0x89, 0x52, 0x50, 0x43, 0x0d, 0x0a, 0x01, 0x00]
+  public static let majorVersion = 1
+}
+
+/// HELLO, once in each direction and first: a map, of which unknown keys are passed over.
+public struct Hello: Hashable, Sendable {
+  public var version = Preface.majorVersion
+  /// The program: `SimpleRPC/1.0`.
+  public var agent: String
+  public var features: [String] = []
+  /// Client: who it says it is, a name of `network.clients`.
+  public var identity: String?
+  /// The largest payload this side accepts, in bytes.
+  public var frameBytes: Int = WireLimits.frameBytes
+  /// Server: calls in flight it takes on this connection.
+  public var callsInFlight: Int = WireLimits.callsPerConnection
+  /// Milliseconds between pings the server would like, 0 for none.
+  public var pingMilliseconds: Int = 0
+  /// Server: the generation of procedures in force, 0 before the first deployment.
+  public var generation: Int = 0
+
+  public init(agent: String, identity: String? = nil) {
+    self.agent = agent
+    self.identity = identity
+  }
+
+  public func encode(to queue: inout ByteQueue) {
+    let mark = queue.beginFrame(.hello, callID: 0)
+    queue.appendMapHeader(count: identity == nil ? 7 : 8)
+    queue.appendString("version")
+    queue.appendInt(Int64(version))
+    queue.appendString("agent")
+    queue.appendString(agent)
+    queue.appendString("features")
+    queue.appendListHeader(count: features.count)
+    for feature in features { queue.appendString(feature) }
+    if let identity {
+      queue.appendString("identity")
+      queue.appendString(identity)
+    }
+    queue.appendString("frame_bytes")
+    queue.appendInt(Int64(frameBytes))
+    queue.appendString("calls_in_flight")
+    queue.appendInt(Int64(callsInFlight))
+    queue.appendString("ping_ms")
+    queue.appendInt(Int64(pingMilliseconds))
+    queue.appendString("generation")
+    queue.appendInt(Int64(generation))
+    queue.endFrame(mark)
+  }
+
+  public init(payload: RawSpan) throws(WireError) {
+    var reader = MessagePackReader(payload)
+    let value = try Value.decode(from: &reader)
+    try reader.finish()
+    guard case .map = value else { throw .malformedFrame("a HELLO is a map") }
+    guard let version = value["version"]?.intValue else { throw .malformedFrame("a HELLO names its version") }
+    agent = value["agent"]?.stringValue ?? "unknown"
+    self.version = Int(clamping: version)
+    features = value["features"]?.listValue?.compactMap(\.stringValue) ?? []
+    identity = value["identity"]?.stringValue
+    frameBytes = Int(clamping: max(0, value["frame_bytes"]?.intValue ?? Int64(WireLimits.frameBytes)))
+    callsInFlight = Int(
+      clamping: max(0, value["calls_in_flight"]?.intValue ?? Int64(WireLimits.callsPerConnection)))
+    pingMilliseconds = Int(clamping: max(0, value["ping_ms"]?.intValue ?? 0))
+    generation = Int(clamping: max(0, value["generation"]?.intValue ?? 0))
+  }
+}
+
+/// BIND: asks for the id of the procedure that takes these argument types:
+/// `[service, procedure, [type…], nil | [type…]]`.
+public struct Bind: Hashable, Sendable {
+  public var service: String
+  public var procedure: String
+  /// The caller's argument types; the server picks the overload they fit best.
+  public var arguments: [ValueType]
+  /// The return types the caller expects, or nil when it takes what comes.
+  public var returns: [ValueType]?
+
+  public init(service: String, procedure: String, arguments: [ValueType], returns: [ValueType]? = nil) {
+    self.service = service
+    self.procedure = procedure
+    self.arguments = arguments
+    self.returns = returns
+  }
+
+  public func encode(to queue: inout ByteQueue, callID: UInt64) {
+    let mark = queue.beginFrame(.bind, callID: callID)
+    queue.appendListHeader(count: 4)
+    queue.appendString(service)
+    queue.appendString(procedure)
+    queue.appendTypes(arguments)
+    if let returns { queue.appendTypes(returns) } else { queue.appendNil() }
+    queue.endFrame(mark)
+  }
+
+  public init(payload: RawSpan) throws(WireError) {
+    var reader = MessagePackReader(payload)
+    guard try reader.readListHeader() == 4 else {
+      throw .malformedFrame("a BIND is a list of service, procedure, argument types and return types")
+    }
+    service = try reader.readString()
+    procedure = try reader.readString()
+    arguments = try reader.readTypes()
+    if case .null = try reader.peek() {
+      try reader.readNil()
+      returns = nil
+    } else {
+      returns = try reader.readTypes()
+    }
+    try reader.finish()
+  }
+}
+
+/// BOUND answers a BIND: `[id, [declared argument type…], [declared return type…], idempotent]`.
+public struct Bound: Hashable, Sendable {
+  public var procedureID: UInt32
+  public var arguments: [ValueType]
+  public var returns: [ValueType]
+  public var idempotent: Bool
+
+  public init(procedureID: UInt32, arguments: [ValueType], returns: [ValueType], idempotent: Bool) {
+    self.procedureID = procedureID
+    self.arguments = arguments
+    self.returns = returns
+    self.idempotent = idempotent
+  }
+
+  public func encode(to queue: inout ByteQueue, callID: UInt64) {
+    let mark = queue.beginFrame(.bound, callID: callID)
+    queue.appendListHeader(count: 4)
+    queue.appendInt(Int64(procedureID))
+    queue.appendTypes(arguments)
+    queue.appendTypes(returns)
+    queue.appendBool(idempotent)
+    queue.endFrame(mark)
+  }
+
+  public init(payload: RawSpan) throws(WireError) {
+    var reader = MessagePackReader(payload)
+    guard try reader.readListHeader() == 4, let id = UInt32(exactly: try reader.readInt()) else {
+      throw .malformedFrame("a BOUND is a list of id, argument types, return types and idempotent")
+    }
+    procedureID = id
+    arguments = try reader.readTypes()
+    returns = try reader.readTypes()
+    idempotent = try reader.readBool()
+    try reader.finish()
+  }
+}
+
+/// CALL: `procedure id u32 | timeout u32 (microseconds, 0 for none) | [trace] | [metadata] | list of arguments`.
+public enum CallFrame {
+  /// Bytes before the optional parts.
+  public static let fixedByteCount = 8
+  /// Bytes of a binary W3C trace context.
+  public static let traceByteCount = 26
+
+  /// Starts a CALL; the caller appends the list of arguments and calls `endFrame`.
+  @inlinable
+  public static func begin(
+    in queue: inout ByteQueue, callID: UInt64, procedureID: UInt32, timeoutMicroseconds: UInt32,
+    flags: FrameHeader.Flags = []
+  ) -> Int {
+    let mark = queue.beginFrame(.call, flags: flags, callID: callID)
+    queue.append(littleEndian: UInt64(procedureID) | UInt64(timeoutMicroseconds) << 32)
+    return mark
+  }
+}
+
+/// GOAWAY: the sender takes no new calls. Calls with an id above `lastCallID` (the header's call id) were
+/// not executed; the others will be answered within `drainMilliseconds`: `[reason, drain ms]`.
+public struct GoAway: Hashable, Sendable {
+  public var lastCallID: UInt64
+  public var reason: String
+  public var drainMilliseconds: Int
+
+  public init(lastCallID: UInt64, reason: String, drainMilliseconds: Int) {
+    self.lastCallID = lastCallID
+    self.reason = reason
+    self.drainMilliseconds = drainMilliseconds
+  }
+
+  public func encode(to queue: inout ByteQueue) {
+    let mark = queue.beginFrame(.goAway, callID: lastCallID)
+    queue.appendListHeader(count: 2)
+    queue.appendString(reason)
+    queue.appendInt(Int64(drainMilliseconds))
+    queue.endFrame(mark)
+  }
+
+  public init(header: FrameHeader, payload: RawSpan) throws(WireError) {
+    var reader = MessagePackReader(payload)
+    guard try reader.readListHeader() == 2 else {
+      throw .malformedFrame("a GOAWAY is a list of reason and drain time")
+    }
+    lastCallID = header.callID
+    reason = try reader.readString()
+    drainMilliseconds = Int(clamping: try reader.readInt())
+    try reader.finish()
+  }
+}
+
+extension RPCError {
+  /// ERROR: a map, of which unknown keys are passed over. Call id 0 speaks of the whole connection.
+  public func encode(to queue: inout ByteQueue, callID: UInt64) {
+    let mark = queue.beginFrame(.error, status: code, callID: callID)
+    var entries: [Value.Entry] = [
+      .init("exception", .string(exception.rawValue)),
+      .init("message", .string(message)),
+      .init("executed", .int(Int64(executed.rawValue))),
+    ]
+    if let source { entries.append(.init("source", .string(source))) }
+    if let retryAfterMilliseconds {
+      entries.append(.init("retry_after_ms", .int(Int64(retryAfterMilliseconds))))
+    }
+    if let actual { entries.append(.init("actual", .int(Int64(actual)))) }
+    if let limit { entries.append(.init("limit", .int(Int64(limit)))) }
+    Value.map(entries).encode(to: &queue)
+    queue.endFrame(mark)
+  }
+
+  public init(payload: RawSpan) throws(WireError) {
+    var reader = MessagePackReader(payload)
+    let value = try Value.decode(from: &reader)
+    try reader.finish()
+    guard let name = value["exception"]?.stringValue, let message = value["message"]?.stringValue else {
+      throw .malformedFrame("an ERROR is a map with exception and message")
+    }
+    self.init(
+      // An exception that a later version added is still a failed execution to us.
+      Exception(rawValue: name) ?? .executionException, message,
+      executed: value["executed"]?.intValue.flatMap { UInt8(exactly: $0) }.flatMap(Executed.init) ?? .maybe,
+      actual: value["actual"]?.intValue.map(Int.init(clamping:)),
+      limit: value["limit"]?.intValue.map(Int.init(clamping:)), source: value["source"]?.stringValue,
+      retryAfterMilliseconds: value["retry_after_ms"]?.intValue.map(Int.init(clamping:)))
+  }
+}
+
+extension ByteQueue {
+  /// A frame without a payload: CANCEL, PING, PONG, GENERATION.
+  public mutating func appendEmptyFrame(_ kind: FrameKind, callID: UInt64) {
+    let mark = beginFrame(kind, callID: callID)
+    endFrame(mark)
+  }
+
+  internal mutating func appendTypes(_ types: [ValueType]) {
+    appendListHeader(count: types.count)
+    for type in types { appendString(type.description) }
+  }
+}
+
+extension MessagePackReader {
+  @_lifetime(self: copy self)
+  internal mutating func readTypes() throws(WireError) -> [ValueType] {
+    let count = try readListHeader()
+    guard count <= WireLimits.arityMax else {
+      throw .tooMany(what: "types", actual: count, limit: WireLimits.arityMax)
+    }
+    var types: [ValueType] = []
+    for _ in 0..<count {
+      let text = try readString()
+      do {
+        types.append(try ValueType(parsing: text))
+      } catch {
+        throw .malformedFrame(error.message)
+      }
+    }
+    return types
+  }
+}

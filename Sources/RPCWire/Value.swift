@@ -1,0 +1,143 @@
+/// A value whose type is known at run time only: what the shell, scripts and declared `Any` work with. Typed
+/// Swift code uses `RPCValue` instead and never boxes.
+public indirect enum Value: Sendable, Hashable {
+  case null
+  case bool(Bool)
+  case int(Int64)
+  case float(Double)
+  case string(String)
+  case bytes([UInt8])
+  case list([Value])
+  /// A dictionary in the order it was written. Keys are unique.
+  case map([Entry])
+
+  public struct Entry: Sendable, Hashable {
+    public var key: String
+    public var value: Value
+
+    public init(_ key: String, _ value: Value) {
+      self.key = key
+      self.value = value
+    }
+  }
+
+  /// The value of `key`, or nil when this is no map or has no such key.
+  public subscript(key: String) -> Value? {
+    guard case .map(let entries) = self else { return nil }
+    return entries.first { $0.key == key }?.value
+  }
+}
+
+// MARK: Plain readers, nil where the value is another kind
+
+extension Value {
+  public var stringValue: String? { if case .string(let value) = self { value } else { nil } }
+  public var intValue: Int64? { if case .int(let value) = self { value } else { nil } }
+  public var boolValue: Bool? { if case .bool(let value) = self { value } else { nil } }
+  public var bytesValue: [UInt8]? { if case .bytes(let value) = self { value } else { nil } }
+  public var listValue: [Value]? { if case .list(let value) = self { value } else { nil } }
+  public var mapValue: [Entry]? { if case .map(let value) = self { value } else { nil } }
+  /// A float, or an int as one.
+  public var floatValue: Double? {
+    switch self {
+    case .float(let value): value
+    case .int(let value): Double(value)
+    default: nil
+    }
+  }
+  public var isNull: Bool { self == .null }
+}
+
+// MARK: MessagePack
+
+extension Value {
+  public func encode(to queue: inout ByteQueue) {
+    switch self {
+    case .null: queue.appendNil()
+    case .bool(let value): queue.appendBool(value)
+    case .int(let value): queue.appendInt(value)
+    case .float(let value): queue.appendDouble(value)
+    case .string(let value): queue.appendString(value)
+    case .bytes(let value): queue.appendBinary(value)
+    case .list(let values):
+      queue.appendListHeader(count: values.count)
+      for value in values { value.encode(to: &queue) }
+    case .map(let entries):
+      queue.appendMapHeader(count: entries.count)
+      for entry in entries {
+        queue.appendString(entry.key)
+        entry.value.encode(to: &queue)
+      }
+    }
+  }
+
+  public static func decode(from reader: inout MessagePackReader) throws(WireError) -> Value {
+    try decode(from: &reader, depth: 0)
+  }
+
+  private static func decode(from reader: inout MessagePackReader, depth: Int) throws(WireError) -> Value {
+    guard depth <= WireLimits.nestingDepthMax else {
+      throw .nestedTooDeep(limit: WireLimits.nestingDepthMax)
+    }
+    switch try reader.peek() {
+    case .null:
+      try reader.readNil()
+      return .null
+    case .bool: return .bool(try reader.readBool())
+    case .int: return .int(try reader.readInt())
+    case .float: return .float(try reader.readDouble())
+    case .string: return .string(try reader.readString())
+    case .binary: return .bytes(try reader.readBinary())
+    case .list:
+      let count = try reader.readListHeader()
+      var values: [Value] = []
+      // A lying count reserves nothing that its bytes could not fill.
+      values.reserveCapacity(min(count, 1024))
+      for _ in 0..<count { values.append(try decode(from: &reader, depth: depth + 1)) }
+      return .list(values)
+    case .map:
+      let count = try reader.readMapHeader()
+      var entries: [Entry] = []
+      var seen = Set<String>()
+      entries.reserveCapacity(min(count, 1024))
+      for _ in 0..<count {
+        guard try reader.peek() == .string else { throw .nonStringKey }
+        let key = try reader.readString()
+        guard seen.insert(key).inserted else { throw .duplicateKey(key) }
+        entries.append(Entry(key, try decode(from: &reader, depth: depth + 1)))
+      }
+      return .map(entries)
+    }
+  }
+
+  /// The MessagePack bytes of this value alone.
+  public var messagePack: [UInt8] {
+    var queue = ByteQueue()
+    encode(to: &queue)
+    return queue.copy()
+  }
+
+  /// Decodes exactly one value from `bytes`.
+  public init(messagePack bytes: [UInt8]) throws(WireError) {
+    var reader = unsafe MessagePackReader(bytes.span.bytes)
+    self = try Value.decode(from: &reader)
+    try reader.finish()
+  }
+}
+
+// MARK: Literals
+
+extension Value: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
+  ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByNilLiteral,
+  ExpressibleByDictionaryLiteral
+{
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(integerLiteral value: Int64) { self = .int(value) }
+  public init(floatLiteral value: Double) { self = .float(value) }
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  public init(arrayLiteral elements: Value...) { self = .list(elements) }
+  public init(nilLiteral: ()) { self = .null }
+  public init(dictionaryLiteral elements: (String, Value)...) {
+    self = .map(elements.map { Entry($0.0, $0.1) })
+  }
+}

@@ -1,0 +1,24 @@
+/// Every bound of the native protocol, in one place. A peer that crosses one of them is told which one,
+/// the actual size and the limit. A server may lower those that the HELLO announces, never raise them.
+public enum WireLimits {
+  /// Bytes of a frame's payload (what follows the 16-byte header) unless configured otherwise: 16 MiB.
+  public static let frameBytes = 16 * 1024 * 1024
+  /// The largest value that `frameBytes` may be configured to: 256 MiB.
+  public static let frameBytesMax = 256 * 1024 * 1024
+  /// Bytes of a HELLO, the only frame accepted from a peer that has not introduced itself.
+  public static let helloBytesMax = 4 * 1024
+  /// How deep lists and maps may nest in a value.
+  public static let nestingDepthMax = 64
+  /// Bytes of the textual form of a type such as `List[int]`.
+  public static let typeTextBytesMax = 1024
+  /// Arguments or return values of one procedure.
+  public static let arityMax = 64
+  /// Bytes of a service's, procedure's, server's or client's name.
+  public static let nameBytesMax = 128
+  /// Calls in flight on one connection unless configured otherwise.
+  public static let callsPerConnection = 4096
+  /// Bytes of one JSON line unless configured otherwise: as for a frame.
+  public static let jsonLineBytes = frameBytes
+  /// Bytes of a CALL's metadata.
+  public static let metadataBytesMax = 8 * 1024
+}
