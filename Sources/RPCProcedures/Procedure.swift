@@ -1,0 +1,67 @@
+public import RPCWire
+
+/// What a procedure's source is written in.
+public enum Language: String, Sendable, Hashable, CaseIterable {
+  /// A closure of the program that embeds the server.
+  case swift
+  case lua
+  case python
+
+  /// The language that a file's ending tells, or nil.
+  public init?(fileName: String) {
+    guard let dot = fileName.lastIndex(of: ".") else { return nil }
+    switch fileName[dot...] {
+    case ".lua": self = .lua
+    case ".py": self = .python
+    default: return nil
+    }
+  }
+}
+
+/// A procedure as it was declared and deployed: everything but its running.
+public struct Procedure: Hashable, Sendable {
+  public var signature: Signature
+  public var language: Language
+  /// The function in the source: named like the procedure unless declared otherwise.
+  public var function: String
+  /// SHA-256 of the source in lower-case hexadecimal; empty for a Swift closure.
+  public var digest: String
+  /// The source file's last path component: what errors show instead of a path.
+  public var sourceName: String
+  public var documentation: String?
+  /// The longest a call may run, whatever its caller allows, in milliseconds.
+  public var timeoutMilliseconds: Int?
+  /// The most memory a call may use, in bytes.
+  public var memoryBytes: Int?
+  /// Repeating a call is harmless: it may be retried although it may have been executed.
+  public var idempotent: Bool
+
+  public init(
+    signature: Signature, language: Language, function: String? = nil, digest: String = "",
+    sourceName: String = "", documentation: String? = nil, timeoutMilliseconds: Int? = nil,
+    memoryBytes: Int? = nil, idempotent: Bool = false
+  ) {
+    self.signature = signature
+    self.language = language
+    self.function = function ?? signature.name
+    self.digest = digest
+    self.sourceName = sourceName
+    self.documentation = documentation
+    self.timeoutMilliseconds = timeoutMilliseconds
+    self.memoryBytes = memoryBytes
+    self.idempotent = idempotent
+  }
+}
+
+/// A procedure with its source: what a runtime loads. Two procedures may share one source.
+public struct SourceUnit: Sendable {
+  public var procedure: Procedure
+  public var source: [UInt8]
+
+  public init(procedure: Procedure, source: [UInt8]) {
+    self.procedure = procedure
+    self.source = source
+  }
+
+  public var digest: String { procedure.digest }
+}

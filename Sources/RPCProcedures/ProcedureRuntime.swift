@@ -1,0 +1,66 @@
+public import RPCWire
+
+/// What runs procedures of one language on one loop. It is confined to that loop's thread: it is called there
+/// and answers there, at once or in a later turn.
+public protocol ProcedureRuntime: AnyObject {
+  /// Loads a source so that calls of it start at once, and checks that its function is there and takes as
+  /// many arguments as declared. Calls `completion` exactly once.
+  func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void)
+
+  /// Starts a call of a prepared procedure; the runtime calls `invocation.finish` exactly once.
+  func invoke(_ invocation: Invocation)
+
+  /// Ends a call that was started and is not finished: its caller is gone or out of time. The runtime
+  /// finishes it, with `reason` unless the result was quicker.
+  func cancel(_ invocation: Invocation, reason: RPCError)
+
+  /// No generation in force or in flight needs these sources any more.
+  func forget(digests: [String])
+
+  /// Ends every call and every process, at once.
+  func shutdown()
+}
+
+/// One call that a runtime executes.
+public final class Invocation {
+  public let unit: SourceUnit
+  /// The arguments as the wire has them: a MessagePack list whose values fit the declared types. An int may
+  /// stand where a float is declared.
+  public let arguments: [UInt8]
+  /// When the call must have ended, on the loop's clock in nanoseconds, or nil.
+  public let deadline: UInt64?
+  /// The runtime's own state of this call.
+  public var state: AnyObject?
+  private var completion: ((Result<[UInt8], RPCError>) -> Void)?
+
+  /// - Parameter completion: takes the return values as a MessagePack list that fits the declared types.
+  public init(
+    unit: SourceUnit, arguments: [UInt8], deadline: UInt64?,
+    completion: @escaping (Result<[UInt8], RPCError>) -> Void
+  ) {
+    self.unit = unit
+    self.arguments = arguments
+    self.deadline = deadline
+    self.completion = completion
+  }
+
+  public var procedure: Procedure { unit.procedure }
+  public var isFinished: Bool { completion == nil }
+
+  /// Ends the call. Later results of the same call are dropped: a cancelled call may finish late.
+  public func finish(_ result: Result<[UInt8], RPCError>) {
+    guard let completion else { return }
+    self.completion = nil
+    state = nil
+    completion(result)
+  }
+}
+
+/// How a procedure calls another one: the server's own client, bound to the loop.
+public protocol NestedCaller: AnyObject {
+  /// Calls `procedure` (`service.rpc`) on `server`, or on any provider when nil, within `deadline` (loop
+  /// nanoseconds). `completion` runs on the loop, exactly once.
+  func call(
+    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
+    completion: @escaping (Result<[Value], RPCError>) -> Void)
+}
