@@ -102,5 +102,7 @@ let package = Package(
 
     // Tests
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
+    .testTarget(
+      name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),
   ]
 )

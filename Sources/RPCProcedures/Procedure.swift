@@ -1,5 +1,3 @@
-public import RPCWire
-
 /// What a procedure's source is written in.
 public enum Language: String, Sendable, Hashable, CaseIterable {
   /// A closure of the program that embeds the server.

@@ -1,1 +1,44 @@
 #pragma once
+// What Glibc's module leaves out of the kernel's interface, and the few calls whose C form Swift cannot
+// express (variadic, macros).
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/// accept4(2), which Glibc declares for GNU sources only.
+int rpc_accept(int listener, struct sockaddr *address, socklen_t *length);
+
+/// open(2) without its variadic mode.
+int rpc_open(const char *path, int flags, unsigned mode);
+
+/// fcntl(2) F_SETFL / F_GETFL for O_NONBLOCK.
+int rpc_set_nonblocking(int fd, int enabled);
+
+/// Sends `count` bytes with one descriptor attached (SCM_RIGHTS), or receives such: returns the bytes moved,
+/// -1 with errno otherwise. `*passed` is -1 where no descriptor came.
+ssize_t rpc_send_descriptor(int socket, const void *bytes, size_t count, int passed);
+ssize_t rpc_receive_descriptor(int socket, void *bytes, size_t count, int *passed);
+
+/// Names the calling thread; the first 15 bytes count.
+int rpc_set_thread_name(const char *name);

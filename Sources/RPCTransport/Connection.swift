@@ -1,0 +1,346 @@
+internal import Glibc
+public import RPCWire
+
+/// One stream socket on one loop: reads into the loop's buffer, hands the bytes to its handler in place, and
+/// writes what the handler queued, first directly and through EPOLLOUT only where the socket is full. It
+/// holds memory of its own only while a frame is incomplete or a peer is slow to read.
+///
+/// The loop holds the connection while it is open; the connection holds its handler.
+public final class Connection: EventHandler, TimerTarget {
+  public let descriptor: Int32
+  public let loop: EventLoop
+  public let limits: ConnectionLimits
+  /// When bytes last came in, on the loop's clock.
+  public private(set) var lastReceived: UInt64
+  /// Totals since the connection opened.
+  public private(set) var bytesReceived: UInt64 = 0
+  public private(set) var bytesSent: UInt64 = 0
+  /// How many bytes the handler needs before it can go on, where it knows: sizes the next read.
+  public var bytesWanted = 0
+
+  private var handler: (any ConnectionHandler)?
+  private var watch: Watch?
+  private var interest: Interest = .readable
+  private var input = ByteQueue()
+  private var output = ByteQueue()
+  private var state = State()
+  private var lingerTimer: TimerID?
+
+  /// How long a closed connection waits for the peer to end too, in nanoseconds.
+  public static let lingerNanoseconds: UInt64 = 1_000_000_000
+
+  private struct State {
+    var isOpen = true
+    var isDelivering = false
+    var isReadingPaused = false
+    /// Paused because the peer does not read.
+    var isCongested = false
+    var inputEnded = false
+    var closesAfterFlush = false
+    var flushIsDue = false
+    /// All is written and our side is shut; what still comes in is thrown away until the peer ends too.
+    var isLingering = false
+    /// Whole frames are kept that the handler did not take, since it paused or the peer does not read.
+    var hasUndelivered = false
+  }
+
+  /// Takes over a connected, non-blocking stream socket. Nothing is read before `start`.
+  public init(
+    adopting descriptor: consuming Descriptor, on loop: EventLoop,
+    limits: ConnectionLimits = ConnectionLimits()
+  ) {
+    self.descriptor = descriptor.release()
+    self.loop = loop
+    self.limits = limits
+    lastReceived = loop.now
+  }
+
+  deinit {
+    precondition(!state.isOpen, "a connection is closed before it is dropped")
+  }
+
+  /// Begins to read for `handler`, which the connection holds until it is closed.
+  public func start(_ handler: any ConnectionHandler) throws(SystemError) {
+    self.handler = handler
+    do {
+      watch = try loop.watch(descriptor, interest, self)
+    } catch {
+      abandon()
+      throw error
+    }
+  }
+
+  public var isOpen: Bool { state.isOpen }
+
+  /// Bytes that wait for the peer to read.
+  public var outputBytes: Int { output.count }
+
+  // MARK: Readiness
+
+  public func ready(_ readiness: Readiness, on loop: EventLoop) {
+    if readiness.contains(.writable) { flush() }
+    guard state.isOpen else { return }
+    if readiness.contains(.readable), interest.contains(.readable) {
+      read()
+    } else if readiness.contains(.hangup), !interest.contains(.readable) {
+      // Nobody is reading, so nobody else would notice that the peer is gone.
+      finish(
+        Socket.pendingError(of: descriptor).map { .failed(SystemError(code: $0, operation: "connection")) }
+          ?? .peer)
+    } else if readiness == .hangup {
+      read()
+    }
+  }
+
+  private func read() {
+    if state.isLingering {
+      let outcome = Syscall.read(descriptor, loop.readBuffer)
+      if outcome == .ended { finish(.local) } else if case .failed = outcome { finish(.local) }
+    } else if input.isEmpty {
+      let outcome = Syscall.read(descriptor, loop.readBuffer)
+      guard case .moved(let count) = outcome else { return readFailed(outcome) }
+      noteReceived(count)
+      let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: loop.readBuffer[..<count]))
+      let consumed = deliver(bytes)
+      guard state.isOpen else { return settle() }
+      if consumed < count {
+        input = loop.buffers.take()
+        input.append(bytes.extracting(consumed..<count))
+        state.hasUndelivered = bytesWanted <= input.count
+      }
+    } else {
+      // A frame is incomplete: read behind what is there, as much as it still lacks, in steps that grow with
+      // what the peer really sent.
+      let step = min(max(bytesWanted - input.count, 16 * 1024), EventLoop.readBytesMax)
+      var outcome = Transfer.wouldBlock
+      input.fill(upTo: step) { buffer in
+        outcome = Syscall.read(descriptor, buffer)
+        if case .moved(let count) = outcome { return count }
+        return 0
+      }
+      guard case .moved(let count) = outcome else { return readFailed(outcome) }
+      noteReceived(count)
+      deliverKeptInput()
+    }
+    settle()
+  }
+
+  private func noteReceived(_ count: Int) {
+    lastReceived = loop.now
+    bytesReceived &+= UInt64(count)
+  }
+
+  private func readFailed(_ outcome: Transfer) {
+    switch outcome {
+    case .ended:
+      guard !state.inputEnded else { return }
+      state.inputEnded = true
+      updateInterest()
+      handler?.inputEnded(on: self)
+      settle()
+    case .failed(let code): finish(.failed(SystemError(code: code, operation: "read")))
+    case .wouldBlock, .moved: break
+    }
+  }
+
+  private func deliverKeptInput() {
+    guard bytesWanted <= input.count else { return }
+    // The queue is moved out, so that the handler may close the connection while it looks at the bytes.
+    var bytes = ByteQueue()
+    swap(&bytes, &input)
+    let consumed = deliver(bytes.bytes)
+    bytes.consume(consumed)
+    if bytes.isEmpty || !state.isOpen {
+      loop.buffers.giveBack(&bytes)
+    } else {
+      swap(&bytes, &input)
+      state.hasUndelivered = bytesWanted <= input.count
+    }
+  }
+
+  /// Calls the handler with the output queue moved out, so that it appends without going through this object.
+  private func deliver(_ bytes: RawSpan) -> Int {
+    guard let handler else { return bytes.byteCount }
+    var queue = ByteQueue()
+    swap(&queue, &output)
+    if queue.allocatedBytes == 0 { queue = loop.buffers.take() }
+    bytesWanted = 0
+    state.isDelivering = true
+    let consumed = handler.received(bytes, into: &queue, on: self)
+    state.isDelivering = false
+    precondition(consumed >= 0 && consumed <= bytes.byteCount, "a handler consumed more than it was given")
+    if !output.isEmpty {
+      // What was sent meanwhile by way of `send`; order between replies is free.
+      queue.append(output.bytes)
+      output.removeAll()
+    }
+    swap(&queue, &output)
+    loop.buffers.giveBack(&queue)
+    return consumed
+  }
+
+  /// After every delivery: writes, and applies backpressure.
+  private func settle() {
+    guard state.isOpen else {
+      release()
+      return
+    }
+    flush()
+  }
+
+  // MARK: Writing
+
+  /// Encodes straight into the output queue. It leaves with everything else of this turn.
+  public func send(_ body: (inout ByteQueue) -> Void) {
+    guard state.isOpen else { return }
+    if output.allocatedBytes == 0 { output = loop.buffers.take() }
+    body(&output)
+    if !state.isDelivering { scheduleFlush() }
+  }
+
+  private func scheduleFlush() {
+    guard !state.flushIsDue else { return }
+    state.flushIsDue = true
+    loop.atEndOfTurn { [self] in
+      state.flushIsDue = false
+      flush()
+    }
+  }
+
+  /// Writes what waits. Called at the end of a turn by itself; calling it is never wrong.
+  public func flush() {
+    guard state.isOpen, !state.isDelivering else { return }
+    if output.isEmpty, output.allocatedBytes == 0, !state.closesAfterFlush, !state.hasUndelivered { return }
+    while !output.isEmpty {
+      let outcome = output.withReadable { Syscall.write(descriptor, $0) }
+      switch outcome {
+      case .moved(let count):
+        bytesSent &+= UInt64(count)
+        output.consume(count)
+        // A short write means a full socket: the next one would only say so.
+        if !output.isEmpty { return waitForRoom() }
+      case .wouldBlock: return waitForRoom()
+      case .failed(let code): return finish(.failed(SystemError(code: code, operation: "write")))
+      case .ended: return
+      }
+    }
+    loop.buffers.giveBack(&output)
+    if state.closesAfterFlush { return linger() }
+    if interest.contains(.writable) || state.isCongested { updateInterest() }
+    if state.hasUndelivered { resumeDelivery() }
+  }
+
+  private func waitForRoom() {
+    updateInterest()
+    if state.hasUndelivered, !state.isCongested { resumeDelivery() }
+  }
+
+  private func updateInterest() {
+    if output.count > limits.outputHighWater {
+      state.isCongested = true
+    } else if output.count <= limits.outputLowWater {
+      state.isCongested = false
+    }
+    var wanted: Interest = []
+    if !output.isEmpty { wanted.insert(.writable) }
+    let isPaused = state.isReadingPaused || state.isCongested
+    if !state.inputEnded, !isPaused || state.isLingering { wanted.insert(.readable) }
+    guard wanted != interest, let watch else { return }
+    interest = wanted
+    do {
+      try loop.update(watch, wanted)
+    } catch {
+      finish(.failed(error))
+    }
+  }
+
+  /// Offers what was kept while the peer did not read.
+  private func resumeDelivery() {
+    guard !state.isReadingPaused, !state.closesAfterFlush else { return }
+    state.hasUndelivered = false
+    guard !input.isEmpty else { return }
+    bytesWanted = 0
+    loop.atEndOfTurn { [self] in
+      guard state.isOpen, !input.isEmpty, !state.isReadingPaused else { return }
+      deliverKeptInput()
+      settle()
+    }
+  }
+
+  // MARK: Pausing
+
+  /// Whether the peer has so much unread output that it must not get more for now.
+  public func isOverHighWater(_ output: borrowing ByteQueue) -> Bool {
+    output.count > limits.outputHighWater
+  }
+
+  /// Stops reading, for instance while too many calls are in flight. Bytes that were read are kept.
+  public func pauseReading() {
+    guard state.isOpen, !state.isReadingPaused else { return }
+    state.isReadingPaused = true
+    updateInterest()
+  }
+
+  public func resumeReading() {
+    guard state.isOpen, state.isReadingPaused else { return }
+    state.isReadingPaused = false
+    updateInterest()
+    resumeDelivery()
+  }
+
+  // MARK: Closing
+
+  /// Closes at once: what was not written is lost.
+  public func close() {
+    finish(.local)
+  }
+
+  /// Closes when everything queued has been written. No more is delivered.
+  public func closeAfterFlush() {
+    guard state.isOpen else { return }
+    state.closesAfterFlush = true
+    state.isReadingPaused = true
+    if !state.isDelivering { scheduleFlush() }
+  }
+
+  /// Closing a socket with unread input resets the connection, and a reset may overtake the last words we
+  /// wrote: so we shut our side, and wait for the peer's end for a while.
+  private func linger() {
+    guard !state.isLingering else { return }
+    state.isLingering = true
+    if state.inputEnded || shutdown(descriptor, Int32(SHUT_WR)) != 0 { return finish(.local) }
+    updateInterest()
+    lingerTimer = loop.schedule(after: Self.lingerNanoseconds, self)
+  }
+
+  public func timerFired(tag: UInt64, on loop: EventLoop) {
+    lingerTimer = nil
+    finish(.local)
+  }
+
+  private func finish(_ reason: CloseReason) {
+    guard state.isOpen else { return }
+    state.isOpen = false
+    if let watch { loop.unwatch(watch) }
+    watch = nil
+    if let lingerTimer { loop.cancel(lingerTimer) }
+    lingerTimer = nil
+    _ = Glibc.close(descriptor)
+    let handler = handler
+    self.handler = nil
+    if !state.isDelivering { release() }
+    handler?.closed(self, reason: reason)
+  }
+
+  /// A connection that never started.
+  private func abandon() {
+    state.isOpen = false
+    handler = nil
+    _ = Glibc.close(descriptor)
+  }
+
+  private func release() {
+    loop.buffers.giveBack(&input)
+    loop.buffers.giveBack(&output)
+  }
+}

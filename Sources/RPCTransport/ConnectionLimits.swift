@@ -1,0 +1,46 @@
+public import RPCWire
+
+/// The bounds of one connection's memory, in bytes.
+public struct ConnectionLimits: Hashable, Sendable {
+  /// Output that waits for the peer above which its requests are no longer read: a peer that does not read
+  /// its replies stops being served, not the server's memory.
+  public var outputHighWater = 1024 * 1024
+  /// Output below which reading goes on.
+  public var outputLowWater = 256 * 1024
+
+  public init() {}
+}
+
+/// Why a connection ended.
+public enum CloseReason: Hashable, Sendable {
+  /// Our side closed it.
+  case local
+  /// The peer closed it, in order.
+  case peer
+  /// The socket failed: reset, timed out, unreachable.
+  case failed(SystemError)
+}
+
+extension CloseReason: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .local: "closed"
+    case .peer: "closed by the peer"
+    case .failed(let error): error.description
+    }
+  }
+}
+
+/// What speaks a protocol over a connection. It is called on the connection's loop.
+public protocol ConnectionHandler: AnyObject {
+  /// Takes what came in and returns how many bytes of it are done with; the rest is kept and offered again
+  /// with more behind it. What is appended to `output` leaves in one write when this returns. When
+  /// `output` grows beyond the high-water mark, stop early: the rest is offered again once it has drained.
+  func received(_ bytes: RawSpan, into output: inout ByteQueue, on connection: Connection) -> Int
+
+  /// The peer will send no more, but may still read. Close the connection, now or when all is answered.
+  func inputEnded(on connection: Connection)
+
+  /// The connection is gone. Called exactly once, last.
+  func closed(_ connection: Connection, reason: CloseReason)
+}

@@ -1,0 +1,200 @@
+internal import CLinux
+internal import Glibc
+
+/// Somebody who is told when a descriptor is ready.
+public protocol EventHandler: AnyObject {
+  func ready(_ readiness: Readiness, on loop: EventLoop)
+}
+
+/// Names a watched descriptor. A watch of the past is told from the present one in the same slot.
+public struct Watch: Hashable, Sendable {
+  internal var slot: UInt32
+  internal var generation: UInt32
+  internal var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+}
+
+/// One thread's loop: waits for descriptors, timers and mail, and calls whoever they belong to. Everything it
+/// calls runs on its thread and must not block. It is not `Sendable`: other threads reach it through `mailbox`.
+public final class EventLoop {
+  private struct Slot {
+    var handler: (any EventHandler)?
+    var generation: UInt32 = 0
+    var descriptor: Int32 = -1
+  }
+
+  public let mailbox: Mailbox
+  /// Nanoseconds of the monotonic clock when this turn began.
+  public private(set) var now: UInt64
+  /// Spin this long for the next event before sleeping, in nanoseconds; 0 sleeps at once. The spinning
+  /// follows activity only, so an idle loop burns nothing.
+  public var busyPollNanoseconds: UInt64 = 0
+
+  private let poller: Poller
+  private var slots: ContiguousArray<Slot> = []
+  private var freeSlots: ContiguousArray<UInt32> = []
+  private var timers: TimerQueue
+  private var mail: [Mailbox.Work] = []
+  private var endOfTurn: ContiguousArray<() -> Void> = []
+  private var isRunning = false
+  private var isStopping = false
+  internal var buffers = BufferPool()
+  /// Where every connection of the loop reads into.
+  internal let readBuffer: UnsafeMutableRawBufferPointer
+  internal static let readBytesMax = 256 * 1024
+
+  public init() throws(SystemError) {
+    mailbox = try Mailbox()
+    poller = try Poller()
+    now = Syscall.monotonicNanoseconds()
+    timers = TimerQueue(now: now)
+    readBuffer = .allocate(byteCount: Self.readBytesMax, alignment: 64)
+    // The wake-up descriptor has the token that no slot has.
+    try poller.add(mailbox.wakeup.raw, .readable, token: .max)
+  }
+
+  deinit {
+    buffers.removeAll()
+    readBuffer.deallocate()
+  }
+
+  // MARK: Running
+
+  /// Runs until `stop`. Mail that is posted later is refused.
+  public func run() {
+    precondition(!isRunning, "a loop runs once at a time")
+    isRunning = true
+    var lastActivity = now
+    while !isStopping {
+      let count = waitForEvents(lastActivity: lastActivity)
+      now = Syscall.monotonicNanoseconds()
+      if count > 0 { lastActivity = now }
+      for index in 0..<count {
+        let (token, readiness) = poller.event(index)
+        if token == .max {
+          mailbox.acknowledge()
+        } else {
+          deliver(token, readiness)
+        }
+      }
+      while let due = timers.nextDue(now: now) { due.target.timerFired(tag: due.tag, on: self) }
+      runMail()
+      runEndOfTurn()
+    }
+    mailbox.close()
+    isRunning = false
+  }
+
+  /// Ends `run` after this turn. From another thread: `mailbox.post { $0.stop() }`.
+  public func stop() {
+    isStopping = true
+  }
+
+  private func waitForEvents(lastActivity: UInt64) -> Int {
+    let timeout = timers.millisecondsToNext(now: now) ?? -1
+    if timeout == 0 { return poller.wait(milliseconds: 0) }
+    if busyPollNanoseconds > 0 {
+      repeat {
+        let count = poller.wait(milliseconds: 0)
+        if count > 0 || mailbox.hasWork { return count }
+        now = Syscall.monotonicNanoseconds()
+      } while now &- lastActivity < busyPollNanoseconds
+    }
+    guard endOfTurn.isEmpty, mailbox.prepareToSleep() else { return poller.wait(milliseconds: 0) }
+    let count = poller.wait(milliseconds: timeout)
+    mailbox.awoke()
+    return count
+  }
+
+  @inline(__always)
+  private func deliver(_ token: UInt64, _ readiness: Readiness) {
+    let slot = Int(UInt32(truncatingIfNeeded: token))
+    // An event of a descriptor that was closed earlier in this turn: the slot may have a new owner.
+    guard slot < slots.count, slots[slot].generation == UInt32(truncatingIfNeeded: token >> 32),
+      let handler = slots[slot].handler
+    else { return }
+    handler.ready(readiness, on: self)
+  }
+
+  private func runMail() {
+    mailbox.take(into: &mail)
+    guard !mail.isEmpty else { return }
+    for work in mail { work(self) }
+    mail.removeAll(keepingCapacity: mail.capacity <= 4096)
+  }
+
+  private func runEndOfTurn() {
+    guard !endOfTurn.isEmpty else { return }
+    // What these add is for the next turn, so that nobody keeps the loop from its sockets.
+    var actions: ContiguousArray<() -> Void> = []
+    swap(&actions, &endOfTurn)
+    for action in actions { action() }
+    if endOfTurn.isEmpty {
+      actions.removeAll(keepingCapacity: true)
+      swap(&actions, &endOfTurn)
+    }
+  }
+
+  /// Runs `action` once everything of this turn has been handled.
+  public func atEndOfTurn(_ action: @escaping () -> Void) {
+    endOfTurn.append(action)
+  }
+
+  // MARK: Descriptors
+
+  /// Reports `descriptor`'s readiness to `handler` until `unwatch`. The loop holds the handler, not the
+  /// descriptor.
+  public func watch(
+    _ descriptor: Int32, _ interest: Interest, _ handler: any EventHandler
+  ) throws(SystemError) -> Watch {
+    let slot = freeSlots.popLast() ?? UInt32(slots.count)
+    if Int(slot) == slots.count { slots.append(Slot()) }
+    let watch = Watch(slot: slot, generation: slots[Int(slot)].generation)
+    do {
+      try poller.add(descriptor, interest, token: watch.token)
+    } catch {
+      freeSlots.append(slot)
+      throw error
+    }
+    slots[Int(slot)].handler = handler
+    slots[Int(slot)].descriptor = descriptor
+    return watch
+  }
+
+  public func update(_ watch: Watch, _ interest: Interest) throws(SystemError) {
+    guard isCurrent(watch) else { return }
+    try poller.modify(slots[Int(watch.slot)].descriptor, interest, token: watch.token)
+  }
+
+  public func unwatch(_ watch: Watch) {
+    guard isCurrent(watch) else { return }
+    let slot = Int(watch.slot)
+    poller.remove(slots[slot].descriptor)
+    slots[slot].handler = nil
+    slots[slot].descriptor = -1
+    slots[slot].generation &+= 1
+    freeSlots.append(watch.slot)
+  }
+
+  private func isCurrent(_ watch: Watch) -> Bool {
+    Int(watch.slot) < slots.count && slots[Int(watch.slot)].generation == watch.generation
+      && slots[Int(watch.slot)].handler != nil
+  }
+
+  // MARK: Timers
+
+  /// Calls `target` once, `nanoseconds` from now at the earliest.
+  @discardableResult
+  public func schedule(after nanoseconds: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
+    timers.schedule(at: now &+ nanoseconds, target: target, tag: tag)
+  }
+
+  /// Calls `target` once, at `deadline` on the loop's clock at the earliest.
+  @discardableResult
+  public func schedule(at deadline: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
+    timers.schedule(at: deadline, target: target, tag: tag)
+  }
+
+  public func cancel(_ id: TimerID) {
+    timers.cancel(id)
+  }
+}

@@ -1,0 +1,105 @@
+internal import CLinux
+internal import Glibc
+
+/// Accepts connections on one address and hands them to its owner. When the process runs out of descriptors
+/// it sacrifices a reserve one to turn the caller away, instead of leaving it in the backlog for ever.
+public final class Listener: EventHandler, TimerTarget {
+  /// What happened to a connection attempt.
+  public enum Outcome: ~Copyable {
+    case accepted(Descriptor, from: SocketAddress)
+    /// Turned away, since the process may open no more descriptors.
+    case refused(SystemError)
+  }
+
+  /// Connections accepted in one turn, so that a storm of them leaves time for those that are there.
+  public static let acceptsPerTurn = 64
+  /// How long accepting rests when even the reserve descriptor did not help, in nanoseconds.
+  public static let pauseNanoseconds: UInt64 = 50_000_000
+
+  public let address: SocketAddress
+  private let loop: EventLoop
+  private let socket: Descriptor
+  private var reserve: Int32
+  private var watch: Watch?
+  private let accept: (consuming Outcome) -> Void
+
+  public init(
+    on address: SocketAddress, backlog: Int32, loop: EventLoop, accept: @escaping (consuming Outcome) -> Void
+  ) throws(SystemError) {
+    socket = try Socket.listen(on: address, backlog: backlog)
+    // Port 0 asks for a free one: tell which it became.
+    self.address = SocketAddress.local(of: socket.raw) ?? address
+    self.loop = loop
+    self.accept = accept
+    reserve = rpc_open("/dev/null", O_RDONLY | O_CLOEXEC, 0)
+  }
+
+  deinit {
+    if reserve >= 0 { _ = Glibc.close(reserve) }
+  }
+
+  public func start() throws(SystemError) {
+    guard watch == nil else { return }
+    watch = try loop.watch(socket.raw, .readable, self)
+  }
+
+  /// Takes no more connections; those in the backlog are dropped with the listener.
+  public func stop() {
+    if let watch { loop.unwatch(watch) }
+    watch = nil
+  }
+
+  public func ready(_ readiness: Readiness, on loop: EventLoop) {
+    for _ in 0..<Self.acceptsPerTurn {
+      switch acceptOne() {
+      case .connection(let raw):
+        let descriptor = Descriptor(raw)
+        Socket.setNoDelay(raw)
+        // A peer that is gone already has no name; nobody misses the connection.
+        guard let peer = SocketAddress.peer(of: raw) else { continue }
+        accept(.accepted(descriptor, from: peer))
+      case .again: continue
+      case .none: return
+      case .outOfDescriptors(let code): return turnAway(code)
+      }
+    }
+  }
+
+  private enum Attempt {
+    case connection(Int32)
+    case again
+    case none
+    case outOfDescriptors(Int32)
+  }
+
+  private func acceptOne() -> Attempt {
+    let raw = rpc_accept(socket.raw, nil, nil)
+    if raw >= 0 { return .connection(raw) }
+    switch errno {
+    case EAGAIN: return .none
+    case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .outOfDescriptors(errno)
+    // The others are the fate of one attempt (accept(2)): the next may be fine.
+    default: return .again
+    }
+  }
+
+  private func turnAway(_ code: Int32) {
+    if reserve >= 0 {
+      _ = Glibc.close(reserve)
+      let raw = rpc_accept(socket.raw, nil, nil)
+      if raw >= 0 { _ = Glibc.close(raw) }
+      reserve = rpc_open("/dev/null", O_RDONLY | O_CLOEXEC, 0)
+    }
+    accept(.refused(SystemError(code: code, operation: "accept on \(address)")))
+    if reserve < 0 {
+      stop()
+      loop.schedule(after: Self.pauseNanoseconds, self)
+    }
+  }
+
+  public func timerFired(tag: UInt64, on loop: EventLoop) {
+    if reserve < 0 { reserve = rpc_open("/dev/null", O_RDONLY | O_CLOEXEC, 0) }
+    // Failing again only means another rest.
+    do { try start() } catch { loop.schedule(after: Self.pauseNanoseconds, self) }
+  }
+}

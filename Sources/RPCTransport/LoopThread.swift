@@ -1,0 +1,97 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// A loop on a thread of its own.
+public final class LoopThread: Sendable {
+  public let mailbox: Mailbox
+  private let finished: Finished
+
+  /// Starts the thread; `setUp` runs on it before the first turn.
+  ///
+  /// - Parameter name: shown by `top -H` and debuggers; the first 15 bytes count.
+  public init(name: String, setUp: @escaping @Sendable (EventLoop) -> Void = { _ in }) throws(SystemError) {
+    // The loop is made here, so that its failure can be thrown, and then belongs to its thread alone.
+    nonisolated(unsafe) let loop = try EventLoop()
+    mailbox = loop.mailbox
+    let finished = Finished()
+    self.finished = finished
+    try Self.spawn(name: name) {
+      setUp(loop)
+      loop.run()
+      finished.signal()
+    }
+  }
+
+  /// Asks the loop to end after its turn.
+  public func stop() {
+    mailbox.post { $0.stop() }
+  }
+
+  /// Waits until the loop has ended. Never from the loop's own thread.
+  public func join() {
+    finished.wait()
+  }
+
+  /// Runs `body` on a new thread that nobody joins.
+  public static func spawn(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    final class Box: Sendable {
+      let name: String
+      let body: @Sendable () -> Void
+      init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+        self.name = name
+        self.body = body
+      }
+    }
+    let box = Unmanaged.passRetained(Box(name, body))
+    var thread = pthread_t()
+    let status = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
+        _ = rpc_set_thread_name(String(decoding: box.name.utf8.prefix(15), as: UTF8.self))
+        box.body()
+        return nil
+      }, box.toOpaque())
+    guard status == 0 else {
+      box.release()
+      throw SystemError(code: status, operation: "start the thread '\(name)'")
+    }
+    pthread_detach(thread)
+  }
+}
+
+/// A latch that opens once and lets every waiter through, from any thread.
+///
+/// `@unchecked Sendable`: the semaphore's memory is written by `init` and `deinit` only; between them it is
+/// used through POSIX calls that are made for many threads (POSIX.1-2017, sem_post, sem_wait).
+public final class Finished: @unchecked Sendable {
+  private let isDone = Mutex(false)
+  private let semaphore: UnsafeMutablePointer<sem_t>
+
+  public init() {
+    semaphore = .allocate(capacity: 1)
+    semaphore.initialize(to: sem_t())
+    sem_init(semaphore, 0, 0)
+  }
+
+  deinit {
+    sem_destroy(semaphore)
+    semaphore.deallocate()
+  }
+
+  public func signal() {
+    let first = isDone.withLock { done in
+      defer { done = true }
+      return !done
+    }
+    if first { sem_post(semaphore) }
+  }
+
+  public func wait() {
+    while sem_wait(semaphore) != 0 {}
+    // Lets the next waiter through too.
+    sem_post(semaphore)
+  }
+}

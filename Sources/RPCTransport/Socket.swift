@@ -1,0 +1,90 @@
+internal import CLinux
+internal import Glibc
+
+/// The two ends of `Socket.pair()`.
+public struct SocketPair: ~Copyable {
+  public let near: Descriptor
+  public let far: Descriptor
+
+  internal init(near: consuming Descriptor, far: consuming Descriptor) {
+    self.near = near
+    self.far = far
+  }
+
+  /// Hands both ends over.
+  public consuming func split(_ body: (consuming Descriptor, consuming Descriptor) -> Void) {
+    body(near, far)
+  }
+}
+
+/// Opens stream sockets. All are non-blocking and closed on exec.
+public enum Socket {
+  /// A socket that listens on `address`.
+  public static func listen(on address: SocketAddress, backlog: Int32) throws(SystemError) -> Descriptor {
+    let descriptor = try open(address.family)
+    setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+    // An IPv6 address means just that: the name server's file says where IPv4 is wanted.
+    if address.family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
+    guard address.withPointer({ Glibc.bind(descriptor.raw, $0, $1) }) == 0 else {
+      throw .last("bind \(address)")
+    }
+    guard Glibc.listen(descriptor.raw, backlog) == 0 else { throw .last("listen on \(address)") }
+    return descriptor
+  }
+
+  /// A socket whose connection to `address` is under way: it becomes writable when that is decided, and
+  /// `pendingError` tells how.
+  public static func connect(
+    to address: SocketAddress, from source: SocketAddress? = nil
+  ) throws(SystemError) -> Descriptor {
+    let descriptor = try open(address.family)
+    setOption(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    if let source {
+      setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+      guard source.withPointer({ Glibc.bind(descriptor.raw, $0, $1) }) == 0 else {
+        throw .last("bind source address \(source)")
+      }
+    }
+    let status = address.withPointer { Glibc.connect(descriptor.raw, $0, $1) }
+    if status != 0, errno != EINPROGRESS, errno != EINTR { throw .last("connect to \(address)") }
+    return descriptor
+  }
+
+  /// The outcome of a connect that was under way: nil when it succeeded.
+  public static func pendingError(of descriptor: Int32) -> Int32? {
+    var code: Int32 = 0
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else { return errno }
+    return code == 0 ? nil : code
+  }
+
+  /// Two connected stream sockets of this host.
+  public static func pair() throws(SystemError) -> SocketPair {
+    var ends: [Int32] = [-1, -1]
+    let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+    guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw .last("socketpair") }
+    return SocketPair(near: Descriptor(ends[0]), far: Descriptor(ends[1]))
+  }
+
+  /// Sends small frames at once instead of waiting for more.
+  public static func setNoDelay(_ descriptor: Int32) {
+    var value: Int32 = 1
+    _ = setsockopt(
+      descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &value, socklen_t(MemoryLayout<Int32>.size))
+  }
+
+  private static func open(_ family: Int32) throws(SystemError) -> Descriptor {
+    let raw = socket(
+      family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard raw >= 0 else { throw .last("open a socket") }
+    return Descriptor(raw)
+  }
+
+  private static func setOption(
+    _ descriptor: borrowing Descriptor, _ level: Int32, _ name: Int32, _ value: Int32
+  ) {
+    var value = value
+    // Options tune; a kernel that refuses one still serves.
+    _ = setsockopt(descriptor.raw, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+  }
+}

@@ -1,0 +1,130 @@
+internal import CLinux
+internal import Glibc
+
+/// An IPv4 or IPv6 address with a port.
+public struct SocketAddress: Sendable {
+  private var storage: sockaddr_storage
+  private let length: socklen_t
+
+  /// A literal address, or nil where `host` is none.
+  public init?(ip host: String, port: Int) {
+    guard let port = UInt16(exactly: port) else { return nil }
+    var storage = sockaddr_storage()
+    var v4 = in_addr()
+    var v6 = in6_addr()
+    if inet_pton(AF_INET, host, &v4) == 1 {
+      var address = sockaddr_in()
+      address.sin_family = sa_family_t(AF_INET)
+      address.sin_port = port.bigEndian
+      address.sin_addr = v4
+      withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in.self) }
+      length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    } else if inet_pton(AF_INET6, host, &v6) == 1 {
+      var address = sockaddr_in6()
+      address.sin6_family = sa_family_t(AF_INET6)
+      address.sin6_port = port.bigEndian
+      address.sin6_addr = v6
+      withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in6.self) }
+      length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+    } else {
+      return nil
+    }
+    self.storage = storage
+  }
+
+  internal init(storage: sockaddr_storage, length: socklen_t) {
+    self.storage = storage
+    self.length = length
+  }
+
+  /// Every address of a host name, or of a literal. Asks the system's resolver and so may block.
+  public static func resolve(host: String, port: Int) throws(SystemError) -> [SocketAddress] {
+    if let literal = SocketAddress(ip: host, port: port) { return [literal] }
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    hints.ai_flags = AI_NUMERICSERV
+    var list: UnsafeMutablePointer<addrinfo>?
+    let status = getaddrinfo(host, String(port), &hints, &list)
+    guard status == 0 else {
+      let reason =
+        status == EAI_SYSTEM ? String(cString: strerror(errno)) : String(cString: gai_strerror(status))
+      throw SystemError(code: ENOENT, operation: "resolve '\(host)' (\(reason))")
+    }
+    defer { freeaddrinfo(list) }
+    var addresses: [SocketAddress] = []
+    var next = list
+    while let entry = next?.pointee {
+      if let address = entry.ai_addr, Int(entry.ai_addrlen) <= MemoryLayout<sockaddr_storage>.size {
+        var storage = sockaddr_storage()
+        memcpy(&storage, address, Int(entry.ai_addrlen))
+        addresses.append(SocketAddress(storage: storage, length: entry.ai_addrlen))
+      }
+      next = entry.ai_next
+    }
+    return addresses
+  }
+
+  internal func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+    withUnsafePointer(to: storage) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+    }
+  }
+
+  public var family: Int32 { Int32(storage.ss_family) }
+
+  public var port: Int {
+    withUnsafeBytes(of: storage) { bytes in
+      // The port is the second 16-bit field in both families.
+      Int(UInt16(bigEndian: bytes.load(fromByteOffset: 2, as: UInt16.self)))
+    }
+  }
+
+  /// The address without the port, as text.
+  public var ip: String {
+    var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    let offset = family == AF_INET ? 4 : 8
+    withUnsafeBytes(of: storage) { bytes in
+      _ = inet_ntop(family, bytes.baseAddress.map { $0 + offset }, &text, socklen_t(text.count))
+    }
+    return text.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+  }
+
+  /// The bytes of the address: 4 or 16, an IPv4 address mapped into IPv6 as its 4.
+  public var ipBytes: [UInt8] {
+    withUnsafeBytes(of: storage) { bytes in
+      if family == AF_INET { return Array(bytes[4..<8]) }
+      let all = Array(bytes[8..<24])
+      return all.prefix(12) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] ? Array(all.suffix(4)) : all
+    }
+  }
+
+  public var isLoopback: Bool {
+    let bytes = ipBytes
+    return bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
+  }
+
+  /// Of the near or far end of a connected or listening socket.
+  public static func local(of descriptor: Int32) -> SocketAddress? {
+    name(of: descriptor, getsockname)
+  }
+
+  public static func peer(of descriptor: Int32) -> SocketAddress? {
+    name(of: descriptor, getpeername)
+  }
+
+  private static func name(
+    of descriptor: Int32,
+    _ call: (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?) -> Int32
+  ) -> SocketAddress? {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let status = withUnsafeMutablePointer(to: &storage) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(descriptor, $0, &length) }
+    }
+    return status == 0 ? SocketAddress(storage: storage, length: length) : nil
+  }
+}
+
+extension SocketAddress: CustomStringConvertible {
+  public var description: String { family == AF_INET6 ? "[\(ip)]:\(port)" : "\(ip):\(port)" }
+}

@@ -1,0 +1,54 @@
+internal import CLinux
+internal import Glibc
+
+/// The result of moving bytes. Would-block is an outcome, not an error.
+public enum Transfer: Equatable, Sendable {
+  case moved(Int)
+  case wouldBlock
+  /// The peer ended its side (reads only).
+  case ended
+  case failed(errno: Int32)
+}
+
+/// The system calls of the data path, with EINTR repeated in one place.
+public enum Syscall {
+  @inline(__always)
+  public static func read(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    while true {
+      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+      if count > 0 { return .moved(count) }
+      if count == 0 { return .ended }
+      // errno is read before anything else can change it.
+      let code = errno
+      if code == EINTR { continue }
+      return code == EAGAIN ? .wouldBlock : .failed(errno: code)
+    }
+  }
+
+  @inline(__always)
+  public static func write(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer) -> Transfer {
+    while true {
+      // MSG_NOSIGNAL: a peer that is gone is an error of this connection, not a signal to the process.
+      let count = Glibc.send(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))
+      if count >= 0 { return .moved(count) }
+      let code = errno
+      if code == EINTR { continue }
+      return code == EAGAIN ? .wouldBlock : .failed(errno: code)
+    }
+  }
+
+  /// Nanoseconds of the monotonic clock.
+  @inline(__always)
+  public static func monotonicNanoseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+  }
+
+  /// Nanoseconds since 1970.
+  public static func wallNanoseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+  }
+}

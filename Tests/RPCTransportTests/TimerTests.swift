@@ -1,0 +1,76 @@
+import Testing
+
+@testable import RPCTransport
+
+@Suite("The timing wheel")
+struct TimerTests {
+  private final class Target: TimerTarget {
+    func timerFired(tag: UInt64, on loop: EventLoop) {}
+  }
+
+  @Test(
+    "a timer fires at its tick, neither early nor more than one late",
+    arguments: [1, 2, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537, 100_000, 16_777_216, 20_000_000]
+      as [UInt64])
+  func firesOnTime(milliseconds: UInt64) {
+    let target = Target()
+    for start in [0, 1, 254, 255, 256, 65_535, 65_536, 1_000_003] as [UInt64] {
+      var queue = TimerQueue(now: start * 1_000_000)
+      _ = queue.schedule(at: (start + milliseconds) * 1_000_000, target: target, tag: 7)
+      #expect(queue.nextDue(now: (start + milliseconds) * 1_000_000 - 1) == nil)
+      #expect(queue.nextDue(now: (start + milliseconds) * 1_000_000)?.tag == 7)
+      #expect(queue.count == 0)
+    }
+  }
+
+  @Test("the time to the next timer is never beyond it, and leads there")
+  func timeToNext() {
+    let target = Target()
+    var generator = SystemRandomNumberGenerator()
+    for _ in 0..<200 {
+      let start = UInt64.random(in: 0...100_000, using: &generator)
+      let delay = UInt64.random(in: 1...300_000, using: &generator)
+      var queue = TimerQueue(now: start * 1_000_000)
+      _ = queue.schedule(at: (start + delay) * 1_000_000, target: target, tag: 0)
+      var now = start
+      var steps = 0
+      while queue.nextDue(now: now * 1_000_000) == nil {
+        guard let wait = queue.millisecondsToNext(now: now * 1_000_000) else { break }
+        #expect(now + UInt64(wait) <= start + delay, "slept beyond: start \(start), delay \(delay)")
+        now += UInt64(max(wait, 1))
+        steps += 1
+        #expect(steps < 20)
+      }
+      #expect(now == start + delay, "start \(start), delay \(delay)")
+    }
+  }
+
+  @Test("many timers come in order, and the cancelled ones not at all")
+  func order() {
+    let target = Target()
+    var queue = TimerQueue(now: 0)
+    var expected: [UInt64] = []
+    for index in 0..<2000 {
+      let tick = UInt64(index * 7919 % 70_001 + 1)
+      let id = queue.schedule(at: tick * 1_000_000, target: target, tag: tick)
+      if index % 3 == 0 { queue.cancel(id) } else { expected.append(tick) }
+    }
+    var fired: [UInt64] = []
+    while let due = queue.nextDue(now: 80_000 * 1_000_000) { fired.append(due.tag) }
+    #expect(fired == expected.sorted())
+  }
+
+  @Test("cancelling twice, or after firing, harms nobody")
+  func staleCancel() {
+    let target = Target()
+    var queue = TimerQueue(now: 0)
+    let first = queue.schedule(at: 1_000_000, target: target, tag: 1)
+    queue.cancel(first)
+    queue.cancel(first)
+    let second = queue.schedule(at: 2_000_000, target: target, tag: 2)
+    queue.cancel(first)
+    #expect(queue.nextDue(now: 2_000_000)?.tag == 2)
+    queue.cancel(second)
+    #expect(queue.count == 0)
+  }
+}
