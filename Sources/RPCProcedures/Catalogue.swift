@@ -1,0 +1,150 @@
+public import RPCWire
+
+/// A procedure that can be called now: bound to the id by which calls name it.
+public final class BoundProcedure: Sendable {
+  /// How it is run.
+  public enum Implementation: Sendable {
+    case immediate(NativeBody)
+    case suspending(AsyncBody)
+    case source(SourceUnit)
+    /// One of the server's own, by the position in its table.
+    case system(Int)
+  }
+
+  public let id: UInt32
+  public let procedure: Procedure
+  public let implementation: Implementation
+  /// The position of its service in `Catalogue.services`.
+  public let service: Int
+  /// `service.name(types)`, as the log writes it.
+  public let label: [UInt8]
+
+  public init(id: UInt32, procedure: Procedure, implementation: Implementation, service: Int) {
+    self.id = id
+    self.procedure = procedure
+    self.implementation = implementation
+    self.service = service
+    let types = procedure.signature.parameterTypes.map(\.description).joined(separator: ", ")
+    label = Array("\(procedure.signature.qualifiedName)(\(types))".utf8)
+  }
+
+  public var signature: Signature { procedure.signature }
+}
+
+/// One service of a generation.
+public struct CatalogueService: Sendable {
+  public var name: String
+  /// Names of the clients that may call it, or nil for everybody.
+  public var tenants: Set<String>?
+  /// Names of the servers that serve it.
+  public var providers: [String]
+  /// Whether this server serves it: the others are known so that callers can be sent there.
+  public var isServedHere: Bool
+
+  public init(name: String, tenants: Set<String>?, providers: [String], isServedHere: Bool) {
+    self.name = name
+    self.tenants = tenants
+    self.providers = providers
+    self.isServedHere = isServedHere
+  }
+}
+
+/// Everything a server serves in one generation: an immutable snapshot that each loop swaps between two turns.
+public final class Catalogue: Sendable {
+  /// The generation's number, 0 before the first deployment.
+  public let serial: Int
+  /// The manifest's digest, empty before the first deployment.
+  public let digest: String
+  public let services: [CatalogueService]
+  public let clients: [ClientRule]
+  /// By id; nil where the id belongs to a procedure of an older generation.
+  public let procedures: ContiguousArray<BoundProcedure?>
+  private let index: [String: (service: Int, overloads: [String: [BoundProcedure]])]
+
+  public init(
+    serial: Int, digest: String, services: [CatalogueService], clients: [ClientRule],
+    procedures: [BoundProcedure]
+  ) {
+    self.serial = serial
+    self.digest = digest
+    self.services = services
+    self.clients = clients
+    var table = ContiguousArray<BoundProcedure?>()
+    var index: [String: (service: Int, overloads: [String: [BoundProcedure]])] = [:]
+    for (position, service) in services.enumerated() { index[service.name] = (position, [:]) }
+    for procedure in procedures {
+      while table.count <= Int(procedure.id) { table.append(nil) }
+      table[Int(procedure.id)] = procedure
+      let signature = procedure.signature
+      index[signature.service]?.overloads[signature.name, default: []].append(procedure)
+    }
+    self.procedures = table
+    self.index = index
+  }
+
+  public var allProcedures: [BoundProcedure] { procedures.compactMap { $0 } }
+
+  // MARK: Finding a procedure
+
+  /// The overload that takes `arguments` best and returns `returns`, where those are given.
+  ///
+  /// - Throws: `ServiceNotFound`, `RPCNotFound` or `InvalidArguments`, each saying what would be right.
+  public func find(
+    service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?
+  ) throws(RPCError) -> BoundProcedure {
+    let overloads = try overloads(service: service, procedure: procedure)
+    var best: (procedure: BoundProcedure, cost: Int)?
+    for overload in overloads {
+      guard let cost = overload.signature.conversionCost(from: arguments) else { continue }
+      if let returns, !Self.match(declared: overload.signature.returns, expected: returns) { continue }
+      if best.map({ cost < $0.cost }) ?? true { best = (overload, cost) }
+    }
+    if let best { return best.procedure }
+    let given = arguments.map(\.description).joined(separator: ", ")
+    var wanted = "\(service).\(procedure) takes no (\(given))"
+    if let returns { wanted += " -> (\(returns.map(\.description).joined(separator: ", ")))" }
+    throw invalidArguments(wanted, overloads)
+  }
+
+  /// Every overload of a procedure that this server serves.
+  public func overloads(service: String, procedure: String) throws(RPCError) -> [BoundProcedure] {
+    guard let entry = index[service] else {
+      var message = "this server does not provide the service '\(service)'"
+      if let near = Spelling.nearest(to: service, in: services.filter(\.isServedHere).map(\.name)) {
+        message += "; did you mean '\(near)'?"
+      }
+      throw RPCError(.serviceNotFound, message)
+    }
+    guard services[entry.service].isServedHere else {
+      let providers = services[entry.service].providers.joined(separator: ", ")
+      throw RPCError(
+        .serviceNotFound, "this server does not provide the service '\(service)'; \(providers) does")
+    }
+    guard let overloads = entry.overloads[procedure], !overloads.isEmpty else {
+      var message = "the service '\(service)' has no procedure '\(procedure)'"
+      let names = entry.overloads.keys.sorted()
+      let near = Spelling.nearestFew(to: procedure, in: names)
+      if !near.isEmpty {
+        message += "; did you mean \(near.map { "'\($0)'" }.joined(separator: " or "))?"
+      } else if !names.isEmpty {
+        message += "; it has \(names.prefix(8).joined(separator: ", "))"
+      }
+      throw RPCError(.rpcNotFound, message)
+    }
+    return overloads
+  }
+
+  /// `InvalidArguments`, with every signature that would be right.
+  public func invalidArguments(_ message: String, _ overloads: [BoundProcedure]) -> RPCError {
+    let signatures = overloads.map { "  \($0.signature)" }.joined(separator: "\n")
+    return RPCError(.invalidArguments, "\(message); valid:\n\(signatures)")
+  }
+
+  private static func match(declared: [ValueType], expected: [ValueType]) -> Bool {
+    declared.count == expected.count
+      && zip(declared, expected).allSatisfy { declared, expected in
+        // What is declared must fit what the caller is ready for; a declared Any may turn out to be it.
+        declared == expected || declared == .any || expected.conversionCost(from: declared) != nil
+      }
+  }
+}

@@ -1,0 +1,29 @@
+/// A client of `network.clients`: the name and the addresses it is known by.
+public struct ClientRule: Hashable, Sendable {
+  public var name: String
+  /// The network's address: 4 or 16 bytes.
+  public var network: [UInt8]
+  /// How many leading bits of `network` count.
+  public var prefixLength: Int
+  /// The registered source port, or nil for any.
+  public var port: Int?
+
+  public init(name: String, network: [UInt8], prefixLength: Int, port: Int?) {
+    self.name = name
+    self.network = network
+    self.prefixLength = prefixLength
+    self.port = port
+  }
+
+  /// Whether a connection from this address and port is this client's. An IPv4 address mapped into IPv6 must
+  /// come as its 4 bytes.
+  public func matches(address: [UInt8], port: Int) -> Bool {
+    guard address.count == network.count, self.port == nil || self.port == port else { return false }
+    let whole = prefixLength / 8
+    guard address.prefix(whole) == network.prefix(whole) else { return false }
+    let bits = prefixLength % 8
+    guard bits > 0 else { return true }
+    let mask = UInt8(truncatingIfNeeded: 0xff << (8 - bits))
+    return address[whole] & mask == network[whole] & mask
+  }
+}
