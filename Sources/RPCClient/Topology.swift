@@ -1,0 +1,68 @@
+/// Who is who in a network: the servers and where they listen, the clients and where they call from, the
+/// services, who provides them and who may call them. What `init.yaml` says, without the procedures.
+public struct Topology: Hashable, Sendable {
+  public struct Server: Hashable, Sendable {
+    public var name: String
+    /// An IPv4 or IPv6 address or a host name, which is resolved again for each new connection.
+    public var host: String
+    public var port: UInt16
+
+    public init(name: String, host: String, port: UInt16) {
+      self.name = name
+      self.host = host
+      self.port = port
+    }
+  }
+
+  public struct Client: Hashable, Sendable {
+    public var name: String
+    /// The address that the client calls from, nil where any will do.
+    public var host: String?
+    /// The source port that is registered, nil where any will do.
+    public var port: UInt16?
+
+    public init(name: String, host: String? = nil, port: UInt16? = nil) {
+      self.name = name
+      self.host = host
+      self.port = port
+    }
+  }
+
+  public struct Service: Hashable, Sendable {
+    public var name: String
+    /// Names of the servers that serve it.
+    public var providers: [String]
+    /// Names of the clients that may call it.
+    public var tenants: [String]
+
+    public init(name: String, providers: [String], tenants: [String]) {
+      self.name = name
+      self.providers = providers
+      self.tenants = tenants
+    }
+  }
+
+  public var servers: [Server]
+  public var clients: [Client]
+  public var services: [Service]
+
+  public init(servers: [Server], clients: [Client] = [], services: [Service] = []) {
+    self.servers = servers
+    self.clients = clients
+    self.services = services
+  }
+
+  public func server(_ name: String) -> Server? { servers.first { $0.name == name } }
+  public func client(_ name: String) -> Client? { clients.first { $0.name == name } }
+  public func service(_ name: String) -> Service? { services.first { $0.name == name } }
+}
+
+/// Where a topology comes from: a file today, a registry of leases tomorrow.
+public protocol TopologySource: Sendable {
+  func topology() throws -> Topology
+}
+
+extension Topology: TopologySource {
+  /// A topology that was written down in the program.
+  public func topology() -> Topology { self }
+}
