@@ -1,0 +1,31 @@
+import Glibc
+import RPCProcedures
+import RPCServer
+import RPCWire
+
+/// The server that the benchmarks load: Swift closures on the fast path, all features on.
+///
+/// `bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS]`
+@main
+enum BenchServer {
+  static func main() throws {
+    let arguments = CommandLine.arguments
+    guard arguments.count >= 3, let port = Int(arguments[2]) else {
+      print("usage: bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS]")
+      exit(2)
+    }
+    var options = ServerOptions()
+    options.loops = arguments.count > 3 ? Int(arguments[3]) ?? 1 : 1
+    options.busyPollMicroseconds = arguments.count > 4 ? Int(arguments[4]) ?? 0 : 0
+    let server = try Server(
+      host: arguments[1], port: port,
+      procedures: [
+        NativeProcedure("math.add", idempotent: true) { (a: Int, b: Int) in a &+ b },
+        NativeProcedure("math.echo", idempotent: true) { (bytes: Bytes) in bytes },
+      ], options: options)
+    try server.start()
+    print("listening on \(server.localAddress)")
+    fflush(nil)
+    server.waitUntilStopped()
+  }
+}

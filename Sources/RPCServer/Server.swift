@@ -1,0 +1,206 @@
+internal import Glibc
+public import RPCProcedures
+public import RPCTransport
+internal import RPCWire
+internal import Synchronization
+
+/// An RPC server: listens on one address, serves the Swift closures it was given and the procedures that are
+/// deployed to it, on as many loops as there are cores.
+///
+/// ```swift
+/// let server = try Server(host: "127.0.0.1", port: 8181, procedures: [
+///   NativeProcedure("math.add") { (a: Int, b: Int) in a + b }
+/// ])
+/// try server.start()
+/// ```
+public final class Server: Sendable {
+  public static let version = "1.0.0"
+
+  private let core: ServerCore
+  private let threads: [LoopThread]
+  private let state = Mutex(State())
+  private let address: SocketAddress
+  /// Signalled when the server has stopped.
+  private let stopped = Finished()
+
+  private struct State {
+    var isStarted = false
+    var isStopping = false
+    var listener: LoopConfined<Listener>?
+    var boundAddress: SocketAddress?
+  }
+
+  /// - Parameters:
+  ///   - host: an IPv4 or IPv6 address, or a name whose first address is taken.
+  ///   - port: 0 asks for a free one, which `port` tells after `start`.
+  /// - Throws: `SystemError` where the name does not resolve or no loop can be made.
+  public convenience init(
+    host: String, port: Int, procedures: [NativeProcedure] = [], options: ServerOptions = ServerOptions()
+  ) throws {
+    try self.init(host: host, port: port, procedures: procedures, options: options, log: ServerLog())
+  }
+
+  internal init(
+    host: String, port: Int, procedures: [NativeProcedure], options: ServerOptions, log: ServerLog
+  ) throws {
+    guard let address = try SocketAddress.resolve(host: host, port: port).first else {
+      throw SystemError(code: EADDRNOTAVAIL, operation: "resolve '\(host)'")
+    }
+    self.address = address
+    var options = options
+    if options.loops <= 0 { options.loops = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    let core = ServerCore(
+      options: options, agent: "SimpleRPC/\(Self.version)", natives: procedures, log: log)
+    self.core = core
+    let catalogue = core.catalogue(of: Generation())
+    let hosts = Mutex<[ServerCore.LoopDoor]>([])
+    var threads: [LoopThread] = []
+    for index in 0..<options.loops {
+      threads.append(
+        try LoopThread(name: "rpc-loop-\(index)") { [options] loop in
+          let host = ServerLoop(index: index, loop: loop, options: options, core: core, catalogue: catalogue)
+          hosts.withLock {
+            $0.append(
+              ServerCore.LoopDoor(mailbox: loop.mailbox, host: LoopConfined(host, to: loop)))
+          }
+        })
+    }
+    self.threads = threads
+    // Each loop's first turn comes after its set-up.
+    for thread in threads {
+      let ready = Finished()
+      thread.mailbox.post { _ in ready.signal() }
+      ready.wait()
+    }
+    core.setDoors(hosts.withLock { $0 })
+  }
+
+  /// The address that is listened on, with the port that was given or found.
+  public var localAddress: SocketAddress { state.withLock { $0.boundAddress } ?? address }
+  public var port: Int { localAddress.port }
+
+  /// Listens. Returns once connections are accepted.
+  ///
+  /// - Throws: `SystemError` where the address is in use or not of this machine.
+  public func start() throws {
+    let doors = core.doors
+    let address = address
+    let outcome = Mutex<Result<(LoopConfined<Listener>, SocketAddress), SystemError>?>(nil)
+    let done = Finished()
+    let core = core
+    doors[0].mailbox.post { loop in
+      var next = 0
+      do throws(SystemError) {
+        let listener = try Listener(on: address, backlog: core.options.backlog, loop: loop) { event in
+          // Round robin over the loops: as even as it gets, whatever the addresses hash to.
+          let door = doors[next % doors.count]
+          next += 1
+          Self.hand(event, to: door, core: core, from: loop)
+        }
+        try listener.start()
+        outcome.withLock { $0 = .success((LoopConfined(listener, to: loop), listener.address)) }
+      } catch {
+        outcome.withLock { $0 = .failure(error) }
+      }
+      done.signal()
+    }
+    done.wait()
+    guard let result = outcome.withLock({ $0 }) else { preconditionFailure("the loop answers") }
+    let (listener, bound) = try result.get()
+    state.withLock {
+      $0.isStarted = true
+      $0.listener = listener
+      $0.boundAddress = bound
+    }
+  }
+
+  private static func hand(
+    _ event: consuming Listener.Outcome, to door: ServerCore.LoopDoor, core: ServerCore, from loop: EventLoop
+  ) {
+    switch consume event {
+    case .accepted(let descriptor, let peer):
+      // A connection beyond the bound is closed at once: its peer sees the end, not a silence.
+      guard core.admitConnection() else {
+        core.log.note("connection from \(peer) refused: \(core.options.connections) are open")
+        return
+      }
+      let raw = descriptor.release()
+      let posted = door.mailbox.post { loop in
+        door.host.on(loop).adopt(Descriptor(raw), from: peer)
+      }
+      if !posted { _ = Glibc.close(raw) }
+    case .refused(let error): core.log.note("connection refused: \(error)")
+    }
+  }
+
+  // MARK: The end
+
+  /// Stops: no new connections, no new calls; those in flight may end within the drain timeout. Returns
+  /// when the server has stopped.
+  public func stop() {
+    beginStopping()
+    stopped.wait()
+  }
+
+  /// As `stop`, without waiting.
+  public func beginStopping() {
+    let first = state.withLock { state in
+      defer { state.isStopping = true }
+      return !state.isStopping
+    }
+    guard first else { return }
+    let doors = core.doors
+    if let listener = state.withLock({ $0.listener }) {
+      doors[0].mailbox.post { loop in listener.on(loop).stop() }
+    }
+    let countdown = Countdown(doors.count, ())
+    for door in doors {
+      door.mailbox.post { [self] loop in
+        let host = door.host.on(loop)
+        host.drain { [self] in
+          if countdown.finishOne({ _ in }) != nil { finishStopping() }
+        }
+        let deadline = DrainDeadline { [self] in finishStopping() }
+        loop.schedule(
+          after: UInt64(max(0, host.options.drainTimeoutMilliseconds)) * 1_000_000, deadline)
+      }
+    }
+  }
+
+  /// Ends at once whatever is in flight.
+  public func stopNow() {
+    state.withLock { $0.isStopping = true }
+    finishStopping()
+  }
+
+  private func finishStopping() {
+    let threads = threads
+    for door in core.doors {
+      door.mailbox.post { loop in
+        door.host.on(loop).shutDown()
+        loop.stop()
+      }
+    }
+    // Joined elsewhere: this may be a loop's thread.
+    do {
+      try LoopThread.spawn(name: "rpc-stop") { [stopped] in
+        for thread in threads { thread.join() }
+        stopped.signal()
+      }
+    } catch {
+      stopped.signal()
+    }
+  }
+
+  /// Waits until the server has stopped.
+  public func waitUntilStopped() {
+    stopped.wait()
+  }
+}
+
+/// Ends a drain that takes too long.
+private final class DrainDeadline: TimerTarget {
+  private let action: () -> Void
+  init(_ action: @escaping () -> Void) { self.action = action }
+  func timerFired(tag: UInt64, on loop: EventLoop) { action() }
+}

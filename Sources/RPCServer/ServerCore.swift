@@ -1,0 +1,202 @@
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+internal import Synchronization
+
+/// What all loops of a server share, and all that they share: its name, its log, the table of ids, and the
+/// doors to the loops. Only rare events come here.
+internal final class ServerCore: Sendable {
+  let agent: String
+  let options: ServerOptions
+  let log: ServerLog
+  let runtimes: RuntimeFactory
+  /// When the server started, in milliseconds since 1970.
+  let startedMilliseconds: UInt64
+  private let state = Mutex(State())
+  /// Open connections of all loops, to hold the bound before one is handed out.
+  private let connectionCount = Atomic<Int>(0)
+
+  private struct State {
+    var hosts: [LoopDoor] = []
+    var identifiers = ProcedureIdentifiers()
+    var natives: [NativeProcedure] = []
+    var serverName: String?
+    var deployments: DeploymentDesk?
+  }
+
+  /// The way into one loop.
+  struct LoopDoor: Sendable {
+    let mailbox: Mailbox
+    let host: LoopConfined<ServerLoop>
+  }
+
+  init(options: ServerOptions, agent: String, natives: [NativeProcedure], log: ServerLog) {
+    self.agent = agent
+    self.options = options
+    self.log = log
+    runtimes = RuntimeFactory()
+    startedMilliseconds = Syscall.wallNanoseconds() / 1_000_000
+    state.withLock { $0.natives = natives }
+  }
+
+  var deployments: DeploymentDesk? { state.withLock { $0.deployments } }
+  var serverName: String? { state.withLock { $0.serverName } }
+  var doors: [LoopDoor] { state.withLock { $0.hosts } }
+
+  func setDeployments(_ desk: DeploymentDesk) {
+    state.withLock { $0.deployments = desk }
+  }
+
+  func setDoors(_ doors: [LoopDoor]) {
+    state.withLock { $0.hosts = doors }
+  }
+
+  // MARK: Connections
+
+  /// Counts a connection in; false when there are as many as there may be.
+  func admitConnection() -> Bool {
+    if connectionCount.add(1, ordering: .relaxed).newValue <= options.connections { return true }
+    connectionCount.subtract(1, ordering: .relaxed)
+    return false
+  }
+
+  func connectionEnded() {
+    connectionCount.subtract(1, ordering: .relaxed)
+  }
+
+  // MARK: Catalogues
+
+  /// Binds a generation: what was deployed beside the program's own closures and the system's procedures.
+  func catalogue(of generation: Generation) -> Catalogue {
+    state.withLock { state in
+      state.serverName = generation.serverName ?? state.serverName
+      var services = [
+        CatalogueService(name: SystemProcedure.service, tenants: nil, providers: [], isServedHere: true)
+      ]
+      services += generation.services
+      var positions: [String: Int] = [:]
+      for (index, service) in services.enumerated() { positions[service.name] = index }
+      var bound = SystemProcedure.allCases.map { $0.bound(service: 0) }
+      func bind(_ procedure: Procedure, _ implementation: BoundProcedure.Implementation) {
+        let name = procedure.signature.service
+        let position: Int
+        if let known = positions[name] {
+          position = known
+        } else {
+          position = services.count
+          positions[name] = position
+          services.append(CatalogueService(name: name, tenants: nil, providers: [], isServedHere: true))
+        }
+        bound.append(
+          BoundProcedure(
+            id: state.identifiers.id(of: procedure.signature), procedure: procedure,
+            implementation: implementation, service: position))
+      }
+      for native in state.natives {
+        switch native.implementation {
+        case .immediate(let body): bind(native.procedure, .immediate(body))
+        case .suspending(let body): bind(native.procedure, .suspending(body))
+        }
+      }
+      for unit in generation.units { bind(unit.procedure, .source(unit)) }
+      return Catalogue(
+        serial: generation.serial, digest: generation.digest, services: services,
+        clients: generation.clients, procedures: bound)
+    }
+  }
+
+  // MARK: All loops
+
+  /// Puts a catalogue in force everywhere; `completion` runs when every loop has it.
+  func distribute(_ catalogue: Catalogue, completion: @escaping @Sendable () -> Void) {
+    onEveryLoop({ host in host.adopt(catalogue) }, completion: completion)
+  }
+
+  /// Loads sources on every loop; `completion` gets the first failure.
+  func prepare(_ units: [SourceUnit], completion: @escaping @Sendable (RPCError?) -> Void) {
+    let doors = doors
+    let countdown = Countdown(doors.count, RPCError?.none)
+    for door in doors {
+      door.mailbox.post { loop in
+        door.host.on(loop).prepare(units) { failure in
+          if let result = countdown.finishOne({ $0 = $0 ?? failure }) { completion(result) }
+        }
+      }
+    }
+  }
+
+  func gatherMetrics(_ completion: @escaping @Sendable (LoopSnapshot) -> Void) {
+    let doors = doors
+    let countdown = Countdown(doors.count, LoopSnapshot())
+    for door in doors {
+      door.mailbox.post { loop in
+        let snapshot = door.host.on(loop).snapshot()
+        if let sum = countdown.finishOne({ $0 = $0 + snapshot }) { completion(sum) }
+      }
+    }
+  }
+
+  func onEveryLoop(
+    _ body: @escaping @Sendable (ServerLoop) -> Void, completion: @escaping @Sendable () -> Void = {}
+  ) {
+    let doors = doors
+    let countdown = Countdown(doors.count, ())
+    for door in doors {
+      door.mailbox.post { loop in
+        body(door.host.on(loop))
+        if countdown.finishOne({ _ in }) != nil { completion() }
+      }
+    }
+  }
+}
+
+/// Waits for one answer of each loop and gives the sum to whoever is last.
+internal final class Countdown<Sum: Sendable>: Sendable {
+  private let state: Mutex<(left: Int, sum: Sum)>
+
+  init(_ count: Int, _ start: Sum) {
+    state = Mutex((count, start))
+  }
+
+  /// Adds one answer; returns the sum to the last one that comes.
+  func finishOne(_ add: (inout Sum) -> Void) -> Sum? {
+    state.withLock { state in
+      add(&state.sum)
+      state.left -= 1
+      return state.left == 0 ? state.sum : nil
+    }
+  }
+}
+
+/// What a deployment amounts to, in the server's terms.
+internal struct Generation: Sendable {
+  var serial = 0
+  var digest = ""
+  var serverName: String?
+  var services: [CatalogueService] = []
+  var clients: [ClientRule] = []
+  var units: [SourceUnit] = []
+}
+
+/// Gives every signature a number, once: an id never means another signature while the server runs.
+internal struct ProcedureIdentifiers {
+  private struct Key: Hashable {
+    var service: String
+    var name: String
+    var parameters: [ValueType]
+    var returns: [ValueType]
+  }
+
+  private var known: [Key: UInt32] = [:]
+  private var next = UInt32(SystemProcedure.allCases.count)
+
+  mutating func id(of signature: Signature) -> UInt32 {
+    let key = Key(
+      service: signature.service, name: signature.name, parameters: signature.parameterTypes,
+      returns: signature.returns)
+    if let id = known[key] { return id }
+    defer { next += 1 }
+    known[key] = next
+    return next
+  }
+}

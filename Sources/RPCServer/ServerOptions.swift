@@ -1,0 +1,37 @@
+public import RPCTransport
+internal import RPCWire
+
+/// What a server can be told when it starts: every bound it keeps has its default here, and a flag of
+/// `rpc-server`.
+public struct ServerOptions: Sendable {
+  /// Where deployments are kept; nil keeps none, as an embedded server with Swift closures alone needs none.
+  public var dataDirectory: String?
+  /// Event loops, each on its own thread. 0 means one per core.
+  public var loops = 0
+  /// How long calls in flight may take to end once the server is told to stop, in milliseconds.
+  public var drainTimeoutMilliseconds = 10_000
+  /// How long a peer may take to introduce itself, in milliseconds; 0 for ever.
+  public var handshakeTimeoutMilliseconds = 10_000
+  /// How long a connection may be silent with no call in flight, in milliseconds; 0 for ever.
+  public var idleTimeoutMilliseconds = 0
+  /// How long one frame or line may take to arrive, in milliseconds; 0 for ever.
+  public var frameTimeoutMilliseconds = 30_000
+  /// How often clients are asked to ping, in milliseconds; 0 for never.
+  public var pingMilliseconds = 30_000
+  /// Bytes of one frame's payload or one json line.
+  public var frameBytes = WireLimits.frameBytes
+  /// Calls in flight on one connection.
+  public var callsPerConnection = WireLimits.callsPerConnection
+  /// Calls in flight on the whole server.
+  public var callsPerServer = 65_536
+  /// Open connections.
+  public var connections = 65_536
+  /// Connections the kernel keeps while the loop is busy.
+  public var backlog: Int32 = 1024
+  /// Spin for the next event before sleeping, in microseconds; 0 sleeps at once.
+  public var busyPollMicroseconds = 0
+  /// Output bytes of one connection above which it is not read from.
+  public var connectionLimits = ConnectionLimits()
+
+  public init() {}
+}

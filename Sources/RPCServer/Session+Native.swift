@@ -1,0 +1,275 @@
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// The native dialect: frames in, frames out. `receivedFrames` and `call` are the hot path: after warm-up
+/// they allocate nothing for a closure's call, copy no payload and take no lock.
+extension Session {
+  func receivedFrames(_ bytes: RawSpan, from start: Int, into output: inout ByteQueue) -> Int {
+    var offset = start
+    do {
+      while let header = try decoder.next(in: bytes, at: offset) {
+        if connection.isOverHighWater(output) { return offset }
+        let end = offset + FrameHeader.byteCount + Int(header.length)
+        let payload = bytes.extracting(offset + FrameHeader.byteCount..<end)
+        if header.kind == FrameKind.call.rawValue, dialect == .native {
+          try call(header, payload, into: &output)
+        } else {
+          try control(header, payload, into: &output)
+        }
+        offset = end
+        // A control frame may have ended the connection.
+        if !connection.isOpen { return bytes.byteCount }
+      }
+    } catch {
+      return refuse(protocolError(error), &output, bytes)
+    }
+    if offset < bytes.byteCount {
+      connection.bytesWanted = decoder.bytesNeeded(in: bytes, at: offset)
+    }
+    return offset
+  }
+
+  private func protocolError(_ error: WireError) -> RPCError {
+    if case .frameTooLarge(let actual, let limit) = error {
+      return RPCError(.resourceExhausted, error.description, actual: actual, limit: limit)
+    }
+    return RPCError(.protocolError, error.description)
+  }
+
+  // MARK: CALL
+
+  private func call(
+    _ header: FrameHeader, _ payload: RawSpan, into output: inout ByteQueue
+  ) throws(WireError) {
+    var reader = MessagePackReader(payload)
+    let target = try reader.readFixed(UInt64.self)
+    let id = Int(UInt32(truncatingIfNeeded: target))
+    let timeout = UInt64(UInt32(truncatingIfNeeded: target >> 32)) * 1000
+    if !header.flags.isEmpty { try passOptionalParts(header.flags, &reader) }
+    if header.callID > lastCallID { lastCallID = header.callID }
+
+    let catalogue = host.catalogue
+    guard id < catalogue.procedures.count, let procedure = catalogue.procedures[id] else {
+      return refuseCall(
+        header.callID, nil,
+        RPCError(.staleBinding, "no procedure of this generation has the id \(id): bind again"), &output)
+    }
+    guard currentAccess(catalogue).allows(service: procedure.service) else {
+      return refuseCall(header.callID, procedure, notRegistered(procedure, catalogue), &output)
+    }
+    if isDraining { return refuseCall(header.callID, procedure, Self.draining, &output) }
+    guard case .immediate(let body) = procedure.implementation else {
+      return startCall(header.callID, procedure, &reader, timeout: timeout, into: &output)
+    }
+    let mark = output.beginFrame(.reply, callID: header.callID)
+    do throws(RPCError) {
+      try body(&reader, &output)
+      let size = output.count - mark - FrameHeader.byteCount
+      guard size <= peerFrameBytes else {
+        throw RPCError(
+          .resourceExhausted, "the reply is larger than the caller takes", executed: .yes, actual: size,
+          limit: peerFrameBytes)
+      }
+      output.endFrame(mark)
+      host.countExecution(procedure)
+      host.log.executed(procedure, by: caller)
+    } catch {
+      output.truncate(to: mark)
+      refuseCall(header.callID, procedure, explained(error, procedure), &output)
+    }
+  }
+
+  /// A mismatch of arguments tells every signature that would be right.
+  private func explained(_ error: RPCError, _ procedure: BoundProcedure) -> RPCError {
+    guard error.exception == .invalidArguments else { return error }
+    let signature = procedure.signature
+    let overloads =
+      (try? host.catalogue.overloads(service: signature.service, procedure: signature.name)) ?? [procedure]
+    return host.catalogue.invalidArguments("\(signature.qualifiedName): \(error.message)", overloads)
+  }
+
+  /// Passes over the trace context and the metadata of a CALL.
+  private func passOptionalParts(
+    _ flags: FrameHeader.Flags, _ reader: inout MessagePackReader
+  ) throws(WireError) {
+    if flags.contains(.trace) { _ = try reader.readRaw(CallFrame.traceByteCount) }
+    if flags.contains(.metadata) {
+      let start = reader.offset
+      _ = try reader.readMapHeader()
+      // The header was read to see that it is a map; the whole is passed over.
+      var whole = MessagePackReader(reader.slice(start..<start + reader.remaining + reader.offset - start))
+      try whole.skip()
+      guard whole.offset <= WireLimits.metadataBytesMax else {
+        throw .tooMany(what: "bytes of metadata", actual: whole.offset, limit: WireLimits.metadataBytesMax)
+      }
+      _ = try reader.readRaw(whole.offset - (reader.offset - start))
+    }
+  }
+
+  /// A call whose runtime answers later.
+  private func startCall(
+    _ callID: UInt64, _ procedure: BoundProcedure, _ reader: inout MessagePackReader, timeout: UInt64,
+    into output: inout ByteQueue
+  ) {
+    guard calls[callID] == nil else {
+      _ = refuse(
+        RPCError(.protocolError, "the call id \(callID) is in flight already"), &output, RawSpan())
+      return
+    }
+    do {
+      let arguments = try host.checkedArguments(of: procedure, &reader, caller: caller)
+      try host.admit(inFlight: calls.count)
+      let call = ActiveCall(
+        id: callID, procedure: procedure, started: host.loop.now,
+        deadline: host.deadline(of: procedure, timeout: timeout)
+      ) { [self] call, result in
+        ended(call)
+        host.log.concluded(call, result, by: caller, now: Syscall.monotonicNanoseconds())
+        host.count(call, result)
+        guard connection.isOpen else { return }
+        connection.send { output in append(result, callID: call.id, to: &output) }
+        afterAnswer()
+      }
+      began(call)
+      host.run(call, arguments: arguments, session: self)
+    } catch {
+      refuseCall(callID, procedure, error, &output)
+    }
+  }
+
+  private func append(_ result: Result<[UInt8], RPCError>, callID: UInt64, to output: inout ByteQueue) {
+    switch result {
+    case .success(let values) where values.count > peerFrameBytes:
+      RPCError(
+        .resourceExhausted, "the reply is larger than the caller takes", executed: .yes,
+        actual: values.count, limit: peerFrameBytes
+      ).encode(to: &output, callID: callID)
+    case .success(let values):
+      let mark = output.beginFrame(.reply, callID: callID)
+      output.append(values)
+      output.endFrame(mark)
+    case .failure(let error): error.encode(to: &output, callID: callID)
+    }
+  }
+
+  private func refuseCall(
+    _ callID: UInt64, _ procedure: BoundProcedure?, _ error: RPCError, _ output: inout ByteQueue
+  ) {
+    host.countFailure(procedure, error)
+    host.log.failed(procedure, error, by: caller)
+    error.encode(to: &output, callID: callID)
+  }
+
+  func notRegistered(_ procedure: BoundProcedure, _ catalogue: Catalogue) -> RPCError {
+    RPCError(
+      .clientNotRegistered,
+      "\(caller.description(in: catalogue)) is no tenant of the service '\(procedure.signature.service)' and may not use it"
+    )
+  }
+
+  static let draining = RPCError(.unavailable, "the server is shutting down", executed: .no)
+
+  // MARK: Control frames
+
+  private func control(
+    _ header: FrameHeader, _ payload: RawSpan, into output: inout ByteQueue
+  ) throws(WireError) {
+    // The decoder has refused unknown kinds.
+    guard let kind = FrameKind(rawValue: header.kind) else { throw .unknownFrameKind(header.kind) }
+    guard dialect == .native else {
+      guard kind == .hello else { throw .malformedFrame("the first frame must be a HELLO, not \(kind)") }
+      return try greet(payload, into: &output)
+    }
+    switch kind {
+    case .bind: bind(header.callID, try Bind(payload: payload), into: &output)
+    case .cancel:
+      guard header.length == 0 else { throw .malformedFrame("a CANCEL has no payload") }
+      // An unknown id is a call that was answered meanwhile.
+      calls[header.callID]?.end(
+        RPCError(.cancelled, "cancelled by the caller", executed: .maybe), on: host.loop)
+    case .ping:
+      guard header.length == 0 else { throw .malformedFrame("a PING has no payload") }
+      output.appendEmptyFrame(.pong, callID: header.callID)
+    case .pong: break
+    case .goAway:
+      // The client takes no answers any more beyond those in flight.
+      isDraining = true
+      if calls.isEmpty { connection.closeAfterFlush() }
+    case .hello: throw .malformedFrame("a second HELLO")
+    case .bound, .reply, .error, .generation, .call:
+      throw .malformedFrame("a client does not send \(kind)")
+    }
+  }
+
+  private func greet(_ payload: RawSpan, into output: inout ByteQueue) throws(WireError) {
+    let hello = try Hello(payload: payload)
+    guard hello.version == Preface.majorVersion else {
+      _ = refuse(
+        RPCError(
+          .protocolError,
+          "version \(hello.version) of the protocol is not supported, version \(Preface.majorVersion) is"),
+        &output, RawSpan())
+      return
+    }
+    if let identity = hello.identity {
+      do {
+        try caller.claim(identity, in: host.catalogue)
+      } catch {
+        _ = refuse(error, &output, RawSpan())
+        return
+      }
+    }
+    peerFrameBytes = max(WireLimits.helloBytesMax, hello.frameBytes)
+    decoder.frameBytesLimit = host.options.frameBytes
+    dialect = .native
+    host.greeted(self)
+    var answer = Hello(agent: host.agent)
+    answer.frameBytes = host.options.frameBytes
+    answer.callsInFlight = host.options.callsPerConnection
+    answer.pingMilliseconds = host.options.pingMilliseconds
+    answer.generation = host.catalogue.serial
+    answer.encode(to: &output)
+    if isDraining { goAway(into: &output) }
+  }
+
+  private func bind(_ callID: UInt64, _ bind: Bind, into output: inout ByteQueue) {
+    do throws(RPCError) {
+      let catalogue = host.catalogue
+      let procedure = try catalogue.find(
+        service: bind.service, procedure: bind.procedure, arguments: bind.arguments, returns: bind.returns)
+      guard currentAccess(catalogue).allows(service: procedure.service) else {
+        throw notRegistered(procedure, catalogue)
+      }
+      Bound(
+        procedureID: procedure.id, arguments: procedure.signature.parameterTypes,
+        returns: procedure.signature.returns, idempotent: procedure.procedure.idempotent
+      ).encode(to: &output, callID: callID)
+    } catch {
+      refuseCall(callID, nil, error, &output)
+    }
+  }
+
+  // MARK: What the server says by itself
+
+  /// Takes no more calls; closes when those in flight are answered.
+  func drain() {
+    guard !isDraining else { return }
+    isDraining = true
+    if dialect == .native { connection.send { goAway(into: &$0) } }
+    if calls.isEmpty { connection.closeAfterFlush() }
+  }
+
+  private func goAway(into output: inout ByteQueue) {
+    GoAway(
+      lastCallID: lastCallID, reason: "the server is shutting down",
+      drainMilliseconds: host.options.drainTimeoutMilliseconds
+    ).encode(to: &output)
+  }
+
+  /// Tells a native peer that its bindings may be outdated.
+  func announce(generation: Int) {
+    guard dialect == .native else { return }
+    connection.send { $0.appendEmptyFrame(.generation, callID: UInt64(generation)) }
+  }
+}

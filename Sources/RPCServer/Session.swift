@@ -1,0 +1,223 @@
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// One connection as the server sees it: tells the dialect by its first bytes, knows who is calling, and
+/// keeps the calls that are not answered yet. Belongs to one loop.
+internal final class Session: ConnectionHandler, TimerTarget {
+  enum Dialect: Equatable {
+    case undecided
+    /// The preface came, the HELLO not yet.
+    case nativeGreeting
+    case native
+    case json
+  }
+
+  let connection: Connection
+  let host: ServerLoop
+  var caller: Caller
+  var dialect = Dialect.undecided
+  var decoder: FrameDecoder
+  /// The largest frame the peer takes.
+  var peerFrameBytes = WireLimits.frameBytes
+  /// Calls that are not answered yet, by the caller's id.
+  var calls: [UInt64: ActiveCall] = [:]
+  var access: Access?
+  /// The highest call id that was accepted: what a GOAWAY tells.
+  var lastCallID: UInt64 = 0
+  var isDraining = false
+  /// The number under which the json dialect keeps its next call.
+  var nextLineID: UInt64 = 1
+  var inputHasEnded = false
+  private var frameStarted: UInt64?
+  private var timer: TimerID?
+
+  init(connection: Connection, host: ServerLoop, caller: Caller) {
+    self.connection = connection
+    self.host = host
+    self.caller = caller
+    decoder = FrameDecoder(frameBytesLimit: WireLimits.helloBytesMax)
+  }
+
+  func start() throws(SystemError) {
+    try connection.start(self)
+    armTimer()
+  }
+
+  // MARK: Input
+
+  func received(_ bytes: RawSpan, into output: inout ByteQueue, on connection: Connection) -> Int {
+    let consumed: Int
+    switch dialect {
+    case .native: consumed = receivedFrames(bytes, from: 0, into: &output)
+    case .json: consumed = receivedLines(bytes, into: &output)
+    case .nativeGreeting: consumed = receivedFrames(bytes, from: 0, into: &output)
+    case .undecided: consumed = receivedFirst(bytes, into: &output)
+    }
+    // A frame that is on its way has until the frame timeout; whole ones need no clock.
+    if consumed == bytes.byteCount {
+      frameStarted = nil
+    } else if frameStarted == nil || consumed > 0 {
+      frameStarted = host.loop.now
+      if timer == nil { armTimer() }
+    }
+    return consumed
+  }
+
+  private func receivedFirst(_ bytes: RawSpan, into output: inout ByteQueue) -> Int {
+    let first = unsafe bytes.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
+    switch first {
+    case Preface.bytes[0]:
+      let count = min(bytes.byteCount, Preface.bytes.count)
+      for index in 0..<count {
+        guard unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self) == Preface.bytes[index] else {
+          return refuse(
+            RPCError(.protocolError, "the connection starts with neither the preface nor a json object"),
+            &output, bytes)
+        }
+      }
+      guard count == Preface.bytes.count else {
+        connection.bytesWanted = Preface.bytes.count
+        return 0
+      }
+      dialect = .nativeGreeting
+      return receivedFrames(bytes, from: count, into: &output)
+    case UInt8(ascii: "{"), UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
+      dialect = .json
+      host.greeted(self)
+      return receivedLines(bytes, into: &output)
+    default:
+      return refuse(
+        RPCError(.protocolError, "the connection starts with neither the preface nor a json object"),
+        &output, bytes)
+    }
+  }
+
+  /// One last error, then the end. Whatever else came in is thrown away.
+  func refuse(_ error: RPCError, _ output: inout ByteQueue, _ bytes: RawSpan) -> Int {
+    host.log.refusedConnection(caller, error)
+    host.metrics.errors += 1
+    switch dialect {
+    case .json: JSONReply.append(error, id: nil, to: &output)
+    case .undecided where caller.peer.family != 0:
+      // Whoever speaks neither dialect can at least read a line.
+      JSONReply.append(error, id: nil, to: &output)
+    default: error.encode(to: &output, callID: 0)
+    }
+    connection.closeAfterFlush()
+    return bytes.byteCount
+  }
+
+  func inputEnded(on connection: Connection) {
+    inputHasEnded = true
+    // Whoever pipes lines in and closes that side still reads the answers. A native peer has no such habit:
+    // its end is the end of its calls.
+    if dialect == .json, !calls.isEmpty { return }
+    if dialect == .json { connection.closeAfterFlush() } else { connection.close() }
+  }
+
+  // MARK: Calls in flight
+
+  func began(_ call: ActiveCall) {
+    calls[call.id] = call
+    host.metrics.callsInFlight += 1
+    call.armDeadline(on: host.loop)
+  }
+
+  /// Takes a concluded call out.
+  func ended(_ call: ActiveCall) {
+    guard calls.removeValue(forKey: call.id) != nil else { return }
+    host.metrics.callsInFlight -= 1
+  }
+
+  /// After an answer that was not part of a read: goes on reading, or ends what was waiting for it.
+  func afterAnswer() {
+    if calls.isEmpty, isDraining || (dialect == .json && inputHasEnded) {
+      connection.closeAfterFlush()
+    } else {
+      connection.resumeReading()
+    }
+  }
+
+  /// The caller's rights in the generation in force.
+  @inline(__always)
+  func currentAccess(_ catalogue: Catalogue) -> Access {
+    if let access, access.serial == catalogue.serial { return access }
+    let fresh = Access(catalogue: catalogue, identities: caller.identities(in: catalogue))
+    access = fresh
+    return fresh
+  }
+
+  // MARK: Time
+
+  /// One timer watches the handshake, the frame on its way and the silence, whichever is due first; it is
+  /// set again lazily, so that traffic costs nothing.
+  private func armTimer() {
+    let loop = host.loop
+    guard let due = nextDue() else { return }
+    timer = loop.schedule(at: max(due, loop.now + 1), self)
+  }
+
+  private func nextDue() -> UInt64? {
+    let options = host.options
+    var due: UInt64?
+    func consider(_ start: UInt64, _ milliseconds: Int) {
+      guard milliseconds > 0 else { return }
+      let time = start + UInt64(milliseconds) * 1_000_000
+      due = due.map { min($0, time) } ?? time
+    }
+    if dialect == .undecided || dialect == .nativeGreeting {
+      consider(opened, options.handshakeTimeoutMilliseconds)
+    } else if calls.isEmpty {
+      consider(connection.lastReceived, options.idleTimeoutMilliseconds)
+    }
+    if let frameStarted { consider(frameStarted, options.frameTimeoutMilliseconds) }
+    return due
+  }
+
+  private lazy var opened: UInt64 = connection.lastReceived
+
+  func timerFired(tag: UInt64, on loop: EventLoop) {
+    timer = nil
+    guard connection.isOpen, let due = nextDue() else { return }
+    guard due <= loop.now else { return armTimer() }
+    let options = host.options
+    let error: RPCError
+    if dialect == .undecided || dialect == .nativeGreeting {
+      error = RPCError(
+        .deadlineExceeded,
+        "no HELLO within the handshake timeout of \(options.handshakeTimeoutMilliseconds) ms")
+    } else if let frameStarted,
+      loop.now >= frameStarted + UInt64(options.frameTimeoutMilliseconds) * 1_000_000
+    {
+      error = RPCError(
+        .deadlineExceeded,
+        "a frame took longer than the frame timeout of \(options.frameTimeoutMilliseconds) ms to arrive")
+    } else {
+      error = RPCError(
+        .unavailable,
+        "the connection was silent for the idle timeout of \(options.idleTimeoutMilliseconds) ms")
+    }
+    endConnection(error)
+  }
+
+  /// Tells the peer why, then closes.
+  func endConnection(_ error: RPCError) {
+    connection.send { output in
+      _ = refuse(error, &output, RawSpan())
+    }
+  }
+
+  // MARK: The end
+
+  func closed(_ connection: Connection, reason: CloseReason) {
+    if let timer { host.loop.cancel(timer) }
+    timer = nil
+    let abandoned = Array(calls.values)
+    for call in abandoned {
+      call.end(
+        RPCError(.cancelled, "the caller's connection ended", executed: .maybe), on: host.loop)
+    }
+    host.closed(self, reason: reason)
+  }
+}

@@ -1,0 +1,102 @@
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// Runs one call of the service `system` for one session.
+internal struct SystemService {
+  let host: ServerLoop
+  let session: Session
+
+  func run(_ call: ActiveCall, index: Int, arguments: [UInt8]) {
+    let loop = host.loop
+    let values: [Value]
+    do {
+      values = try Value(messagePack: arguments).listValue ?? []
+    } catch {
+      return call.conclude(.failure(RPCError(.invalidArguments, error.description)), on: loop)
+    }
+    guard let procedure = SystemProcedure(rawValue: index) else {
+      preconditionFailure("the catalogue binds only system procedures that exist")
+    }
+    switch procedure {
+    case .ping: succeed(call, ["pong"])
+    case .catalogue: succeed(call, [CatalogueDescription.describe(host.catalogue, core: host.core)])
+    case .stats: stats(call)
+    case .source: source(call, values)
+    default: deploy(call, procedure, values)
+    }
+  }
+
+  private func succeed(_ call: ActiveCall, _ values: [Value]) {
+    call.conclude(.success(Value.list(values).messagePack), on: host.loop)
+  }
+
+  // MARK: stats
+
+  private func stats(_ call: ActiveCall) {
+    let confined = LoopConfined((call: call, host: host), to: host.loop)
+    let mailbox = host.loop.mailbox
+    host.core.gatherMetrics { snapshot in
+      mailbox.post { loop in
+        let (call, host) = confined.on(loop)
+        call.conclude(
+          .success(Value.list([StatsDescription.describe(snapshot, host: host)]).messagePack), on: loop)
+      }
+    }
+  }
+
+  // MARK: source
+
+  private func source(_ call: ActiveCall, _ values: [Value]) {
+    do throws(RPCError) {
+      guard values.count == 3, let service = values[0].stringValue, let name = values[1].stringValue,
+        let spelled = values[2].listValue
+      else { throw RPCError(.invalidArguments, "source takes service, procedure and types") }
+      var types: [ValueType] = []
+      for text in spelled {
+        do {
+          types.append(try ValueType(parsing: text.stringValue ?? ""))
+        } catch {
+          throw RPCError(.invalidArguments, error.message)
+        }
+      }
+      let procedure = try host.catalogue.find(
+        service: service, procedure: name, arguments: types, returns: nil)
+      guard
+        session.caller.isOwnHost || session.currentAccess(host.catalogue).allows(service: procedure.service)
+      else { throw session.notRegistered(procedure, host.catalogue) }
+      guard case .source(let unit) = procedure.implementation else {
+        throw RPCError(.failedPrecondition, "\(procedure.signature) is part of the program and has no source")
+      }
+      succeed(call, [.string(String(decoding: unit.source, as: UTF8.self))])
+    } catch {
+      call.conclude(.failure(error), on: host.loop)
+    }
+  }
+
+  // MARK: deployment
+
+  private func deploy(_ call: ActiveCall, _ procedure: SystemProcedure, _ values: [Value]) {
+    guard session.caller.isOwnHost else {
+      return call.conclude(
+        .failure(
+          RPCError(
+            .unauthenticated,
+            "without keys this server takes deployments from its own host only, not from \(session.caller.peer)"
+          )), on: host.loop)
+    }
+    guard let desk = host.core.deployments else {
+      return call.conclude(
+        .failure(
+          RPCError(.failedPrecondition, "this server keeps no deployments (it has no data directory)")),
+        on: host.loop)
+    }
+    let confined = LoopConfined(call, to: host.loop)
+    let mailbox = host.loop.mailbox
+    desk.handle(procedure, values) { result in
+      mailbox.post { loop in
+        confined.on(loop).conclude(result.map { Value.list($0).messagePack }, on: loop)
+      }
+    }
+  }
+}
