@@ -100,12 +100,10 @@ let package = Package(
       ],
       swiftSettings: house),
 
-    // What the benchmarks load; no product.
-    .executableTarget(
-      name: "bench-server", dependencies: ["RPCServer", "RPCProcedures", "RPCWire"],
-      path: "Benchmarks/server", swiftSettings: house),
-
     // Tests
+    .testTarget(
+      name: "RPCDeploymentTests",
+      dependencies: ["RPCDeployment", "RPCProcedures", "RPCClient", "RPCWire"], swiftSettings: house),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),

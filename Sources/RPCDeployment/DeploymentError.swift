@@ -1,0 +1,45 @@
+public import RPCWire
+
+/// Why a manifest, a store or a deployment refused: what is wrong and, where there is something to do, what.
+public struct DeploymentError: Error, Hashable, Sendable {
+  public enum Kind: Sendable, Hashable {
+    /// Another deployment holds the lock.
+    case locked
+    /// The server has another generation than the plan was made against.
+    case stale
+    /// No such transaction here, or no longer: it expired, was aborted, or the server started again.
+    case unknownTransaction
+    /// A step out of order, such as a commit of what was not prepared.
+    case outOfOrder
+    /// Bytes that are no manifest, or whose digest is another than announced.
+    case malformed
+    /// A bound was crossed.
+    case tooLarge
+    /// What is on disk is not what was written.
+    case damaged
+    /// The operating system refused.
+    case io
+  }
+
+  public var kind: Kind
+  public var message: String
+
+  public init(_ kind: Kind, _ message: String) {
+    self.kind = kind
+    self.message = message
+  }
+
+  /// As the caller of a `system.deploy_*` procedure is told.
+  public var rpcError: RPCError {
+    switch kind {
+    case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged: RPCError(.failedPrecondition, message)
+    case .malformed: RPCError(.invalidArguments, message)
+    case .tooLarge: RPCError(.resourceExhausted, message)
+    case .io: RPCError(.unavailable, message)
+    }
+  }
+}
+
+extension DeploymentError: CustomStringConvertible {
+  public var description: String { message }
+}

@@ -1,0 +1,110 @@
+import RPCClient
+import RPCProcedures
+import RPCWire
+
+extension Manifest {
+  /// Everything that a manifest made from a checked file has by construction and one from elsewhere may lack.
+  func validate() throws(DeploymentError) {
+    let serverNames = try Self.unique("server", servers.map(\.name))
+    let clientNames = try Self.unique("client", clients.map(\.name))
+    let serviceNames = try Self.unique("service", services.map(\.name))
+    guard serverNames.contains(server) else {
+      throw DeploymentError(.malformed, "the manifest is for '\(server)', which is not among its servers")
+    }
+    for server in servers where server.host.isEmpty || server.host.utf8.contains(0) {
+      throw DeploymentError(.malformed, "server '\(server.name)' has no address")
+    }
+    for client in clients where client.host != nil && client.block == nil {
+      throw DeploymentError(.malformed, "client '\(client.name)' has no valid address")
+    }
+    guard !serviceNames.contains(Names.reservedService) else {
+      throw DeploymentError(.malformed, "the service name '\(Names.reservedService)' is reserved")
+    }
+    for service in services {
+      try Self.references(service.providers, to: serverNames, "provider", of: service.name)
+      try Self.references(service.tenants, to: clientNames, "tenant", of: service.name)
+    }
+    let provided = Set(providedServices)
+    var seen = Set<String>()
+    for procedure in procedures {
+      try Self.check(procedure, provided: provided)
+      guard seen.insert(Self.identity(of: procedure.signature)).inserted else {
+        throw DeploymentError(
+          .malformed, "\(procedure.signature) is declared twice with these argument types")
+      }
+    }
+  }
+
+  private static func unique(_ what: String, _ names: [String]) throws(DeploymentError) -> Set<String> {
+    var seen = Set<String>()
+    for name in names {
+      if let problem = Names.problem(with: name) { throw DeploymentError(.malformed, "\(what): \(problem)") }
+      guard seen.insert(name).inserted else {
+        throw DeploymentError(.malformed, "\(what) '\(name)' appears twice")
+      }
+    }
+    return seen
+  }
+
+  private static func references(
+    _ names: [String], to declared: Set<String>, _ what: String, of service: String
+  ) throws(DeploymentError) {
+    guard Set(names).count == names.count else {
+      throw DeploymentError(.malformed, "service '\(service)' names a \(what) twice")
+    }
+    if let name = names.first(where: { !declared.contains($0) }) {
+      throw DeploymentError(
+        .malformed, "service '\(service)' names \(what) '\(name.prefix(64))', which is not declared")
+    }
+  }
+
+  private static func check(_ procedure: Procedure, provided: Set<String>) throws(DeploymentError) {
+    let signature = procedure.signature
+    if let problem = Names.problem(with: signature.name) {
+      throw DeploymentError(.malformed, "a procedure of '\(signature.service)': \(problem)")
+    }
+    func refuse(_ problem: String) -> DeploymentError {
+      DeploymentError(.malformed, "\(signature): \(problem)")
+    }
+    guard provided.contains(signature.service) else {
+      throw refuse("the server does not provide '\(signature.service)'")
+    }
+    guard procedure.language != .swift else { throw refuse("a Swift closure cannot be deployed") }
+    guard ContentDigest.isValid(procedure.digest) else { throw refuse("its source has no valid digest") }
+    guard Names.isIdentifier(procedure.function) else { throw refuse("its function has no valid name") }
+    let sourceName = procedure.sourceName.utf8
+    guard !sourceName.isEmpty, sourceName.count <= 255, !sourceName.contains(UInt8(ascii: "/")),
+      !sourceName.contains(0)
+    else { throw refuse("its source has no valid file name") }
+    if let count = procedure.documentation?.utf8.count, count > DeploymentLimits.documentationBytesMax {
+      throw refuse("a doc of \(count) bytes, the limit is \(DeploymentLimits.documentationBytesMax)")
+    }
+    if let timeout = procedure.timeoutMilliseconds {
+      guard (1...DeploymentLimits.timeoutMillisecondsMax).contains(timeout) else {
+        throw refuse("a timeout of \(timeout) ms is out of range")
+      }
+    }
+    if let memory = procedure.memoryBytes {
+      guard (DeploymentLimits.memoryBytesMin...DeploymentLimits.memoryBytesMax).contains(memory) else {
+        throw refuse("a memory limit of \(memory) bytes is out of range")
+      }
+    }
+    let names = signature.parameters.compactMap(\.name)
+    guard names.allSatisfy(Names.isIdentifier), Set(names).count == names.count else {
+      throw refuse("its arguments need distinct, valid names")
+    }
+    let types = signature.parameterTypes + signature.returns
+    guard !types.contains(where: \.mentionsUnknown) else { throw refuse("'?' cannot be declared") }
+  }
+}
+
+extension ValueType {
+  /// Whether `?`, which only a caller may send, is anywhere in it.
+  var mentionsUnknown: Bool {
+    switch self {
+    case .unknown: true
+    case .list(let inner), .dict(let inner), .optional(let inner): inner.mentionsUnknown
+    default: false
+    }
+  }
+}
