@@ -1,0 +1,124 @@
+/// One deployment as a server sees it, from its begin to its end: who, what, how far, and until when it may
+/// take. Pure: `Staging` does what it decides.
+struct DeploymentTransaction {
+  enum Phase: Equatable {
+    /// Sources arrive.
+    case receiving
+    /// Everything is here; the server is loading the procedures.
+    case loading
+    /// Loaded and durable: a commit cannot fail for want of anything.
+    case prepared
+  }
+
+  let id: String
+  let who: String
+  let manifestBytes: [UInt8]
+  let manifest: Manifest
+  let digest: String
+  /// The sources that were not here at the begin.
+  let wanted: [String]
+  private(set) var phase = Phase.receiving
+  /// What is on disk beside the manifest once it is prepared.
+  private(set) var record: DeploymentRecord?
+  /// When the lease runs out, on the caller's clock.
+  private(set) var expires: UInt64
+  private var received: [String: Int] = [:]
+  private var complete: Set<String> = []
+  private var stagedBytes = 0
+
+  init(
+    id: String, who: String, manifestBytes: [UInt8], manifest: Manifest, wanted: [String], now: UInt64
+  ) {
+    self.id = id
+    self.who = who
+    self.manifestBytes = manifestBytes
+    self.manifest = manifest
+    self.wanted = wanted
+    digest = ContentDigest.hex(of: manifestBytes)
+    expires = now + DeploymentLimits.leaseNanoseconds
+  }
+
+  func isExpired(at now: UInt64) -> Bool { now >= expires }
+
+  mutating func renew(at now: UInt64) {
+    expires =
+      now + (phase == .loading ? DeploymentLimits.loadLeaseNanoseconds : DeploymentLimits.leaseNanoseconds)
+  }
+
+  // MARK: Sources
+
+  /// The wanted sources that have not come whole yet.
+  var missing: [String] { wanted.filter { !complete.contains($0) } }
+
+  /// What to do with a chunk of a source.
+  enum ChunkDecision: Equatable {
+    /// Write it where it says.
+    case write
+    /// It is here already, or leaves a gap: the sender goes on from where the file ends.
+    case ignore
+  }
+
+  func bytesReceived(of digest: String) -> Int { received[digest] ?? 0 }
+
+  func decide(digest: String, offset: Int, count: Int) throws(DeploymentError) -> ChunkDecision {
+    guard phase == .receiving else {
+      throw DeploymentError(.outOfOrder, "the deployment is prepared: it takes no more sources")
+    }
+    guard wanted.contains(digest) else {
+      throw DeploymentError(.malformed, "the source '\(digest.prefix(64))' was not asked for")
+    }
+    guard offset >= 0 else { throw DeploymentError(.malformed, "a negative offset") }
+    guard count <= DeploymentLimits.chunkBytesMax else {
+      throw DeploymentError(
+        .tooLarge, "a chunk of \(count) bytes, the limit is \(DeploymentLimits.chunkBytesMax)")
+    }
+    guard !complete.contains(digest), offset == bytesReceived(of: digest) else { return .ignore }
+    guard offset + count <= DeploymentLimits.sourceBytesMax else {
+      throw DeploymentError(
+        .tooLarge,
+        "a source of at least \(offset + count) bytes, the limit is \(DeploymentLimits.sourceBytesMax)")
+    }
+    guard stagedBytes + count <= DeploymentLimits.stagedBytesMax else {
+      throw DeploymentError(
+        .tooLarge,
+        "sources of at least \(stagedBytes + count) bytes, the limit is \(DeploymentLimits.stagedBytesMax)")
+    }
+    return .write
+  }
+
+  mutating func wrote(_ count: Int, of digest: String) {
+    received[digest, default: 0] += count
+    stagedBytes += count
+  }
+
+  mutating func completed(_ digest: String) {
+    complete.insert(digest)
+  }
+
+  /// What came is not what was announced: it starts again.
+  mutating func rejected(_ digest: String) {
+    stagedBytes -= received.removeValue(forKey: digest) ?? 0
+  }
+
+  // MARK: Phases
+
+  mutating func startLoading(at now: UInt64) throws(DeploymentError) {
+    guard missing.isEmpty else {
+      throw DeploymentError(
+        .outOfOrder, "\(missing.count) of \(wanted.count) sources have not arrived, such as \(missing[0])")
+    }
+    if phase == .receiving { phase = .loading }
+    renew(at: now)
+  }
+
+  mutating func persisted(_ record: DeploymentRecord, at now: UInt64) {
+    phase = .prepared
+    self.record = record
+    renew(at: now)
+  }
+
+  mutating func loadFailed(at now: UInt64) {
+    phase = .receiving
+    renew(at: now)
+  }
+}

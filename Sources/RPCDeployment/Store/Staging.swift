@@ -1,0 +1,239 @@
+public import RPCProcedures
+
+/// A server's side of a deployment: one at a time, each step repeatable with the same answer, nothing in
+/// force before the commit.
+///
+/// The procedures `system.deploy_*` call it one to one; between `startLoading` and `finishLoading` the server
+/// loads the procedures in its runtimes. It blocks on the disk and is used from the server's deployment thread.
+/// `now` is any monotonic clock in nanoseconds.
+public final class Staging {
+  public let store: GenerationStore
+  private var transaction: DeploymentTransaction?
+  private let wallClock: () -> Int
+
+  /// - Parameter wallClock: milliseconds since 1970, for records that people read.
+  public init(store: GenerationStore, wallClock: @escaping () -> Int) {
+    self.store = store
+    self.wallClock = wallClock
+  }
+
+  // MARK: The steps of a deployment
+
+  /// Takes the lock and tells which sources are not here.
+  ///
+  /// - Parameter baseDigest: the manifest that the plan was made against, empty for none.
+  /// - Parameter force: deploy whatever is in force.
+  public func begin(
+    _ id: String, who: String, baseDigest: String, force: Bool, manifest bytes: [UInt8], now: UInt64
+  ) throws(DeploymentError) -> [String] {
+    guard Self.isValidTransaction(id) else {
+      throw DeploymentError(
+        .malformed,
+        "a transaction is named by 1 to \(DeploymentLimits.transactionBytesMax) letters, digits, '-' and '_'")
+    }
+    expire(now: now)
+    if var open = transaction {
+      guard open.id == id else { throw Self.locked(by: open, now: now) }
+      guard open.manifestBytes == bytes else {
+        throw DeploymentError(
+          .outOfOrder,
+          "this deployment is open here for server '\(open.manifest.server)': do two servers have one address?"
+        )
+      }
+      open.renew(at: now)
+      transaction = open
+      return open.missing
+    }
+    if store.current?.record.transaction == id {
+      throw DeploymentError(.outOfOrder, "the transaction '\(id)' is committed already")
+    }
+    let base = store.current?.digest ?? ""
+    guard force || baseDigest == base else {
+      throw DeploymentError(
+        .stale,
+        "the plan was made against \(Self.name(baseDigest)), but \(Self.name(base)) is in force now: plan again"
+      )
+    }
+    let manifest = try Manifest(decoding: bytes)
+    let wanted = manifest.sourceDigests.filter { !store.holds($0) }
+    try store.openStaging(id)
+    transaction = DeploymentTransaction(
+      id: id, who: String(DeploymentRecord.oneLine(who).prefix(DeploymentLimits.whoBytesMax)),
+      manifestBytes: bytes, manifest: manifest, wanted: wanted, now: now)
+    return wanted
+  }
+
+  /// Takes a part of a source and tells how many bytes of it are here: where the sender goes on.
+  public func put(
+    _ id: String, digest: String, offset: Int, bytes: [UInt8], last: Bool, now: UInt64
+  ) throws(DeploymentError) -> Int {
+    var open = try live(id, now: now)
+    defer { transaction = open }
+    if try open.decide(digest: digest, offset: offset, count: bytes.count) == .write {
+      try store.stage(bytes, of: digest, at: offset, in: id)
+      open.wrote(bytes.count, of: digest)
+      if last {
+        let whole = try store.staged(digest, in: id) ?? []
+        guard ContentDigest.hex(of: whole) == digest else {
+          open.rejected(digest)
+          throw DeploymentError(
+            .malformed, "\(whole.count) bytes arrived for \(digest), but that is not their digest")
+        }
+        open.completed(digest)
+      }
+    }
+    return open.bytesReceived(of: digest)
+  }
+
+  /// What the server has to load in its runtimes, or nil where that is done already.
+  ///
+  /// The lock is held longer from here, since loading takes what it takes; end it with `finishLoading`.
+  public func startLoading(_ id: String, now: UInt64) throws(DeploymentError) -> LoadingWork? {
+    var open = try live(id, now: now)
+    if open.phase == .prepared { return nil }
+    try open.startLoading(at: now)
+    var sources: [String: [UInt8]] = [:]
+    for digest in open.manifest.sourceDigests {
+      if open.wanted.contains(digest), let staged = try store.staged(digest, in: id) {
+        sources[digest] = staged
+      } else {
+        sources[digest] = try store.source(digest)
+      }
+    }
+    transaction = open
+    return LoadingWork(manifest: open.manifest, sources: sources)
+  }
+
+  /// The procedures are loaded, or could not be. Makes the generation durable, so that a commit needs nothing
+  /// more than a rename.
+  public func finishLoading(_ id: String, succeeded: Bool, now: UInt64) throws(DeploymentError) {
+    var open = try live(id, now: now)
+    guard open.phase != .prepared else { return }
+    guard open.phase == .loading else {
+      throw DeploymentError(.outOfOrder, "the transaction '\(id)' is not being prepared")
+    }
+    guard succeeded else {
+      open.loadFailed(at: now)
+      transaction = open
+      return
+    }
+    let record = DeploymentRecord(
+      transaction: id, who: open.who, preparedMilliseconds: wallClock(), digest: open.digest,
+      parent: store.current?.serial)
+    do throws(DeploymentError) {
+      try store.persist(open.manifestBytes, record, staged: open.wanted, in: id)
+    } catch {
+      abort(id, reason: "cannot prepare: \(error)")
+      throw error
+    }
+    open.persisted(record, at: now)
+    transaction = open
+  }
+
+  /// Puts the prepared generation in force and returns it. Repeating it is harmless, also after a restart.
+  public func commit(_ id: String, now: UInt64) throws(DeploymentError) -> Generation {
+    if let current = store.current, current.record.transaction == id { return current }
+    let open = try live(id, now: now)
+    guard let record = open.record else {
+      throw DeploymentError(.outOfOrder, "the transaction '\(id)' is not prepared")
+    }
+    let generation = try store.activate(open.manifest, record, of: id)
+    transaction = nil
+    store.audit(
+      "\(wallClock()) commit generation=\(generation.serial) digest=\(open.digest) transaction=\(id) who=\(open.who)"
+    )
+    // What cannot be removed now is removed after the next deployment.
+    try? store.discard(id)
+    try? store.collectGarbage()
+    return generation
+  }
+
+  /// Ends a deployment that is not committed; one that is not open is none of its business.
+  public func abort(_ id: String, reason: String = "aborted") {
+    guard let open = transaction, open.id == id else { return }
+    transaction = nil
+    store.audit("\(wallClock()) abort transaction=\(id) who=\(open.who) reason=\(reason)")
+    try? store.discard(id)
+  }
+
+  /// Ends a deployment whose lease ran out. Tells when to come back, nil when no deployment is open.
+  @discardableResult
+  public func expire(now: UInt64) -> UInt64? {
+    guard let open = transaction else { return nil }
+    guard open.isExpired(at: now) else { return open.expires }
+    abort(open.id, reason: "its lease ran out")
+    return nil
+  }
+
+  public func status(now: UInt64) -> DeploymentStatus {
+    expire(now: now)
+    let current = store.current
+    return DeploymentStatus(
+      generation: current?.serial ?? 0, digest: current?.digest ?? "", previous: store.previousSerial,
+      preparedTransaction: transaction?.phase == .prepared ? transaction?.id : nil,
+      lock: transaction.map {
+        DeploymentStatus.Lock(
+          who: $0.who, remainingMilliseconds: Self.milliseconds(from: now, to: $0.expires))
+      },
+      lastDeploymentMilliseconds: current?.record.preparedMilliseconds, degraded: store.degraded)
+  }
+
+  // MARK: Helpers
+
+  /// The open transaction of that name, its lease renewed.
+  private func live(_ id: String, now: UInt64) throws(DeploymentError) -> DeploymentTransaction {
+    expire(now: now)
+    guard var open = transaction, open.id == id else {
+      throw DeploymentError(
+        .unknownTransaction,
+        "no deployment '\(id.prefix(64))' is open here: it expired, or the server was started again")
+    }
+    open.renew(at: now)
+    transaction = open
+    return open
+  }
+
+  private static func isValidTransaction(_ id: String) -> Bool {
+    (1...DeploymentLimits.transactionBytesMax).contains(id.utf8.count)
+      && id.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+          true
+        default: false
+        }
+      }
+  }
+
+  private static func locked(by open: DeploymentTransaction, now: UInt64) -> DeploymentError {
+    let seconds = (milliseconds(from: now, to: open.expires) + 999) / 1000
+    return DeploymentError(
+      .locked, "\(open.who) is deploying: its lock ends with its deployment, or after \(seconds) s of silence"
+    )
+  }
+
+  private static func milliseconds(from now: UInt64, to then: UInt64) -> Int {
+    then > now ? Int((then - now) / 1_000_000) : 0
+  }
+
+  private static func name(_ digest: String) -> String {
+    digest.isEmpty ? "no deployment" : "manifest \(ContentDigest.short(digest))"
+  }
+}
+
+/// What a server loads before it says that it is prepared, and at its start.
+public struct LoadingWork: Sendable {
+  public let manifest: Manifest
+  /// By digest.
+  public let sources: [String: [UInt8]]
+
+  public init(manifest: Manifest, sources: [String: [UInt8]]) {
+    self.manifest = manifest
+    self.sources = sources
+  }
+
+  /// One unit per procedure; procedures of one file share its bytes.
+  public var units: [SourceUnit] {
+    manifest.procedures.map { SourceUnit(procedure: $0, source: sources[$0.digest] ?? []) }
+  }
+}
