@@ -100,6 +100,11 @@ let package = Package(
       ],
       swiftSettings: house),
 
+    // What the benchmarks load; no product.
+    .executableTarget(
+      name: "bench-server", dependencies: ["RPCServer", "RPCProcedures", "RPCWire"],
+      path: "Benchmarks/server", swiftSettings: house),
+
     // Tests
     .testTarget(
       name: "RPCDeploymentTests",
