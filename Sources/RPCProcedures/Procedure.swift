@@ -51,10 +51,12 @@ public struct Procedure: Hashable, Sendable {
   }
 }
 
-/// A procedure with its source: what a runtime loads. Two procedures may share one source.
-public struct SourceUnit: Sendable {
-  public var procedure: Procedure
-  public var source: [UInt8]
+/// A procedure with its source: what a runtime loads. Two procedures may share one source. It is an object, so
+/// that a runtime finds what it made of it by identity and compares no strings on each call: a generation
+/// keeps one for each procedure.
+public final class SourceUnit: Sendable {
+  public let procedure: Procedure
+  public let source: [UInt8]
 
   public init(procedure: Procedure, source: [UInt8]) {
     self.procedure = procedure
