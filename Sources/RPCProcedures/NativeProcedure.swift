@@ -17,75 +17,132 @@ public enum NativeImplementation: Sendable {
   case suspending(AsyncBody)
 }
 
-/// A Swift closure that a program offers as a procedure.
+/// A Swift closure that a program offers as a procedure. Its types are the procedure's types.
+///
+/// ```swift
+/// NativeProcedure("math.add") { (a: Int, b: Int) in a + b }
+/// NativeProcedure("text.split") { (text: String) in (String(text.prefix(1)), String(text.dropFirst())) }
+/// ```
+///
+/// A closure runs on the server's loop and must return soon; `NativeProcedure(suspending:)` takes one that may
+/// wait. What it throws becomes an `ExecutionException`, an `RPCError` goes to the caller as it is.
 public struct NativeProcedure: Sendable {
   public var procedure: Procedure
   public var implementation: NativeImplementation
 
-  /// - Parameter name: `service.procedure`.
+  /// A closure with one return value.
+  public init<each Argument: RPCValue, Return: RPCValue>(
+    _ name: QualifiedName, documentation: String? = nil, idempotent: Bool = false,
+    _ body: @escaping @Sendable (repeat each Argument) throws -> Return
+  ) {
+    procedure = Self.describe(
+      name, documentation, idempotent, (repeat (each Argument).self), [Return.valueType])
+    implementation = .immediate(
+      Self.immediate(body) { (result, output) in
+        output.appendListHeader(count: 1)
+        result.encode(to: &output)
+      })
+  }
+
+  /// A closure with several return values, or none.
+  @_disfavoredOverload
   public init<each Argument: RPCValue, each Return: RPCValue>(
     _ name: QualifiedName, documentation: String? = nil, idempotent: Bool = false,
     _ body: @escaping @Sendable (repeat each Argument) throws -> (repeat each Return)
   ) {
-    procedure = Self.describe(
-      name, documentation, idempotent, (repeat (each Argument).self), (repeat (each Return).self))
-    let arity = Self.count((repeat (each Argument).self))
-    let returned = Self.count((repeat (each Return).self))
-    implementation = .immediate { (arguments, output) throws(RPCError) in
-      let result: (repeat each Return)
-      do {
-        let values = try Self.decode(&arguments, arity, (repeat (each Argument).self))
-        do {
-          result = try body(repeat each values)
-        } catch let error as RPCError {
-          throw error
-        } catch {
-          throw RPCError(.executionException, String(describing: error), executed: .yes)
-        }
-      } catch let error as WireError {
-        throw RPCError(.invalidArguments, error.description)
-      } catch let error as RPCError {
-        throw error
-      } catch {
-        throw RPCError(.executionException, String(describing: error), executed: .yes)
-      }
-      output.appendListHeader(count: returned)
-      for value in repeat each result { value.encode(to: &output) }
-    }
+    let returns = Self.types((repeat (each Return).self))
+    procedure = Self.describe(name, documentation, idempotent, (repeat (each Argument).self), returns)
+    implementation = .immediate(
+      Self.immediate(body) { (result: (repeat each Return), output) in
+        output.appendListHeader(count: returns.count)
+        for value in repeat each result { value.encode(to: &output) }
+      })
   }
 
-  /// As above, for a closure that may suspend.
+  /// A closure that may wait, with one return value: it runs as a task, which a cancelled call cancels.
+  public init<each Argument: RPCValue, Return: RPCValue>(
+    suspending name: QualifiedName, documentation: String? = nil, idempotent: Bool = false,
+    _ body: @escaping @Sendable (repeat each Argument) async throws -> Return
+  ) {
+    procedure = Self.describe(
+      name, documentation, idempotent, (repeat (each Argument).self), [Return.valueType])
+    implementation = .suspending(
+      Self.suspending(body) { (result, output) in
+        output.appendListHeader(count: 1)
+        result.encode(to: &output)
+      })
+  }
+
+  /// A closure that may wait, with several return values, or none.
+  @_disfavoredOverload
   public init<each Argument: RPCValue, each Return: RPCValue>(
     suspending name: QualifiedName, documentation: String? = nil, idempotent: Bool = false,
     _ body: @escaping @Sendable (repeat each Argument) async throws -> (repeat each Return)
   ) {
-    procedure = Self.describe(
-      name, documentation, idempotent, (repeat (each Argument).self), (repeat (each Return).self))
-    let arity = Self.count((repeat (each Argument).self))
-    let returned = Self.count((repeat (each Return).self))
-    implementation = .suspending { (arguments) throws(RPCError) in
-      let values: (repeat each Argument)
+    let returns = Self.types((repeat (each Return).self))
+    procedure = Self.describe(name, documentation, idempotent, (repeat (each Argument).self), returns)
+    implementation = .suspending(
+      Self.suspending(body) { (result: (repeat each Return), output) in
+        output.appendListHeader(count: returns.count)
+        for value in repeat each result { value.encode(to: &output) }
+      })
+  }
+
+  // MARK: Between the wire and the closure
+
+  private static func immediate<each Argument: RPCValue, Return>(
+    _ body: @escaping @Sendable (repeat each Argument) throws -> Return,
+    encode: @escaping @Sendable (Return, inout ByteQueue) -> Void
+  ) -> NativeBody {
+    let arity = types((repeat (each Argument).self)).count
+    return { (arguments, output) throws(RPCError) in
+      let result: Return
       do {
-        var reader = MessagePackReader(arguments.span.bytes)
-        values = try Self.decode(&reader, arity, (repeat (each Argument).self))
+        let values = try decode(&arguments, arity, (repeat (each Argument).self))
+        do {
+          result = try body(repeat each values)
+        } catch {
+          throw thrown(error)
+        }
+      } catch let error as RPCError {
+        throw error
       } catch {
         throw RPCError(.invalidArguments, String(describing: error))
       }
-      let result: (repeat each Return)
-      do {
-        result = try await body(repeat each values)
-      } catch let error as RPCError {
-        throw error
-      } catch is CancellationError {
-        throw RPCError(.cancelled, "the call was cancelled", executed: .maybe)
-      } catch {
-        throw RPCError(.executionException, String(describing: error), executed: .yes)
-      }
-      var output = ByteQueue()
-      output.appendListHeader(count: returned)
-      for value in repeat each result { value.encode(to: &output) }
-      return output.copy()
+      encode(result, &output)
     }
+  }
+
+  private static func suspending<each Argument: RPCValue, Return>(
+    _ body: @escaping @Sendable (repeat each Argument) async throws -> Return,
+    encode: @escaping @Sendable (Return, inout ByteQueue) -> Void
+  ) -> AsyncBody {
+    let arity = types((repeat (each Argument).self)).count
+    return { (arguments) throws(RPCError) in
+      let values: (repeat each Argument)
+      do {
+        var reader = MessagePackReader(arguments.span.bytes)
+        values = try decode(&reader, arity, (repeat (each Argument).self))
+      } catch {
+        throw RPCError(.invalidArguments, String(describing: error))
+      }
+      do {
+        let result = try await body(repeat each values)
+        var output = ByteQueue()
+        encode(result, &output)
+        return output.copy()
+      } catch {
+        throw thrown(error)
+      }
+    }
+  }
+
+  private static func thrown(_ error: any Error) -> RPCError {
+    if let error = error as? RPCError { return error }
+    if error is CancellationError {
+      return RPCError(.cancelled, "the call was cancelled", executed: .maybe)
+    }
+    return RPCError(.executionException, String(describing: error), executed: .yes)
   }
 
   private static func decode<each Argument: RPCValue>(
@@ -100,54 +157,22 @@ public struct NativeProcedure: Sendable {
     return values
   }
 
-  private static func count<each Kind>(_: (repeat (each Kind).Type)) -> Int {
-    var count = 0
-    for _ in repeat (each Kind).self { count += 1 }
-    return count
+  // MARK: Describing
+
+  private static func types<each Kind: RPCValue>(_: (repeat (each Kind).Type)) -> [ValueType] {
+    var types: [ValueType] = []
+    for type in repeat (each Kind).self { types.append(type.valueType) }
+    return types
   }
 
-  private static func describe<each Argument: RPCValue, each Return: RPCValue>(
+  private static func describe<each Argument: RPCValue>(
     _ name: QualifiedName, _ documentation: String?, _ idempotent: Bool,
-    _ arguments: (repeat (each Argument).Type), _ returns: (repeat (each Return).Type)
+    _ arguments: (repeat (each Argument).Type), _ returns: [ValueType]
   ) -> Procedure {
-    var parameters: [Parameter] = []
-    for type in repeat (each Argument).self { parameters.append(Parameter(type.valueType)) }
-    var returned: [ValueType] = []
-    for type in repeat (each Return).self { returned.append(type.valueType) }
-    return Procedure(
+    Procedure(
       signature: Signature(
-        service: name.service, name: name.procedure, parameters: parameters, returns: returned),
+        service: name.service, name: name.procedure,
+        parameters: types((repeat (each Argument).self)).map { Parameter($0) }, returns: returns),
       language: .swift, documentation: documentation, idempotent: idempotent)
-  }
-}
-
-/// `service.procedure`.
-public struct QualifiedName: Hashable, Sendable, CustomStringConvertible {
-  public var service: String
-  public var procedure: String
-
-  public init(service: String, procedure: String) {
-    self.service = service
-    self.procedure = procedure
-  }
-
-  /// Splits at the first dot; nil where there is none or a side is empty.
-  public init?(_ text: String) {
-    guard let dot = text.firstIndex(of: "."), dot != text.startIndex, text.index(after: dot) != text.endIndex
-    else { return nil }
-    service = String(text[..<dot])
-    procedure = String(text[text.index(after: dot)...])
-  }
-
-  public var description: String { "\(service).\(procedure)" }
-}
-
-extension QualifiedName: ExpressibleByStringLiteral {
-  /// A literal without a dot is a mistake of the program.
-  public init(stringLiteral text: String) {
-    guard let name = QualifiedName(text) else {
-      preconditionFailure("a procedure is named 'service.procedure', not '\(text)'")
-    }
-    self = name
   }
 }

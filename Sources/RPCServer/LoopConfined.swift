@@ -1,4 +1,5 @@
 internal import RPCTransport
+internal import Synchronization
 
 /// A reference that may travel between threads and be used on one loop only: so work posted to a loop's
 /// mailbox can name the objects that live there.
@@ -17,5 +18,28 @@ internal final class LoopConfined<Value>: @unchecked Sendable {
   func on(_ loop: EventLoop) -> Value {
     precondition(ObjectIdentifier(loop) == owner, "used on another loop than its own")
     return value
+  }
+}
+
+/// Hands one value from the thread that makes it to the one that takes it.
+///
+/// `@unchecked Sendable`: the value is put once and taken once, each under the lock.
+internal final class Handover<Value>: @unchecked Sendable {
+  private let lock = Mutex(())
+  private var value: Value?
+
+  func put(_ value: sending Value) {
+    lock.withLock { _ in self.value = value }
+  }
+
+  /// Traps where nothing was put: the giver goes first.
+  func take() -> sending Value {
+    nonisolated(unsafe) var taken: Value?
+    lock.withLock { _ in
+      taken = value
+      value = nil
+    }
+    guard let taken else { preconditionFailure("taken before it was put") }
+    return taken
   }
 }

@@ -18,4 +18,5 @@ internal final class LoopLog {
 internal final class ServerLog: Sendable {
   func loopLog(on loop: EventLoop) -> LoopLog { LoopLog() }
   func note(_ message: String) {}
+  func warn(_ message: String) {}
 }

@@ -52,7 +52,7 @@ public final class Server: Sendable {
     let core = ServerCore(
       options: options, agent: "SimpleRPC/\(Self.version)", natives: procedures, log: log)
     self.core = core
-    let catalogue = core.catalogue(of: Generation())
+    let catalogue = core.catalogue(of: Served())
     let hosts = Mutex<[ServerCore.LoopDoor]>([])
     var threads: [LoopThread] = []
     for index in 0..<options.loops {

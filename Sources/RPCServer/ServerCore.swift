@@ -1,3 +1,4 @@
+internal import RPCClient
 internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
@@ -67,7 +68,7 @@ internal final class ServerCore: Sendable {
   // MARK: Catalogues
 
   /// Binds a generation: what was deployed beside the program's own closures and the system's procedures.
-  func catalogue(of generation: Generation) -> Catalogue {
+  func catalogue(of generation: Served) -> Catalogue {
     state.withLock { state in
       state.serverName = generation.serverName ?? state.serverName
       var services = [
@@ -169,13 +170,15 @@ internal final class Countdown<Sum: Sendable>: Sendable {
 }
 
 /// What a deployment amounts to, in the server's terms.
-internal struct Generation: Sendable {
+internal struct Served: Sendable {
   var serial = 0
   var digest = ""
   var serverName: String?
   var services: [CatalogueService] = []
   var clients: [ClientRule] = []
   var units: [SourceUnit] = []
+  /// Where the other servers are, for calls that procedures make.
+  var topology: Topology?
 }
 
 /// Gives every signature a number, once: an id never means another signature while the server runs.
