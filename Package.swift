@@ -112,5 +112,7 @@ let package = Package(
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),
+    .testTarget(
+      name: "RPCClientTests", dependencies: ["RPCClient", "RPCTransport", "RPCWire"], swiftSettings: house),
   ]
 )

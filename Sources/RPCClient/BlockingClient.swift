@@ -1,0 +1,7 @@
+internal import RPCWire
+
+internal final class BlockingClient: Sendable {
+  init(engine: ClientEngine) {}
+  func close() {}
+  func forgetConnections() {}
+}

@@ -1,0 +1,360 @@
+public import RPCTransport
+public import RPCWire
+
+/// A client on one loop: it chooses the server for each call, keeps deadlines, and tries again where that is
+/// safe. Everything happens on the loop's thread. `RPCClient` wraps it for other threads; a server has one on
+/// each of its loops for the calls its procedures make.
+public final class ClientCore {
+  public let loop: EventLoop
+  internal let options: ClientOptions
+  internal let identity: String?
+  internal private(set) var source: SourceAddress
+  /// Told of what happens to connections, on the loop.
+  public var onEvent: ((ClientEvent) -> Void)?
+  internal var onState: ((_ server: String, ServerState) -> Void)?
+
+  private var topology: Topology
+  private var channels: [String: ClientChannel] = [:]
+  private var providers: [String: [ClientChannel]] = [:]
+  private let routes: RouteTable
+  private var generator = SystemRandomNumberGenerator()
+  private var turn: UInt64 = 0
+  private var isClosed = false
+  private var deferred: [(Call, RPCError)] = []
+  /// Memory of arguments whose calls are over.
+  private var spare: [ByteStorage] = []
+  private static let spareMax = 512
+
+  public convenience init(
+    loop: EventLoop, topology: Topology, identity: String? = nil, options: ClientOptions = ClientOptions()
+  ) {
+    self.init(loop: loop, topology: topology, identity: identity, options: options, routes: RouteTable())
+  }
+
+  internal init(
+    loop: EventLoop, topology: Topology, identity: String?, options: ClientOptions, routes: RouteTable
+  ) {
+    self.loop = loop
+    self.topology = topology
+    self.identity = identity
+    self.options = options
+    self.routes = routes
+    source = SourceAddress(identity.flatMap { topology.client($0) })
+  }
+
+  deinit {
+    for storage in spare { storage.deallocate() }
+  }
+
+  // MARK: Calling
+
+  /// Calls a procedure with values, on the loop's thread; `completion` runs there too, later, exactly once.
+  ///
+  /// - Parameters:
+  ///   - types: the argument types to look the procedure up by; nil takes those of the values.
+  ///   - deadline: on the loop's clock, in nanoseconds, or nil for none.
+  /// - Returns: what `cancel` takes.
+  @discardableResult
+  public func call(
+    _ procedure: String, _ arguments: [Value], types: [ValueType]? = nil, on server: String? = nil,
+    deadline: UInt64? = nil, options: CallOptions = CallOptions(),
+    completion: @escaping (Result<CallResult, RPCError>) -> Void
+  ) -> NestedCall {
+    var options = options
+    if let deadline {
+      options.deadline = .nanoseconds(Int64(clamping: deadline > loop.now ? deadline - loop.now : 0))
+    }
+    do {
+      let route = try routes.dynamic(
+        procedure, server: server, types: types ?? arguments.map { ValueType(describing: $0) })
+      // The completion never leaves the loop's thread, on which the call is made.
+      nonisolated(unsafe) let completion = completion
+      let call = ValuesCall(route: route, arguments: encode(arguments), options: options) { completion($0) }
+      submit(call)
+      return NestedCall(call: call)
+    } catch {
+      loop.atEndOfTurn { completion(.failure(error)) }
+      return NestedCall(call: nil)
+    }
+  }
+
+  /// Ends a call; its completion gets `Cancelled` unless it is over.
+  public func cancel(_ call: NestedCall) {
+    if let call = call.call { cancel(call) }
+  }
+
+  private func encode(_ arguments: [Value]) -> ByteQueue {
+    var queue = takeArgumentsQueue()
+    queue.appendListHeader(count: arguments.count)
+    for argument in arguments { argument.encode(to: &queue) }
+    return queue
+  }
+
+  /// A queue for arguments that are encoded on the loop's thread.
+  internal func takeArgumentsQueue() -> ByteQueue {
+    if let storage = spare.popLast() { return ByteQueue(adopting: storage) }
+    return ByteQueue()
+  }
+
+  internal func submit(_ call: Call) {
+    call.phase = .waiting
+    call.core = self
+    if call.wasCancelledEarly { return deferFailure(call, cancelled(call)) }
+    if isClosed { return deferFailure(call, RPCError(.unavailable, "the client was closed")) }
+    if call.deadline != .max {
+      guard call.deadline > loop.now else { return deferFailure(call, deadlineError(call)) }
+      call.deadlineTimer = loop.schedule(at: call.deadline, call, tag: Call.deadlineTag)
+    }
+    attempt(call)
+  }
+
+  private func attempt(_ call: Call) {
+    guard let channel = choose(call) else { return deferFailure(call, noServer(call)) }
+    call.attempts += 1
+    turn += 1
+    channel.lastChosen = turn
+    channel.outstanding += 1
+    call.channel = channel
+    channel.accept(call)
+  }
+
+  // MARK: Choosing a server
+
+  private func choose(_ call: Call) -> ClientChannel? {
+    if let name = call.route.server { return channel(name) }
+    let candidates = providers(of: call.route.binding.service)
+    guard candidates.count > 1 else { return candidates.first }
+    // The last one that failed comes last, one that is down before it.
+    func rank(_ channel: ClientChannel) -> (Int, Int, UInt64) {
+      let penalty = channel === call.channel ? 2 : channel.isDown ? 1 : 0
+      return (penalty, options.balancing == .leastOutstanding ? channel.outstanding : 0, channel.lastChosen)
+    }
+    return candidates.min { rank($0) < rank($1) }
+  }
+
+  private func channel(_ name: String) -> ClientChannel? {
+    if let channel = channels[name] { return channel }
+    guard let server = topology.server(name) else { return nil }
+    let channel = ClientChannel(core: self, server: server)
+    channels[name] = channel
+    return channel
+  }
+
+  private func providers(of service: String) -> [ClientChannel] {
+    if let known = providers[service] { return known }
+    // Every server answers for itself.
+    let names =
+      service == "system" ? topology.servers.map(\.name) : topology.service(service)?.providers ?? []
+    let found = names.compactMap { channel($0) }
+    // Bounded by the topology: what it does not have is not remembered.
+    if !found.isEmpty { providers[service] = found }
+    return found
+  }
+
+  private func noServer(_ call: Call) -> RPCError {
+    if let name = call.route.server {
+      let known = topology.servers.map(\.name).joined(separator: ", ")
+      return RPCError(.serviceNotFound, "there is no server '\(name)'; there are: \(known)")
+    }
+    let service = call.route.binding.service
+    guard topology.service(service) != nil else {
+      let known = topology.services.map(\.name).joined(separator: ", ")
+      return RPCError(.serviceNotFound, "no server provides the service '\(service)'; there are: \(known)")
+    }
+    return RPCError(.serviceNotFound, "the service '\(service)' has no provider")
+  }
+
+  // MARK: Outcomes
+
+  internal func succeeded(_ call: Call, _ payload: RawSpan, from channel: ClientChannel) {
+    guard call.phase != .done else { return }
+    finish(call)
+    call.succeed(payload, from: channel.server.name, at: loop.now)
+  }
+
+  /// The call certainly did not begin on the server: it moves on without its caller's noticing, if it can.
+  internal func neverBegan(_ call: Call, _ error: RPCError) {
+    var error = error
+    error.executed = .no
+    failedAttempt(call, error, neverBegan: true)
+  }
+
+  internal func attemptFailed(_ call: Call, _ error: RPCError) {
+    failedAttempt(call, error, neverBegan: false)
+  }
+
+  private func failedAttempt(_ call: Call, _ error: RPCError, neverBegan: Bool) {
+    guard call.phase != .done else { return }
+    call.phase = .waiting
+    call.session = nil
+    call.lastError = error
+    call.channel?.outstanding -= 1
+    if error.executed == .maybe { call.mayHaveExecuted = true }
+    let circumstances = RetryDecision.Circumstances(
+      idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan, moves: call.moves,
+      hasAlternative: hasAlternative(call), remaining: call.remaining(at: loop.now))
+    switch RetryDecision.decide(error, call.options.retry, circumstances, chance: chance()) {
+    case .fail:
+      call.channel = nil
+      deferFailure(call, final(call, error))
+    case .retry(let nanoseconds):
+      if neverBegan {
+        call.moves += 1
+        call.attempts -= 1
+      }
+      // Never in the same breath: a server that fails at once must not keep the loop.
+      call.retryTimer = loop.schedule(after: nanoseconds, call, tag: Call.retryTag)
+    }
+  }
+
+  private func hasAlternative(_ call: Call) -> Bool {
+    guard call.route.server == nil else { return false }
+    return providers(of: call.route.binding.service).contains { $0 !== call.channel && !$0.isDown }
+  }
+
+  /// What the caller is told, seen over all attempts.
+  private func final(_ call: Call, _ error: RPCError) -> RPCError {
+    guard call.mayHaveExecuted, error.executed == .no else { return error }
+    var error = error
+    error.executed = .maybe
+    error.message += " (an earlier attempt may have been executed)"
+    return error
+  }
+
+  internal func timerFired(for call: Call, tag: UInt64) {
+    guard call.phase != .done else { return }
+    if tag == Call.retryTag {
+      call.retryTimer = nil
+      return attempt(call)
+    }
+    call.deadlineTimer = nil
+    end(call, deadlineError(call))
+  }
+
+  internal func cancel(_ call: Call) {
+    switch call.phase {
+    case .done: return
+    // The caller was quicker to cancel than its call was to get here: `submit` ends it.
+    case .new: call.wasCancelledEarly = true
+    case .waiting, .sent: end(call, cancelled(call))
+    }
+  }
+
+  /// Ends a call from our side; the server is told.
+  private func end(_ call: Call, _ error: RPCError) {
+    call.session?.cancel(call)
+    if call.channel != nil, call.retryTimer == nil { call.channel?.outstanding -= 1 }
+    finishFailed(call, error)
+  }
+
+  private func cancelled(_ call: Call) -> RPCError {
+    RPCError(.cancelled, "the call of \(call.route.name) was cancelled", executed: executed(call))
+  }
+
+  private func deadlineError(_ call: Call) -> RPCError {
+    var message = "\(call.route.name) was not answered within \(call.options.deadline ?? .zero)"
+    if let channel = call.channel { message += " by \(channel.server.label)" }
+    if let error = call.lastError { message += " (the last of \(call.attempts) attempts: \(error.message))" }
+    return RPCError(.deadlineExceeded, message, executed: executed(call))
+  }
+
+  private func executed(_ call: Call) -> RPCError.Executed {
+    call.phase == .sent || call.mayHaveExecuted ? .maybe : .no
+  }
+
+  private func finish(_ call: Call) {
+    call.phase = .done
+    call.session = nil
+    if let channel = call.channel {
+      channel.outstanding -= 1
+      call.channel = nil
+    }
+    cleanUp(call)
+  }
+
+  private func finishFailed(_ call: Call, _ error: RPCError) {
+    call.phase = .done
+    call.session = nil
+    call.channel = nil
+    cleanUp(call)
+    call.fail(error)
+  }
+
+  private func cleanUp(_ call: Call) {
+    if let timer = call.deadlineTimer { loop.cancel(timer) }
+    if let timer = call.retryTimer { loop.cancel(timer) }
+    call.deadlineTimer = nil
+    call.retryTimer = nil
+    call.core = nil
+    guard let storage = call.releaseArguments() else { return }
+    if spare.count < Self.spareMax, storage.capacity <= 1024 {
+      spare.append(storage)
+    } else {
+      storage.deallocate()
+    }
+  }
+
+  /// Failures are told at the end of the turn: a callback that calls again at once cannot recurse.
+  private func deferFailure(_ call: Call, _ error: RPCError) {
+    if deferred.isEmpty { loop.atEndOfTurn { [self] in deliverFailures() } }
+    deferred.append((call, error))
+  }
+
+  private func deliverFailures() {
+    let failures = deferred
+    deferred = []
+    // A deadline or a cancellation may have been quicker.
+    for (call, error) in failures where call.phase != .done { finishFailed(call, error) }
+  }
+
+  // MARK: Servers
+
+  internal func ping(_ server: String, _ completion: @escaping (Result<Duration, RPCError>) -> Void) {
+    guard let channel = channel(server) else {
+      return completion(.failure(RPCError(.serviceNotFound, "there is no server '\(server)'")))
+    }
+    channel.ping(completion)
+  }
+
+  /// Opens connections to all servers, called or not.
+  public func connectAll() {
+    for server in topology.servers { channel(server.name)?.connectEagerly() }
+  }
+
+  public func updateTopology(_ topology: Topology) {
+    self.topology = topology
+    providers = [:]
+    source = SourceAddress(identity.flatMap { topology.client($0) })
+    for (name, channel) in channels {
+      if let server = topology.server(name) {
+        channel.move(to: server)
+      } else {
+        channels[name] = nil
+        channel.close(RPCError(.unavailable, "server '\(name)' was removed from the network"))
+      }
+    }
+  }
+
+  /// Ends every connection; calls in flight fail.
+  public func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    for channel in channels.values {
+      channel.close(RPCError(.cancelled, "the client was closed", executed: .maybe))
+    }
+    channels = [:]
+    providers = [:]
+    deliverFailures()
+  }
+
+  internal func emit(_ event: ClientEvent) { onEvent?(event) }
+  internal func report(_ channel: ClientChannel, _ state: ServerState) {
+    onState?(channel.server.name, state)
+  }
+  internal func chance() -> Double { Double.random(in: 0..<1, using: &generator) }
+}
+
+/// A call that was made on a loop, for ending it.
+public struct NestedCall {
+  internal let call: Call?
+}

@@ -1,0 +1,193 @@
+internal import Glibc
+internal import RPCTransport
+public import RPCWire
+internal import Synchronization
+
+/// Carries calls from any thread to the client's loop, and starts that loop with the first call. Many calls
+/// that are made while the loop is busy cost it one wake-up.
+///
+/// `@unchecked Sendable`: `core` is set and read on the loop's thread alone; the rest is behind the lock or
+/// never changes.
+@usableFromInline
+internal final class ClientEngine: @unchecked Sendable {
+  private struct State {
+    var calls: [Call] = []
+    var isDrainPosted = false
+    var isClosed = false
+    var thread: LoopThread?
+    var topology: Topology
+    var states: [String: ServerState] = [:]
+    var listeners: [Int: AsyncStream<ClientEvent>.Continuation] = [:]
+    var nextListener = 0
+  }
+
+  internal let routes = RouteTable()
+  internal let options: ClientOptions
+  internal let identity: String?
+  private let state: Mutex<State>
+  /// The loop's thread once it runs, else 0, which no thread is.
+  private let loopThread = Atomic<UInt>(0)
+  private nonisolated(unsafe) var core: ClientCore?
+  private nonisolated(unsafe) var drained: [Call] = []
+
+  internal init(topology: Topology, identity: String?, options: ClientOptions) {
+    self.options = options
+    self.identity = identity
+    state = Mutex(State(topology: topology))
+  }
+
+  // MARK: Calls
+
+  /// Hands a call to the loop. On the loop's own thread, from a callback, it starts at once.
+  @usableFromInline
+  internal func submit(_ call: Call) {
+    if let core = coreIfOnLoop { return core.submit(call) }
+    var mailbox: Mailbox?
+    var failure: RPCError?
+    state.withLock { state in
+      do throws(RPCError) {
+        let thread = try running(&state)
+        state.calls.append(call)
+        if !state.isDrainPosted {
+          state.isDrainPosted = true
+          mailbox = thread.mailbox
+        }
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { return call.fail(failure) }
+    // Outside the lock: waking the loop is a system call.
+    mailbox?.post { [self] _ in drain() }
+  }
+
+  private func drain() {
+    state.withLock { state in
+      state.isDrainPosted = false
+      swap(&state.calls, &drained)
+    }
+    for call in drained { core?.submit(call) }
+    drained.removeAll(keepingCapacity: drained.capacity <= 4096)
+  }
+
+  @usableFromInline
+  internal func cancel(_ call: Call) {
+    onLoop { $0.cancel(call) }
+  }
+
+  /// Memory for arguments: some that is warm on the loop's thread, fresh elsewhere.
+  @usableFromInline
+  internal func argumentsQueue() -> ByteQueue {
+    coreIfOnLoop?.takeArgumentsQueue() ?? ByteQueue()
+  }
+
+  private var coreIfOnLoop: ClientCore? {
+    loopThread.load(ordering: .relaxed) == UInt(pthread_self()) ? core : nil
+  }
+
+  /// Runs `body` on the loop, unless the client is closed or never called anything.
+  internal func onLoop(_ body: @escaping @Sendable (ClientCore) -> Void) {
+    if let core = coreIfOnLoop { return body(core) }
+    let mailbox = state.withLock { $0.thread?.mailbox }
+    mailbox?.post { [self] _ in
+      if let core { body(core) }
+    }
+  }
+
+  /// Runs `body` on the loop, which is started if need be.
+  internal func onRunningLoop(_ body: @escaping @Sendable (ClientCore) -> Void) throws(RPCError) {
+    _ = try state.withLock { state throws(RPCError) in try running(&state) }
+    onLoop(body)
+  }
+
+  // MARK: The loop
+
+  private func running(_ state: inout State) throws(RPCError) -> LoopThread {
+    if state.isClosed { throw RPCError(.unavailable, "the client was closed") }
+    if let thread = state.thread { return thread }
+    let topology = state.topology
+    do {
+      let thread = try LoopThread(name: "rpc-client") { [self] loop in setUp(loop, topology) }
+      state.thread = thread
+      return thread
+    } catch {
+      throw RPCError(.unavailable, "the client cannot start: \(error)")
+    }
+  }
+
+  private func setUp(_ loop: EventLoop, _ topology: Topology) {
+    loop.busyPollNanoseconds = options.busyPoll.nanoseconds
+    let core = ClientCore(
+      loop: loop, topology: topology, identity: identity, options: options, routes: routes)
+    core.onEvent = { [unowned self] event in publish(event) }
+    core.onState = { [unowned self] server, state in self.state.withLock { $0.states[server] = state } }
+    self.core = core
+    loopThread.store(UInt(pthread_self()), ordering: .relaxed)
+    if options.staysConnected { core.connectAll() }
+  }
+
+  /// Ends the loop after failing what is in flight; returns the thread for those who wait for its end.
+  @discardableResult
+  internal func close() -> LoopThread? {
+    let (thread, listeners, isFirst) = state.withLock { state in
+      defer {
+        state.isClosed = true
+        state.listeners = [:]
+      }
+      return (state.thread, Array(state.listeners.values), !state.isClosed)
+    }
+    guard isFirst else { return thread }
+    thread?.mailbox.post { [self] loop in
+      drain()
+      core?.close()
+      // Once more around, for the failures that are told at the end of the turn.
+      loop.atEndOfTurn { [self] in
+        core = nil
+        loop.stop()
+      }
+    }
+    for listener in listeners { listener.finish() }
+    return thread
+  }
+
+  // MARK: Topology, state and events
+
+  internal var topology: Topology { state.withLock { $0.topology } }
+
+  internal func updateTopology(_ topology: Topology) {
+    state.withLock { state in
+      state.topology = topology
+      state.states = state.states.filter { topology.server($0.key) != nil }
+    }
+    onLoop { $0.updateTopology(topology) }
+  }
+
+  internal func serverState(_ name: String) -> ServerState {
+    state.withLock { $0.states[name] } ?? .idle
+  }
+
+  internal func events() -> AsyncStream<ClientEvent> {
+    // What nobody reads is dropped, oldest first.
+    let (stream, continuation) = AsyncStream.makeStream(
+      of: ClientEvent.self, bufferingPolicy: .bufferingNewest(ClientLimits.unreadEventsMax))
+    let number: Int? = state.withLock { state in
+      guard !state.isClosed else { return nil }
+      state.nextListener += 1
+      state.listeners[state.nextListener] = continuation
+      return state.nextListener
+    }
+    guard let number else {
+      continuation.finish()
+      return stream
+    }
+    continuation.onTermination = { [weak self] _ in
+      self?.state.withLock { $0.listeners[number] = nil }
+    }
+    return stream
+  }
+
+  private func publish(_ event: ClientEvent) {
+    let listeners = state.withLock { Array($0.listeners.values) }
+    for listener in listeners { listener.yield(event) }
+  }
+}

@@ -1,0 +1,94 @@
+internal import RPCTransport
+public import RPCWire
+
+/// Calls procedures on the servers of a network. It connects with the first call, shares one connection per
+/// server among all callers, and may be used from any thread and task.
+///
+/// ```swift
+/// let client = RPCClient(topology: topology)
+/// let sum: Int = try await client.call("math.add", 1, 2)
+/// ```
+public final class RPCClient: Sendable {
+  @usableFromInline internal let engine: ClientEngine
+  internal let blocking: BlockingClient
+
+  /// - Parameter identity: the name among the topology's clients that the program runs as; with a registered
+  ///   address its connections come from there.
+  public init(topology: Topology, identity: String? = nil, options: ClientOptions = ClientOptions()) {
+    engine = ClientEngine(topology: topology, identity: identity, options: options)
+    blocking = BlockingClient(engine: engine)
+  }
+
+  public convenience init(
+    _ source: any TopologySource, as identity: String? = nil, options: ClientOptions = ClientOptions()
+  ) throws {
+    self.init(topology: try source.topology(), identity: identity, options: options)
+  }
+
+  deinit {
+    engine.close()
+    blocking.close()
+  }
+
+  public var topology: Topology { engine.topology }
+  public var identity: String? { engine.identity }
+
+  // MARK: Servers
+
+  /// How long `server` takes to answer, connecting first where need be.
+  public func ping(_ server: String) async throws(RPCError) -> Duration {
+    let result: Result<Duration, RPCError> = await withUnsafeContinuation { continuation in
+      do throws(RPCError) {
+        try engine.onRunningLoop { core in
+          core.ping(server) { continuation.resume(returning: $0) }
+        }
+      } catch {
+        continuation.resume(returning: .failure(error))
+      }
+    }
+    return try result.get()
+  }
+
+  /// How the client stands with a server right now; costs no I/O.
+  public func state(of server: String) -> ServerState { engine.serverState(server) }
+
+  /// What happens to the connections from now on. Ends when the client is closed.
+  public func events() -> AsyncStream<ClientEvent> { engine.events() }
+
+  /// Takes a changed network into use: calls in flight end where they began.
+  public func updateTopology(_ topology: Topology) {
+    engine.updateTopology(topology)
+    blocking.forgetConnections()
+  }
+
+  /// Opens a connection to every server, without waiting for any.
+  public func connectAll() {
+    // A loop that cannot start is told by the first call.
+    try? engine.onRunningLoop { $0.connectAll() }
+  }
+
+  // MARK: Ending
+
+  /// Ends the connections; calls in flight fail. Returns when the client's thread has ended.
+  public func close() async {
+    blocking.close()
+    guard let thread = engine.close() else { return }
+    await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+      do {
+        // Waiting for a thread must not hold one of the tasks' threads.
+        try LoopThread.spawn(name: "rpc-close") {
+          thread.join()
+          continuation.resume()
+        }
+      } catch {
+        continuation.resume()
+      }
+    }
+  }
+
+  /// As `close()`, for callers that are no task. Never from a callback.
+  public func closeBlocking() {
+    blocking.close()
+    engine.close()?.join()
+  }
+}

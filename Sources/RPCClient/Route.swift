@@ -1,0 +1,132 @@
+internal import RPCWire
+internal import Synchronization
+
+/// A procedure as callers name it, with their types: what a connection binds once. Sessions keep their
+/// bindings in an array by `index`, so that a call needs no lookup; an index is reused only after its
+/// owner is gone, and `serial` tells the two apart.
+@usableFromInline
+internal final class BindingKey: Sendable {
+  let service: String
+  let procedure: String
+  let argumentTypes: [ValueType]
+  let returnTypes: [ValueType]?
+  let index: Int
+  let serial: UInt64
+
+  private static let indices = Mutex(Indices())
+  private struct Indices {
+    var free: [Int] = []
+    var next = 0
+    var serial: UInt64 = 0
+  }
+
+  init(service: String, procedure: String, argumentTypes: [ValueType], returnTypes: [ValueType]?) {
+    self.service = service
+    self.procedure = procedure
+    self.argumentTypes = argumentTypes
+    self.returnTypes = returnTypes
+    (index, serial) = Self.indices.withLock { indices in
+      indices.serial += 1
+      if let index = indices.free.popLast() { return (index, indices.serial) }
+      indices.next += 1
+      return (indices.next - 1, indices.serial)
+    }
+  }
+
+  deinit {
+    let index = index
+    Self.indices.withLock { $0.free.append(index) }
+  }
+
+  var name: String { "\(service).\(procedure)" }
+}
+
+/// A binding with where its calls go: to one server, or to any provider of the service.
+@usableFromInline
+internal final class Route: Sendable {
+  let binding: BindingKey
+  let server: String?
+
+  init(binding: BindingKey, server: String?) {
+    self.binding = binding
+    self.server = server
+  }
+
+  var name: String { binding.name }
+}
+
+/// Remembers the routes of a client, so that calling by name builds nothing twice. Any thread.
+internal final class RouteTable: Sendable {
+  private struct TypedName: Hashable {
+    var procedure: String
+    var server: String?
+    /// The Swift types of arguments and results, as one function type.
+    var signature: ObjectIdentifier
+  }
+
+  private struct DynamicName: Hashable {
+    var procedure: String
+    var server: String?
+    var argumentTypes: [ValueType]
+  }
+
+  private struct Tables {
+    var typed: [TypedName: Route] = [:]
+    var dynamic: [DynamicName: Route] = [:]
+  }
+
+  private let tables = Mutex(Tables())
+
+  /// The route of a typed call; `types` is asked the first time only.
+  func typed(
+    _ procedure: String, server: String?, signature: ObjectIdentifier,
+    types: () -> (arguments: [ValueType], returns: [ValueType])
+  ) throws(RPCError) -> Route {
+    let name = TypedName(procedure: procedure, server: server, signature: signature)
+    if let route = tables.withLock({ $0.typed[name] }) { return route }
+    let (arguments, returns) = types()
+    // A caller that asks for no results takes what comes.
+    let binding = try Self.binding(procedure, arguments, returns: returns.isEmpty ? nil : returns)
+    let route = Route(binding: binding, server: server)
+    tables.withLock { tables in
+      if tables.typed.count >= ClientLimits.routesMax { tables.typed.removeAll() }
+      tables.typed[name] = route
+    }
+    return route
+  }
+
+  /// The route of a call whose types are known at run time only.
+  func dynamic(_ procedure: String, server: String?, types: [ValueType]) throws(RPCError) -> Route {
+    let name = DynamicName(procedure: procedure, server: server, argumentTypes: types)
+    if let route = tables.withLock({ $0.dynamic[name] }) { return route }
+    let route = Route(binding: try Self.binding(procedure, types, returns: nil), server: server)
+    tables.withLock { tables in
+      if tables.dynamic.count >= ClientLimits.routesMax { tables.dynamic.removeAll() }
+      tables.dynamic[name] = route
+    }
+    return route
+  }
+
+  private static func binding(
+    _ name: String, _ arguments: [ValueType], returns: [ValueType]?
+  ) throws(RPCError) -> BindingKey {
+    // A procedure is a function and has no dot in its name; a service may.
+    guard let dot = name.lastIndex(of: "."), dot != name.startIndex, name.index(after: dot) != name.endIndex
+    else {
+      throw RPCError(.invalidArguments, "'\(name.prefix(200))' names no procedure: write SERVICE.PROCEDURE")
+    }
+    let service = String(name[..<dot])
+    let procedure = String(name[name.index(after: dot)...])
+    for part in [service, procedure] where part.utf8.count > WireLimits.nameBytesMax {
+      throw RPCError(
+        .invalidArguments, "a name of \(part.utf8.count) bytes, the limit is \(WireLimits.nameBytesMax)",
+        actual: part.utf8.count, limit: WireLimits.nameBytesMax)
+    }
+    for count in [arguments.count, returns?.count ?? 0] where count > WireLimits.arityMax {
+      throw RPCError(
+        .invalidArguments, "\(count) types, the limit is \(WireLimits.arityMax)",
+        actual: count, limit: WireLimits.arityMax)
+    }
+    return BindingKey(service: service, procedure: procedure, argumentTypes: arguments, returnTypes: returns)
+  }
+}

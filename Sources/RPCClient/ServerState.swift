@@ -1,0 +1,23 @@
+public import RPCWire
+
+/// How a client stands with one server.
+public enum ServerState: Sendable, Hashable {
+  /// Not connected, since nobody called it lately.
+  case idle
+  case connecting
+  /// Connected. `roundTrip` is that of the last HELLO or PING.
+  case up(generation: Int, roundTrip: Duration?)
+  /// The last attempt failed, or the connection was lost.
+  case down(RPCError)
+}
+
+/// What happens to a client's connections.
+public enum ClientEvent: Sendable, Hashable {
+  case connected(server: String, generation: Int)
+  /// `reason` is nil where the client closed the connection itself.
+  case disconnected(server: String, reason: RPCError?)
+  /// A new generation of procedures is in force.
+  case generation(server: String, serial: Int)
+  /// The server is going away: it answers what it has and takes no more.
+  case draining(server: String, reason: String)
+}
