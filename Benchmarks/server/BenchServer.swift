@@ -20,8 +20,8 @@ enum BenchServer {
     let server = try Server(
       host: arguments[1], port: port,
       procedures: [
-        NativeProcedure("math.add", idempotent: true) { (a: Int, b: Int) in a &+ b },
-        NativeProcedure("math.echo", idempotent: true) { (bytes: Bytes) in bytes },
+        NativeProcedure("math.add", idempotent: true) { (a: Int, b: Int) -> Int in a &+ b },
+        NativeProcedure("math.echo", idempotent: true) { (bytes: Bytes) -> Bytes in bytes },
       ], options: options)
     try server.start()
     print("listening on \(server.localAddress)")
