@@ -9,6 +9,7 @@ extension ByteQueue {
     append(value ? 0xc3 : 0xc2 as UInt8)
   }
 
+  @inlinable
   public mutating func appendInt(_ value: Int64) {
     if value >= 0 {
       switch value {
@@ -95,6 +96,7 @@ extension ByteQueue {
   }
 
   /// Announces a list of `count` values, which the caller appends next.
+  @inlinable
   public mutating func appendListHeader(count: Int) {
     switch count {
     case 0...15: append(0x90 | UInt8(truncatingIfNeeded: count))

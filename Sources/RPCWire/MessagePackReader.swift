@@ -3,22 +3,24 @@
 ///
 /// Integers above 2^63 - 1, extension types and nesting beyond `WireLimits.nestingDepthMax` are errors.
 public struct MessagePackReader: ~Escapable {
-  internal let bytes: RawSpan
-  /// Where the next value starts.
-  public private(set) var offset = 0
+  @usableFromInline internal let bytes: RawSpan
+  @usableFromInline internal var position = 0
+  /// Where the next value starts, counted from the first byte.
+  @inlinable public var offset: Int { position }
 
+  @inlinable
   @_lifetime(copy bytes)
   public init(_ bytes: RawSpan) {
     self.bytes = bytes
   }
 
-  public var remaining: Int { bytes.byteCount - offset }
+  @inlinable public var remaining: Int { bytes.byteCount - position }
 
   // MARK: One value at a time
 
   /// The kind of the next value, which stays unread.
   public func peek() throws(WireError) -> MessagePackKind {
-    try MessagePackKind(typeByte: byte(at: offset))
+    try MessagePackKind(typeByte: byte(at: position))
   }
 
   @_lifetime(self: copy self)
@@ -35,6 +37,7 @@ public struct MessagePackReader: ~Escapable {
     }
   }
 
+  @inlinable
   @_lifetime(self: copy self)
   public mutating func readInt() throws(WireError) -> Int64 {
     let type = try take()
@@ -63,7 +66,7 @@ public struct MessagePackReader: ~Escapable {
     case 0xcb: return Double(bitPattern: try load(UInt64.self))
     case 0xca: return Double(Float(bitPattern: try load(UInt32.self)))
     default:
-      offset -= 1
+      position -= 1
       guard case .int = try peek() else { throw mismatch("float") }
       return Double(try readInt())
     }
@@ -72,8 +75,8 @@ public struct MessagePackReader: ~Escapable {
   @_lifetime(self: copy self)
   public mutating func readString() throws(WireError) -> String {
     let count = try readStringHeader()
-    guard let text = String(validating: bytes, from: offset, count: count) else { throw .invalidUTF8 }
-    offset += count
+    guard let text = String(validating: bytes, from: position, count: count) else { throw .invalidUTF8 }
+    position += count
     return text
   }
 
@@ -104,12 +107,13 @@ public struct MessagePackReader: ~Escapable {
     default: throw retractAndMismatch("bytes")
     }
     guard count <= remaining else { throw .truncated }
-    let value = unsafe bytes.extracting(offset..<offset + count).withUnsafeBytes { unsafe [UInt8]($0) }
-    offset += count
+    let value = unsafe bytes.extracting(position..<position + count).withUnsafeBytes { unsafe [UInt8]($0) }
+    position += count
     return value
   }
 
   /// The count of a list's values, each of which is at least one byte.
+  @inlinable
   @_lifetime(self: copy self)
   public mutating func readListHeader() throws(WireError) -> Int {
     let type = try take()
@@ -149,14 +153,14 @@ public struct MessagePackReader: ~Escapable {
       switch try peek() {
       case .list: pending += try readListHeader()
       case .map: pending += 2 * (try readMapHeader())
-      case .string: offset += try readStringHeader()
+      case .string: position += try readStringHeader()
       case .binary:
         let type = try take()
         let count =
           try type == 0xc4
           ? Int(load(UInt8.self)) : type == 0xc5 ? Int(load(UInt16.self)) : Int(load(UInt32.self))
         guard count <= remaining else { throw .truncated }
-        offset += count
+        position += count
       case .int: _ = try readInt()
       case .float: _ = try readDouble()
       case .bool: _ = try readBool()
@@ -166,13 +170,14 @@ public struct MessagePackReader: ~Escapable {
   }
 
   /// Ends the reading: bytes that are left are an error.
+  @inlinable
   public func finish() throws(WireError) {
     if remaining > 0 { throw .trailingBytes(remaining) }
   }
 
   /// The bytes from here to the end, in place.
   public var rest: RawSpan {
-    @_lifetime(copy self) get { bytes.extracting(offset..<bytes.byteCount) }
+    @_lifetime(copy self) get { bytes.extracting(position..<bytes.byteCount) }
   }
 
   /// The bytes between two offsets, in place.
@@ -184,6 +189,7 @@ public struct MessagePackReader: ~Escapable {
   // MARK: Little-endian fields of a frame
 
   /// A fixed field of a frame's payload: little-endian, unlike MessagePack's own numbers.
+  @inlinable
   @_lifetime(self: copy self)
   public mutating func readFixed<Number: FixedWidthInteger & BitwiseCopyable>(
     _ type: Number.Type
@@ -195,44 +201,49 @@ public struct MessagePackReader: ~Escapable {
   @_lifetime(self: copy self)
   public mutating func readRaw(_ count: Int) throws(WireError) -> Range<Int> {
     guard count >= 0, count <= remaining else { throw .truncated }
-    offset += count
-    return offset - count..<offset
+    position += count
+    return position - count..<position
   }
 
   // MARK: Bytes
 
-  private func byte(at index: Int) throws(WireError) -> UInt8 {
+  @inlinable
+  internal func byte(at index: Int) throws(WireError) -> UInt8 {
     guard index < bytes.byteCount else { throw .truncated }
     return unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
   }
 
+  @inlinable
   @_lifetime(self: copy self)
-  private mutating func take() throws(WireError) -> UInt8 {
-    let value = try byte(at: offset)
-    offset += 1
+  internal mutating func take() throws(WireError) -> UInt8 {
+    let value = try byte(at: position)
+    position += 1
     return value
   }
 
+  @inlinable
   @_lifetime(self: copy self)
-  private mutating func load<Number: FixedWidthInteger & BitwiseCopyable>(
+  internal mutating func load<Number: FixedWidthInteger & BitwiseCopyable>(
     _ type: Number.Type
   ) throws(WireError) -> Number {
     Number(bigEndian: try loadRaw(type))
   }
 
+  @inlinable
   @_lifetime(self: copy self)
-  private mutating func loadRaw<Number: FixedWidthInteger & BitwiseCopyable>(
+  internal mutating func loadRaw<Number: FixedWidthInteger & BitwiseCopyable>(
     _ type: Number.Type
   ) throws(WireError) -> Number {
     let size = MemoryLayout<Number>.size
     guard size <= remaining else { throw .truncated }
-    defer { offset += size }
-    return unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: Number.self)
+    defer { position += size }
+    return unsafe bytes.unsafeLoadUnaligned(fromByteOffset: position, as: Number.self)
   }
 
+  @usableFromInline
   @_lifetime(self: copy self)
-  private mutating func retractAndMismatch(_ expected: String) -> WireError {
-    offset -= 1
+  internal mutating func retractAndMismatch(_ expected: String) -> WireError {
+    position -= 1
     return mismatch(expected)
   }
 
@@ -272,9 +283,9 @@ public enum MessagePackKind: String, Sendable {
 }
 
 extension String {
-  /// The text of `count` bytes at `offset`, or nil where they are not UTF-8.
-  init?(validating bytes: RawSpan, from offset: Int, count: Int) {
-    let text = unsafe bytes.extracting(offset..<offset + count).withUnsafeBytes {
+  /// The text of `count` bytes at `position`, or nil where they are not UTF-8.
+  init?(validating bytes: RawSpan, from position: Int, count: Int) {
+    let text = unsafe bytes.extracting(position..<position + count).withUnsafeBytes {
       unsafe String(validating: $0, as: UTF8.self)
     }
     guard let text else { return nil }

@@ -10,33 +10,41 @@ public protocol RPCValue: Sendable, SendableMetatype {
 
 extension Int: RPCValue {
   public static var valueType: ValueType { .int }
+  @inlinable
   public static func decode(from reader: inout MessagePackReader) throws(WireError) -> Int {
     Int(try reader.readInt())
   }
+  @inlinable
   public func encode(to queue: inout ByteQueue) { queue.appendInt(Int64(self)) }
 }
 
 extension Int64: RPCValue {
   public static var valueType: ValueType { .int }
+  @inlinable
   public static func decode(from reader: inout MessagePackReader) throws(WireError) -> Int64 {
     try reader.readInt()
   }
+  @inlinable
   public func encode(to queue: inout ByteQueue) { queue.appendInt(self) }
 }
 
 extension Double: RPCValue {
   public static var valueType: ValueType { .float }
+  @inlinable
   public static func decode(from reader: inout MessagePackReader) throws(WireError) -> Double {
     try reader.readDouble()
   }
+  @inlinable
   public func encode(to queue: inout ByteQueue) { queue.appendDouble(self) }
 }
 
 extension Bool: RPCValue {
   public static var valueType: ValueType { .bool }
+  @inlinable
   public static func decode(from reader: inout MessagePackReader) throws(WireError) -> Bool {
     try reader.readBool()
   }
+  @inlinable
   public func encode(to queue: inout ByteQueue) { queue.appendBool(self) }
 }
 
