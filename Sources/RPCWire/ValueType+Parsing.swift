@@ -54,8 +54,13 @@ private struct TypeParser {
     case "Optional": return .optional(try element(of: "Optional", depth: depth))
     case "Dict", "dict":
       try expect("[", in: "Dict[str, T]")
+      skipSpaces()
+      let start = offset
       let key = try type(depth: depth + 1)
-      guard key == .string else { throw error("the keys of a Dict are str, not \(key)") }
+      guard key == .string else {
+        offset = start
+        throw error("the keys of a Dict are str, not \(key)")
+      }
       try expect(",", in: "Dict[str, T]")
       let value = try type(depth: depth + 1)
       try expect("]", in: "Dict[str, T]")
