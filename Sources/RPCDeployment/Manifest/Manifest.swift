@@ -28,7 +28,13 @@ public struct Manifest: Hashable, Sendable {
     /// The addresses it may call from, nil for any.
     public var block: IPBlock? { host.flatMap { IPBlock(parsing: $0) } }
 
-    /// The same for the server's access check; nil for a client that only its key tells.
+    /// The client without what only access checks need. One that may call from a whole network has no address
+    /// of its own there.
+    var topologyClient: Topology.Client {
+      Topology.Client(name: name, host: block?.isSingle == true ? host : nil, port: port)
+    }
+
+    /// Its addresses for the server's access check; nil for a client that only its key tells.
     public var rule: ClientRule? {
       block.map {
         ClientRule(name: name, network: $0.bytes, prefixLength: $0.prefixLength, port: port.map(Int.init))
@@ -78,14 +84,8 @@ public struct Manifest: Hashable, Sendable {
   /// SHA-256 of the canonical encoding.
   public var digest: String { ContentDigest.hex(of: encode()) }
 
-  /// The network without what only access checks need. A client that may call from a whole network has no
-  /// address of its own here.
+  /// The network without what only access checks need.
   public var topology: Topology {
-    Topology(
-      servers: servers,
-      clients: clients.map {
-        Topology.Client(name: $0.name, host: $0.block?.isSingle == true ? $0.host : nil, port: $0.port)
-      },
-      services: services)
+    Topology(servers: servers, clients: clients.map(\.topologyClient), services: services)
   }
 }

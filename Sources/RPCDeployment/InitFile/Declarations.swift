@@ -1,0 +1,36 @@
+import RPCClient
+import RPCProcedures
+
+/// What a file declares, with the places that later errors point at.
+struct DeclaredServer {
+  var server: Topology.Server
+  var place: Place
+}
+
+struct DeclaredClient {
+  var client: Manifest.Client
+  var place: Place
+}
+
+/// A name that refers to something declared elsewhere.
+struct Reference {
+  var name: String
+  var place: Place
+}
+
+struct DeclaredService {
+  var name: String
+  var place: Place
+  var providers: [Reference]
+  var tenants: [Reference]
+  var procedures: [Reference]
+}
+
+struct DeclaredProcedure {
+  var procedure: Procedure
+  var place: Place
+  /// Its service, as the `rpc` section names it.
+  var service: Reference
+  /// The source's path as the file gives it.
+  var path: String
+}

@@ -1,0 +1,78 @@
+public import RPCClient
+public import RPCProcedures
+
+/// An init.yaml that was read and found right: the network, the services and every procedure with its source.
+public struct InitFile: Sendable {
+  /// As it was named by whoever asked for it.
+  public let path: String
+  /// The network and the services, in the order of the file.
+  public let network: Topology
+  /// The clients with what only access checks need.
+  public let clients: [Manifest.Client]
+  /// In the order of the file.
+  public let procedures: [Procedure]
+  /// The sources' bytes by digest; empty where the file was loaded without them.
+  public let sources: [String: [UInt8]]
+
+  /// Reads a file and checks it completely.
+  ///
+  /// - Parameter checkingSources: false for tools that only call procedures, on machines that may not have the
+  ///   sources: then they are neither read nor missed.
+  /// - Throws: everything that is wrong with it, at once.
+  public static func load(
+    _ path: String = defaultPath, checkingSources: Bool = true
+  ) throws(InitFileErrors) -> InitFile {
+    let bytes: [UInt8]
+    switch SourceFile.readBytes(path, limit: DeploymentLimits.initFileBytesMax) {
+    case .success(let read): bytes = read
+    case .failure(let reason):
+      throw InitFileErrors([
+        Diagnostic(file: path, line: 0, column: 0, message: "cannot be read: \(reason.message)")
+      ])
+    }
+    return try parse(bytes, path: path, checkingSources: checkingSources)
+  }
+
+  /// Where a file is looked for when none is named.
+  public static let defaultPath = "init.yaml"
+
+  static func parse(
+    _ bytes: [UInt8], path: String, checkingSources: Bool = true
+  ) throws(InitFileErrors) -> InitFile {
+    var reader = InitFileReader(file: path, checksSources: checkingSources)
+    reader.read(bytes)
+    if let errors = reader.errors { throw errors }
+    return InitFile(path: path, reader: reader)
+  }
+
+  private init(path: String, reader: InitFileReader) {
+    self.path = path
+    clients = reader.clients.map(\.client)
+    let services = reader.services.map { service in
+      Topology.Service(
+        name: service.name, providers: service.providers.map(\.name), tenants: service.tenants.map(\.name))
+    }
+    network = Topology(
+      servers: reader.servers.map(\.server), clients: clients.map(\.topologyClient), services: services)
+    procedures = reader.procedures.map(\.procedure)
+    var sources: [String: [UInt8]] = [:]
+    for case .bytes(let bytes, let digest) in reader.sources.values { sources[digest] = bytes }
+    self.sources = sources
+  }
+
+  /// What each server is to be, by its name: exactly the procedures of the services that it provides.
+  public func manifests() -> [String: Manifest] {
+    var manifests: [String: Manifest] = [:]
+    for server in network.servers {
+      let provided = Set(network.services.filter { $0.providers.contains(server.name) }.map(\.name))
+      manifests[server.name] = Manifest(
+        server: server.name, servers: network.servers, clients: clients, services: network.services,
+        procedures: procedures.filter { provided.contains($0.signature.service) })
+    }
+    return manifests
+  }
+}
+
+extension InitFile: TopologySource {
+  public func topology() -> Topology { network }
+}

@@ -1,0 +1,175 @@
+import RPCProcedures
+import RPCWire
+
+extension InitFileReader {
+  private static let keys = [
+    ["args"], ["returns"], ["src"], ["doc"], ["timeout"], ["memory"], ["idempotent"], ["function"],
+    ["language"],
+  ]
+
+  mutating func readProcedures(_ node: YamlNode) {
+    var seen: [String: Place] = [:]
+    // By service, name and argument types.
+    var overloads: [String: Place] = [:]
+    for service in entries(node, "'rpc'") {
+      guard isNew(service.name, service.key.place, "the 'rpc' of service", in: &seen) else { continue }
+      guard !service.value.isNull else { continue }
+      let reference = Reference(name: service.name, place: service.key.place)
+      let list = entries(
+        service.value, "the 'rpc' of service '\(service.name)'", known: Self.keys.map { $0[0] })
+      for entry in list {
+        // In the map form, overloads of one name are a list.
+        var declarations = [entry.value]
+        if case .list(let items) = entry.value.content { declarations = items }
+        for declaration in declarations {
+          let place = declarations.count > 1 ? declaration.place : entry.key.place
+          readProcedure(entry.name, declaration, of: reference, at: place, &overloads)
+        }
+      }
+    }
+    bound(procedures.count, "procedures", DeploymentLimits.proceduresMax, at: node.place)
+  }
+
+  private mutating func readProcedure(
+    _ name: String, _ node: YamlNode, of service: Reference, at place: Place,
+    _ overloads: inout [String: Place]
+  ) {
+    let owner = "procedure '\(service.name).\(name)'"
+    declaredNames[service.name, default: []].insert(name)
+    var fields = section(node, owner, keys: Self.keys)
+    guard fields != nil else { return }
+    let parameters = fields?["args"].map { self.parameters($0, owner) } ?? []
+    let returns = fields?["returns"].map { self.returns($0, owner) } ?? []
+    let source = required(&fields, "src", "the file with the source of \(owner)", at: place)
+    var procedure = Procedure(
+      signature: Signature(
+        service: service.name, name: name, parameters: (parameters ?? []).map(\.parameter),
+        returns: returns ?? []),
+      language: .python)
+    procedure.documentation = fields?["doc"].flatMap { documentation($0) }
+    procedure.timeoutMilliseconds = fields?["timeout"].flatMap { milliseconds($0) }
+    procedure.memoryBytes = fields?["memory"].flatMap { bytes($0) }
+    procedure.idempotent = fields?["idempotent"].flatMap { flag($0, "idempotent") } ?? false
+    if let parameters {
+      checkNames(of: parameters, owner)
+      let identity = Manifest.identity(of: procedure.signature)
+      if let first = overloads[identity] {
+        report(place, "\(identity) is declared twice; the first is at line \(first.line)")
+      } else {
+        overloads[identity] = place
+      }
+    }
+    let path = readSource(source, fields ?? [:], &procedure, owner)
+    procedures.append(
+      DeclaredProcedure(procedure: procedure, place: place, service: service, path: path ?? ""))
+  }
+
+  private mutating func documentation(_ node: YamlNode) -> String? {
+    guard let text = text(node, "'doc'") else { return nil }
+    let limit = DeploymentLimits.documentationBytesMax
+    if text.utf8.count > limit {
+      report(node.place, "a 'doc' of \(text.utf8.count) bytes, the limit is \(limit)")
+    }
+    // A block scalar ends with a line break that nobody means.
+    return String(text.reversed().drop { $0.isWhitespace }.reversed())
+  }
+
+  // MARK: Types
+
+  private struct ReadParameter {
+    var parameter: Parameter
+    var place: Place
+  }
+
+  /// A list of types, of `name: type`, or of both; nil where a type was wrong.
+  private mutating func parameters(_ node: YamlNode, _ owner: String) -> [ReadParameter]? {
+    var pairs: [(key: YamlNode?, type: YamlNode)] = []
+    switch node.content {
+    case .map(let entries): pairs = entries.map { ($0.key, $0.value) }
+    case .list(let items):
+      for item in items {
+        if case .map(let entries) = item.content {
+          pairs += entries.map { ($0.key, $0.value) }
+        } else {
+          pairs.append((nil, item))
+        }
+      }
+    case .scalar(let text):
+      let hint = node.isNull ? "[] for none" : "[\(text.prefix(40))]"
+      report(node.place, "'args' of \(owner) must be a list of types, found \(node.kind) (write \(hint))")
+      return nil
+    }
+    guard isArity(pairs.count, "'args' of \(owner)", at: node.place) else { return nil }
+    var isRight = true
+    let parameters = pairs.compactMap { key, type -> ReadParameter? in
+      guard let parsed = self.type(type, "'args' of \(owner)") else {
+        isRight = false
+        return nil
+      }
+      return ReadParameter(
+        parameter: Parameter(parsed, name: key?.text ?? key.map { _ in "" }), place: (key ?? type).place)
+    }
+    return isRight ? parameters : nil
+  }
+
+  private mutating func returns(_ node: YamlNode, _ owner: String) -> [ValueType]? {
+    guard case .list(let items) = node.content else {
+      let hint = node.isNull ? "[] for none" : "[\(node.text?.prefix(40) ?? "…")]"
+      report(node.place, "'returns' of \(owner) must be a list of types, found \(node.kind) (write \(hint))")
+      return nil
+    }
+    guard isArity(items.count, "'returns' of \(owner)", at: node.place) else { return nil }
+    return items.compactMap { type($0, "'returns' of \(owner)") }
+  }
+
+  private mutating func isArity(_ count: Int, _ what: String, at place: Place) -> Bool {
+    bound(count, "types in \(what)", WireLimits.arityMax, at: place)
+    return count <= WireLimits.arityMax
+  }
+
+  private mutating func type(_ node: YamlNode, _ what: String) -> ValueType? {
+    guard let text = node.text, !node.isNull else {
+      let hint = node.isNull ? "; 'None' is the type of nothing" : ""
+      report(node.place, "a type is missing in \(what), found \(node.kind)\(hint)")
+      return nil
+    }
+    do throws(ValueType.SyntaxError) {
+      let type = try ValueType(parsing: text)
+      guard !type.mentionsUnknown else {
+        report(node.place, "'?' in \(what) is no type that can be declared; 'Any' takes everything")
+        return nil
+      }
+      return type
+    } catch {
+      let rest = String(decoding: text.utf8.dropFirst(error.offset), as: UTF8.self)
+      let word = String(rest.prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+      report(
+        node.place(atByte: error.offset), "\(error.message), in \(what)",
+        suggestion: Self.meantType(word))
+      return nil
+    }
+  }
+
+  /// The type somebody meant who knows it by another language's name.
+  private static func meantType(_ word: String) -> String? {
+    guard !word.isEmpty, !ValueType.names.contains(word) else { return nil }
+    let others = [
+      "string": "str", "text": "str", "integer": "int", "long": "int", "int64": "int", "double": "float",
+      "number": "float", "boolean": "bool", "array": "List", "tuple": "List", "set": "List", "map": "Dict",
+      "object": "Dict", "null": "None", "void": "None", "bytearray": "bytes", "binary": "bytes",
+    ]
+    return others[word.lowercased()] ?? Spelling.nearest(to: word, in: ValueType.names)
+  }
+
+  private mutating func checkNames(of parameters: [ReadParameter], _ owner: String) {
+    var seen: [String: Place] = [:]
+    for item in parameters {
+      guard let name = item.parameter.name else { continue }
+      guard Names.isIdentifier(name) else {
+        report(item.place, "'\(name.prefix(64))' cannot name an argument of \(owner)")
+        continue
+      }
+      _ = isNew(name, item.place, "argument", in: &seen)
+    }
+  }
+}

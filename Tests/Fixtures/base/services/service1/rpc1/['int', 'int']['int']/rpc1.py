@@ -1,0 +1,2 @@
+def rpc1(first, second):
+    return first + second

@@ -1,0 +1,2 @@
+def rpc1(number, text):
+    return str(number) + text

@@ -1,0 +1,506 @@
+import RPCProcedures
+import RPCWire
+import Testing
+
+@testable import RPCDeployment
+
+@Suite("An init.yaml that is wrong")
+struct InitFileErrorTests {
+  static let valid = """
+    network:
+      servers:
+        - s1: {ip: 127.0.0.1, port: 8181}
+        - s2: {ip: 127.0.0.1, port: 8282}
+      clients:
+        - c1: {ip: 127.0.0.1, port: 6000}
+    service:
+      - text:
+          providers: [s1, s2]
+          tenants: [c1]
+          rpcs: [f]
+    rpc:
+      text:
+        - f: {args: [int, "List[str]"], returns: [str], src: f.py}
+    """
+
+  /// What is reported for a text in a directory that holds `f.py`, `g.lua`, `latin.py` and a directory `d.py`.
+  static func errors(_ text: String) -> [String] { errors(bytes: Array(text.utf8)) }
+
+  static func errors(bytes: [UInt8]) -> [String] {
+    let directory = TemporaryDirectory()
+    directory.write("def f(a, b): pass\ndef other(): pass\n", to: "f.py")
+    directory.write("function f(a) end", to: "g.lua")
+    directory.write("def f(): pass", to: "d.py/inside")
+    try? Disk().write(
+      Array("def f(): return '".utf8) + [0xe9] + Array("'".utf8), to: directory.path + "/latin.py",
+      sync: false)
+    do throws(InitFileErrors) {
+      _ = try InitFile.parse(bytes, path: directory.path + "/init.yaml")
+      return []
+    } catch {
+      let prefix = directory.path + "/init.yaml:"
+      return error.description.split(separator: "\n").map { String($0).replacing(prefix, with: "") }
+    }
+  }
+
+  @Test("the text that the tables below change is right")
+  func baseline() {
+    #expect(Self.errors(Self.valid) == [])
+  }
+
+  /// A change to the valid text, and what is said about it.
+  static let changes: [(from: String, to: String, errors: [String])] = [
+    // Keys
+    (
+      "network:", "netwrok:",
+      [
+        "1:1: the file has no key 'netwrok' (did you mean 'network'?)",
+        "1:1: 'network' is missing: the servers and clients",
+      ]
+    ),
+    (
+      "port: 8181", "prt: 8181",
+      [
+        "3:7: 'port' is missing: the port of server 's1'",
+        "3:27: server 's1' has no key 'prt' (did you mean 'port'?)",
+      ]
+    ),
+    ("port: 8181}", "port: 8181, port: 1}", ["3:39: server 's1' has 'port' twice; the first is at line 3"]),
+    (
+      "ip: 127.0.0.1, port: 8181}", "ip: 127.0.0.1, host: '::1', port: 8181}",
+      [
+        "3:27: server 's1' has 'host', which means the same as 'ip' twice; the first is at line 3"
+      ]
+    ),
+    (
+      "      tenants: [c1]", "      tenant: [c1]",
+      [
+        "8:5: 'tenants' is missing: the clients that may call it: of service 'text', [] for none",
+        "10:7: service 'text' has no key 'tenant' (did you mean 'tenants'?)",
+      ]
+    ),
+    ("args: [int", "arg: [int", ["14:11: procedure 'text.f' has no key 'arg' (did you mean 'args'?)"]),
+    (
+      "src: f.py", "src: f.py, <<: x",
+      [
+        "14:64: procedure 'text.f' has no key '<<'; merge keys are not supported, write the keys out"
+      ]
+    ),
+    ("src: f.py", "src: f.py, [a]: b", ["14:64: a key of procedure 'text.f' must be a name, found a list"]),
+    // Names
+    (
+      "s1: {ip", "s2: {ip",
+      [
+        "4:7: server 's2' is declared twice; the first is at line 3",
+        "9:19: service 'text' names provider 's1', which network.servers does not declare (did you mean 's2'?)",
+      ]
+    ),
+    (
+      "[s1, s2]", "[s1, s3]",
+      [
+        "9:23: service 'text' names provider 's3', which network.servers does not declare (did you mean 's1'?)"
+      ]
+    ),
+    (
+      "[s1, s2]", "[s1, s1]", ["9:23: service 'text' names 's1' twice in 'providers'; the first is at line 9"]
+    ),
+    (
+      "[s1, s2]", "s1",
+      ["9:18: 'providers' of service 'text' must be a list of names, found 's1' (write [s1])"]
+    ),
+    (
+      "[s1, s2]", "[c1]",
+      [
+        "9:19: service 'text' names provider 'c1', which network.servers does not declare; it is a client (did you mean 's1'?)"
+      ]
+    ),
+    ("[s1, s2]", "[[s1]]", ["9:19: 'providers' of service 'text' must hold names, found a list"]),
+    (
+      "tenants: [c1]", "tenants: [C2]",
+      [
+        "10:17: service 'text' names tenant 'C2', which network.clients does not declare (did you mean 'c1'?)"
+      ]
+    ),
+    (
+      "rpcs: [f]", "rpcs: [f, g]",
+      [
+        "11:17: service 'text' lists procedure 'g', which 'rpc' does not declare (did you mean 'f'?)"
+      ]
+    ),
+    ("rpcs: [f]", "rpcs: []", ["14:7: service 'text' does not list procedure 'f' in its 'rpcs' at line 8"]),
+    (
+      "rpc:\n  text:", "rpc:\n  txt:",
+      [
+        "11:14: service 'text' lists procedure 'f', which 'rpc' does not declare",
+        "13:3: procedures are declared for service 'txt', which 'service' does not declare (did you mean 'text'?)",
+      ]
+    ),
+    (
+      "- text:", "- system:",
+      [
+        "8:5: 'system' is the service that every server has built in",
+        "13:3: procedures are declared for service 'text', which 'service' does not declare",
+      ]
+    ),
+    (
+      "- s1:", "- 1s:",
+      [
+        "3:7: '1s' cannot name an entry of 'servers': a name starts with a letter or '_', not with '1'",
+        "9:19: service 'text' names provider 's1', which network.servers does not declare (did you mean 's2'?)",
+      ]
+    ),
+    (
+      "- s1:", "- sé:",
+      [
+        "3:7: 'sé' cannot name an entry of 'servers': a name holds letters, digits, '_' and '-', not 'é'",
+        "9:19: service 'text' names provider 's1', which network.servers does not declare (did you mean 's2'?)",
+      ]
+    ),
+    // Addresses
+    ("port: 8181", "port: 0", ["3:33: 'port' must be from 1 to 65535, found 0"]),
+    ("port: 8181", "port: 65536", ["3:33: 'port' must be from 1 to 65535, found 65536"]),
+    ("port: 8181", "port: -1", ["3:33: 'port' must be from 1 to 65535, found -1"]),
+    (
+      "port: 8181", "port: 99999999999999999999",
+      [
+        "3:33: 'port' must be from 1 to 65535, found 99999999999999999999"
+      ]
+    ),
+    ("port: 8181", "port: 0x1F", ["3:33: 'port' must be a number from 1 to 65535, found '0x1F'"]),
+    ("port: 8181", "port: [8181]", ["3:33: 'port' must be a number from 1 to 65535, found a list"]),
+    ("port: 8181", "port: ", ["3:33: 'port' is empty: the port of server 's1'"]),
+    (
+      "ip: 127.0.0.1, port: 8181", "ip: 127.0.0.256, port: 8181",
+      [
+        "3:16: '127.0.0.256' is neither an IP address nor a host name"
+      ]
+    ),
+    (
+      "ip: 127.0.0.1, port: 8181", "ip: \"[::1]\", port: 8181",
+      [
+        "3:16: '[::1]' is neither an IP address nor a host name: write an IPv6 address without brackets"
+      ]
+    ),
+    (
+      "ip: 127.0.0.1, port: 8181", "ip: 10.0.0.0/8, port: 8181",
+      [
+        "3:16: '10.0.0.0/8' is neither an IP address nor a host name: a server has a single address, not a network"
+      ]
+    ),
+    (
+      "ip: 127.0.0.1, port: 8181", "ip: \"h:80\", port: 8181",
+      [
+        "3:16: 'h:80' is neither an IP address nor a host name: the port has a key of its own"
+      ]
+    ),
+    (
+      "port: 8282", "port: 8181",
+      ["4:7: server 's2' has the address of server 's1' at line 3: 127.0.0.1 port 8181"]
+    ),
+    (
+      "ip: 127.0.0.1, port: 6000", "ip: 10.1.0.0/8",
+      [
+        "6:16: '10.1.0.0/8' is no IP address: bits behind the prefix of 8 must be zero"
+      ]
+    ),
+    (
+      "ip: 127.0.0.1, port: 6000", "ip: localhost",
+      ["6:16: 'localhost' is no IP address: write 127.0.0.1 or ::1"]
+    ),
+    (
+      "ip: 127.0.0.1, port: 6000", "ip: example.org",
+      [
+        "6:16: 'example.org' is no IP address or network: a client is known by its address, not by a host name"
+      ]
+    ),
+    (
+      "ip: 127.0.0.1, port: 6000", "port: 6000",
+      ["6:7: client 'c1' needs an 'ip' that it calls from, or a 'key'"]
+    ),
+    (
+      "port: 6000}", "port: 6000}\n    - c2: {ip: 127.0.0.1, port: 6000}",
+      [
+        "7:7: client 'c2' has the address of client 'c1' at line 6: 127.0.0.1 port 6000"
+      ]
+    ),
+    // Types
+    (
+      "\"List[str]\"", "\"List[string]\"",
+      [
+        "14:29: 'string' is no type, in 'args' of procedure 'text.f' (did you mean 'str'?)"
+      ]
+    ),
+    (
+      "\"List[str]\"", "'Dict[int, str]'",
+      [
+        "14:29: the keys of a Dict are str, not int, in 'args' of procedure 'text.f'"
+      ]
+    ),
+    (
+      "[int, ", "[intt, ", ["14:18: 'intt' is no type, in 'args' of procedure 'text.f' (did you mean 'int'?)"]
+    ),
+    (
+      "returns: [str]", "returns: [str, ]]",
+      [
+        "14:53: not valid YAML: did not find expected ',' or '}' while parsing a flow mapping"
+      ]
+    ),
+    (
+      "returns: [str]", "returns: [~]",
+      [
+        "14:47: a type is missing in 'returns' of procedure 'text.f', found nothing; 'None' is the type of nothing"
+      ]
+    ),
+    (
+      "returns: [str]", "returns: str",
+      [
+        "14:46: 'returns' of procedure 'text.f' must be a list of types, found 'str' (write [str])"
+      ]
+    ),
+    (
+      "returns: [str]", "returns: [\"?\"]",
+      [
+        "14:47: '?' in 'returns' of procedure 'text.f' is no type that can be declared; 'Any' takes everything"
+      ]
+    ),
+    (
+      "[int, \"List[str]\"]", "[a: int, a: str]",
+      ["14:26: argument 'a' is declared twice; the first is at line 14"]
+    ),
+    ("[int, \"List[str]\"]", "[a-b: int]", ["14:18: 'a-b' cannot name an argument of procedure 'text.f'"]),
+    (
+      "[int, \"List[str]\"]", "[List[str]]",
+      [
+        "14:22: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence; put types with brackets in quotes, such as \"List[int]\""
+      ]
+    ),
+    // Procedures
+    (
+      "src: f.py}", "src: f.py}\n    - f: {args: [int, 'List[ str ]'], src: f.py}",
+      [
+        "15:7: text.f(int, List[str]) is declared twice; the first is at line 14"
+      ]
+    ),
+    (
+      "src: f.py", "src: missing.py",
+      [
+        "14:58: the source 'missing.py' of procedure 'text.f' cannot be used: there is no such file"
+      ]
+    ),
+    (
+      "src: f.py", "src: d.py",
+      [
+        "14:58: the source 'd.py' of procedure 'text.f' cannot be used: it is a directory"
+      ]
+    ),
+    (
+      "src: f.py", "src: latin.py",
+      [
+        "14:58: the source 'latin.py' of procedure 'text.f' cannot be used: it is not UTF-8 text"
+      ]
+    ),
+    (
+      "src: f.py", "src: /dev/null",
+      [
+        "14:58: the ending of 'null' tells no language: it is .py or .lua, or 'language' says python or lua"
+      ]
+    ),
+    (
+      "src: f.py", "src: /dev/null, language: lua",
+      [
+        "14:58: the source '/dev/null' of procedure 'text.f' cannot be used: it is no regular file"
+      ]
+    ),
+    (
+      "src: f.py", "src: f.py, language: py",
+      ["14:74: 'language' must be python or lua, found 'py' (did you mean 'python'?)"]
+    ),
+    ("src: f.py", "src: ./", ["14:58: 'src' of procedure 'text.f' names no file: './'"]),
+    (", src: f.py", "", ["14:7: 'src' is missing: the file with the source of procedure 'text.f'"]),
+    (
+      "src: f.py", "src: f.py, function: othr",
+      [
+        "14:74: the source 'f.py' has no function 'othr' (did you mean 'other'?)"
+      ]
+    ),
+    ("src: f.py", "src: f.py, function: a-b", ["14:74: 'a-b' cannot name a function"]),
+    (
+      "src: f.py", "src: f.py, timeout: soon",
+      [
+        "14:73: 'timeout' must be a duration such as 500ms, 2s or 1m, found 'soon'"
+      ]
+    ),
+    ("src: f.py", "src: f.py, memory: 1KiB", ["14:72: 'memory' must be from 1MiB to 1024GiB, found 1KiB"]),
+    ("src: f.py", "src: f.py, idempotent: yes", ["14:76: 'idempotent' must be true or false, found 'yes'"]),
+    // Shapes
+    (
+      "    - s1: {ip: 127.0.0.1, port: 8181}", "    - s1:\n      ip: 127.0.0.1\n      port: 8181",
+      [
+        "4:7: 'ip' stands beside 's1' instead of inside it; indent it further",
+        "11:19: service 'text' names provider 's1', which network.servers does not declare (did you mean 's2'?)",
+      ]
+    ),
+    (
+      "    - s1: {ip: 127.0.0.1, port: 8181}", "    - s1",
+      [
+        "3:7: an entry of 'servers' is written 'NAME: {…}', found 's1'",
+        "9:19: service 'text' names provider 's1', which network.servers does not declare (did you mean 's2'?)",
+      ]
+    ),
+    (
+      "    - s1: {ip: 127.0.0.1, port: 8181}", "    - s1: 127.0.0.1",
+      [
+        "3:11: server 's1' must be a map with 'ip', 'port', found '127.0.0.1'"
+      ]
+    ),
+    (
+      "{args: [int, \"List[str]\"], returns: [str], src: f.py}", "",
+      [
+        "14:9: procedure 'text.f' must be a map with 'args', 'returns', 'src', 'doc', 'timeout', 'memory', 'idempotent', 'function', 'language', found nothing"
+      ]
+    ),
+    // YAML
+    (
+      "  clients:", "\tclients:",
+      [
+        "5:1: not valid YAML: found character that cannot start any token while scanning for the next token; YAML indents with spaces, not with tabs"
+      ]
+    ),
+    ("tenants: [c1]", "tenants: *nobody", ["10:16: the alias '*nobody' has no anchor '&nobody' before it"]),
+    ("rpc:\n", "---\nrpc:\n", ["12:1: a second document starts here; the file must hold one"]),
+    (
+      "service:\n", "network:\n  x: y\nservice:\n",
+      ["7:1: the file has 'network' twice; the first is at line 1"]
+    ),
+    (
+      "service:\n", "services: []\nservice:\n",
+      [
+        "8:1: the file has 'service', which means the same as 'services' twice; the first is at line 7",
+        "14:3: procedures are declared for service 'text', which 'service' does not declare",
+      ]
+    ),
+  ]
+
+  @Test("each error is told with its line and column", arguments: changes.indices)
+  func change(index: Int) throws {
+    let change = Self.changes[index]
+    try #require(Self.valid.contains(change.from), "\(change.from)")
+    #expect(
+      Self.errors(Self.valid.replacing(change.from, with: change.to, maxReplacements: 1)) == change.errors)
+  }
+
+  static let documents: [(text: String, error: String)] = [
+    ("", "1:1: the file is empty; it needs at least 'network' with its 'servers'"),
+    ("# nothing\n", "1:1: the file is empty; it needs at least 'network' with its 'servers'"),
+    ("---\n", "1:1: the file is empty; it needs at least 'network' with its 'servers'"),
+    ("- a\n", "1:1: the file must be a map with 'network', 'service', 'rpc', found a list"),
+    ("hello", "1:1: the file must be a map with 'network', 'service', 'rpc', found 'hello'"),
+    ("network:\n", "1:9: 'network' is empty: the servers and clients"),
+    ("network: {}\n", "1:10: 'network' needs 'servers': declare one at least"),
+    ("network:\n  servers: []\n", "2:12: 'servers' is empty: declare one at least"),
+    ("network: {servers: 3}", "1:20: 'servers' must be a list or a map of entries 'NAME: {…}', found '3'"),
+    ("network: [", "2:1: not valid YAML: did not find expected node content while parsing a flow node"),
+    ("a: \"b", "1:6: not valid YAML: found unexpected end of stream while scanning a quoted scalar"),
+    ("a\u{1}b", "1:2: not valid YAML: control characters are not allowed"),
+    ("ä: \u{1}", "1:4: not valid YAML: control characters are not allowed"),
+    ("a\0b", "1:2: not valid YAML: control characters are not allowed"),
+    (String(repeating: "[", count: 100), "1:65: lists and maps nest deeper than 64 levels"),
+    ("a: &a [*a]", "1:8: the alias '*a' has no anchor '&a' before it"),
+  ]
+
+  @Test("what is no init.yaml at all is told so", arguments: documents.indices)
+  func document(index: Int) {
+    #expect(Self.errors(Self.documents[index].text).first == Self.documents[index].error)
+  }
+
+  @Test("bytes that are not UTF-8 are told where they are")
+  func encoding() {
+    #expect(Self.errors(bytes: Array("a: b\nä: ".utf8) + [0xff]) == ["2:4: the file is not UTF-8 text"])
+  }
+
+  @Test("an alias works, and errors point at it rather than at its anchor")
+  func alias() {
+    let shared = Self.valid.replacing("[s1, s2]", with: "&p [s1, s2]")
+    #expect(
+      Self.errors(shared.replacing("tenants: [c1]", with: "tenants: *p")).first?.hasPrefix("9:22") == true)
+    #expect(Self.errors(shared + "\n    - *p").first?.hasPrefix("15:7: an entry of") == true)
+  }
+
+  @Test("aliases of aliases do not multiply without bound")
+  func bomb() {
+    var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in 1..<12 {
+      let aliases = [String](repeating: "*a\(level - 1)", count: 10).joined(separator: ", ")
+      text += "a\(level): &a\(level) [\(aliases)]\n"
+    }
+    #expect(Self.errors(text) == ["6:45: more than 1000000 values with its aliases written out"])
+  }
+
+  @Test("errors in every section come together, in the order of the file")
+  func together() {
+    let text = Self.valid.replacing("port: 8181", with: "port: x").replacing("[c1]", with: "[c7]")
+      .replacing("[int,", with: "[itn,").replacing("f.py", with: "no.py")
+    #expect(
+      Self.errors(text).map { String($0.prefix { $0 != " " }) } == ["3:33:", "10:17:", "14:18:", "14:58:"])
+  }
+
+  @Test("beyond a hundred errors the rest is counted")
+  func many() {
+    for (count, last) in [(100, ""), (101, "and 1 more errors"), (250, "and 150 more errors")] {
+      var text = Self.valid
+      for index in 0..<count { text += "\nkey\(index): 1" }
+      let errors = Self.errors(text)
+      #expect(errors.count == (count > 100 ? 101 : count))
+      if count > 100 { #expect(errors.last == last) }
+    }
+  }
+
+  @Test("a file that is not there, or is no file, is told without a line")
+  func unreadable() {
+    func message(_ path: String) -> String {
+      do throws(InitFileErrors) {
+        _ = try InitFile.load(path)
+        return ""
+      } catch {
+        return error.description
+      }
+    }
+    #expect(message("/nowhere/init.yaml") == "/nowhere/init.yaml: cannot be read: there is no such file")
+    #expect(message("/tmp") == "/tmp: cannot be read: it is a directory")
+  }
+
+  @Test("a file is bounded just above its limit")
+  func size() throws {
+    let directory = TemporaryDirectory()
+    let limit = DeploymentLimits.initFileBytesMax
+    let path = directory.path + "/init.yaml"
+    directory.write("def f(a, b): pass", to: "f.py")
+    let padding = String(repeating: " ", count: limit - Self.valid.utf8.count - 2)
+    directory.write(Self.valid + "\n#" + padding, to: "init.yaml")
+    #expect(throws: Never.self) { try InitFile.load(path) }
+    directory.write(Self.valid + "\n# " + padding, to: "init.yaml")
+    #expect { try InitFile.load(path) } throws: {
+      "\($0)".contains("has \(limit + 1) bytes, the limit is \(limit)")
+    }
+  }
+
+  @Test("random changes never crash the reader")
+  func noise() {
+    var generator = SeededGenerator(seed: 7)
+    let base = Array(Self.valid.utf8)
+    let spice = Array("{}[]:,&*!|>'\"%@`#-?\n\t x\u{0}".utf8) + [0xc3, 0xff]
+    for _ in 0..<3000 {
+      var bytes = base
+      for _ in 0..<Int.random(in: 1...4, using: &generator) {
+        let index = Int.random(in: bytes.indices, using: &generator)
+        if Bool.random(using: &generator) {
+          bytes[index] = spice.randomElement(using: &generator) ?? 0
+        } else {
+          bytes.remove(at: index)
+        }
+      }
+      var reader = InitFileReader(file: "f", checksSources: false)
+      reader.read(bytes)
+    }
+  }
+}
