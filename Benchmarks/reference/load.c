@@ -5,7 +5,10 @@
  *   load --port N [--host IP] [--call add|echo] [--procedure SERVICE.RPC] [--redis ping|get|add|echo]
  *        [--connections N] [--outstanding M] [--payload BYTES] [--duration SECONDS | --count CALLS]
  *        [--warmup SECONDS] [--rate CALLS_PER_SECOND] [--idle CONNECTIONS] [--identity NAME]
- *        [--server-pid PID] [--cpu N] [--busy-poll MICROSECONDS] [--label TEXT] [--json] */
+ *        [--server-pid PID] [--cpu N] [--busy-poll MICROSECONDS] [--label TEXT] [--json]
+ *        [--allocations FILE]
+ *
+ * FILE is what Benchmarks/allocations counts into. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -145,7 +148,7 @@ static void issue_due(uint64_t start, uint64_t now) {
 }
 
 struct usage {
-  uint64_t wall, client, server, completed;
+  uint64_t wall, client, server, completed, allocations;
 };
 
 static struct usage usage_now(void) {
@@ -154,6 +157,13 @@ static struct usage usage_now(void) {
   usage.client = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   if (options.server_pid > 0 && clock_getcpuclockid(options.server_pid, &clock) == 0) {
     usage.server = clock_ns(clock);
+  }
+  if (options.counter) {
+    int fd = open(options.counter, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, &usage.allocations, sizeof usage.allocations) != sizeof usage.allocations) {
+      fail(options.counter);
+    }
+    close(fd);
   }
   return usage;
 }
@@ -169,11 +179,16 @@ static void report(struct usage before, struct usage after) {
       options.json
           ? "{\"label\":\"%s\",\"connections\":%d,\"outstanding\":%d,\"calls\":%.0f,"
             "\"calls_per_second\":%.0f,\"client_cpu_us\":%.3f,\"server_cpu_us\":%.3f,"
-            "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f}\n"
+            "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f"
           : "%-24s %5dx%-4d %9.0f calls  %9.0f calls/s  client %7.2f us/call  server %7.2f us/call  "
-            "p50 %.1f p90 %.1f p99 %.1f p99.9 %.1f max %.1f us\n";
+            "p50 %.1f p90 %.1f p99 %.1f p99.9 %.1f max %.1f us";
   printf(format, options.label, options.connections, options.outstanding, calls, calls / seconds, client,
          server, us(0.5), us(0.9), us(0.99), us(0.999), us(1));
+  if (options.counter) {
+    const char *field = options.json ? ",\"allocations\":%lu" : "  allocations %lu";
+    printf(field, after.allocations - before.allocations);
+  }
+  puts(options.json ? "}" : "");
 }
 
 int main(int argc, char **argv) {
