@@ -1,9 +1,47 @@
+internal import RPCClient
 internal import RPCProcedures
 internal import RPCTransport
+internal import RPCWire
 
 /// Makes the runtimes of a loop when the first procedure of their language arrives.
-internal struct RuntimeFactory: Sendable {
-  func make(_ language: Language, on host: ServerLoop) -> (any ProcedureRuntime)? {
+internal enum RuntimeFactory {
+  static func make(_ language: Language, on host: ServerLoop) -> (any ProcedureRuntime)? {
     nil
+  }
+}
+
+/// How procedures call others: the server's own client on the loop they run on.
+internal final class ServerNestedCaller: NestedCaller {
+  private unowned let host: ServerLoop
+  private var client: ClientCore?
+
+  init(host: ServerLoop) {
+    self.host = host
+  }
+
+  func call(
+    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
+    completion: @escaping (Result<[Value], RPCError>) -> Void
+  ) {
+    connected().call(procedure, arguments, on: server, deadline: deadline) { result in
+      completion(result.map(\.values))
+    }
+  }
+
+  private func connected() -> ClientCore {
+    if let client { return client }
+    let made = ClientCore(loop: host.loop, topology: host.core.topology)
+    client = made
+    return made
+  }
+
+  /// A new generation may name other servers.
+  func update(_ topology: Topology) {
+    client?.updateTopology(topology)
+  }
+
+  func close() {
+    client?.close()
+    client = nil
   }
 }

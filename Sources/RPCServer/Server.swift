@@ -79,10 +79,12 @@ public final class Server: Sendable {
   public var localAddress: SocketAddress { state.withLock { $0.boundAddress } ?? address }
   public var port: Int { localAddress.port }
 
-  /// Listens. Returns once connections are accepted.
+  /// Puts what is on disk in force, then listens. Returns once connections are accepted.
   ///
-  /// - Throws: `SystemError` where the address is in use or not of this machine.
+  /// - Throws: `DeploymentError` where the data directory cannot be used, `SystemError` where the address is in
+  ///   use or not of this machine.
   public func start() throws {
+    try restore()
     let doors = core.doors
     let address = address
     let outcome = Mutex<Result<(LoopConfined<Listener>, SocketAddress), SystemError>?>(nil)
@@ -112,6 +114,16 @@ public final class Server: Sendable {
       $0.listener = listener
       $0.boundAddress = bound
     }
+  }
+
+  /// Opens the data directory and puts what it holds in force before anybody can call.
+  private func restore() throws {
+    guard let directory = core.options.dataDirectory, core.deployments == nil else { return }
+    let desk = try DeploymentDesk(directory: directory, core: core)
+    core.setDeployments(desk)
+    let restored = Finished()
+    desk.restore { restored.signal() }
+    restored.wait()
   }
 
   private static func hand(
@@ -183,8 +195,9 @@ public final class Server: Sendable {
     }
     // Joined elsewhere: this may be a loop's thread.
     do {
-      try LoopThread.spawn(name: "rpc-stop") { [stopped] in
+      try LoopThread.spawn(name: "rpc-stop") { [stopped, core] in
         for thread in threads { thread.join() }
+        core.deployments?.stop()
         stopped.signal()
       }
     } catch {

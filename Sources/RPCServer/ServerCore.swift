@@ -10,7 +10,6 @@ internal final class ServerCore: Sendable {
   let agent: String
   let options: ServerOptions
   let log: ServerLog
-  let runtimes: RuntimeFactory
   /// When the server started, in milliseconds since 1970.
   let startedMilliseconds: UInt64
   private let state = Mutex(State())
@@ -22,6 +21,7 @@ internal final class ServerCore: Sendable {
     var identifiers = ProcedureIdentifiers()
     var natives: [NativeProcedure] = []
     var serverName: String?
+    var topology = Topology(servers: [], clients: [], services: [])
     var deployments: DeploymentDesk?
   }
 
@@ -35,13 +35,14 @@ internal final class ServerCore: Sendable {
     self.agent = agent
     self.options = options
     self.log = log
-    runtimes = RuntimeFactory()
     startedMilliseconds = Syscall.wallNanoseconds() / 1_000_000
     state.withLock { $0.natives = natives }
   }
 
   var deployments: DeploymentDesk? { state.withLock { $0.deployments } }
   var serverName: String? { state.withLock { $0.serverName } }
+  /// Where the servers of the generation in force are.
+  var topology: Topology { state.withLock { $0.topology } }
   var doors: [LoopDoor] { state.withLock { $0.hosts } }
 
   func setDeployments(_ desk: DeploymentDesk) {
@@ -71,6 +72,7 @@ internal final class ServerCore: Sendable {
   func catalogue(of generation: Served) -> Catalogue {
     state.withLock { state in
       state.serverName = generation.serverName ?? state.serverName
+      state.topology = generation.topology ?? state.topology
       var services = [
         CatalogueService(name: SystemProcedure.service, tenants: nil, providers: [], isServedHere: true)
       ]

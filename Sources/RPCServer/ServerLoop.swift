@@ -14,6 +14,7 @@ internal final class ServerLoop {
   var metrics = LoopMetrics()
   private var procedureMetrics = ContiguousArray<ProcedureMetrics>()
   private var runtimes: [Language: any ProcedureRuntime] = [:]
+  private(set) lazy var nestedCaller = ServerNestedCaller(host: self)
   private var sessions: [ObjectIdentifier: Session] = [:]
   private(set) var isDraining = false
   private var drained: (() -> Void)?
@@ -214,6 +215,7 @@ internal final class ServerLoop {
   func adopt(_ next: Catalogue) {
     let before = catalogue
     catalogue = next
+    nestedCaller.update(core.topology)
     resizeMetrics()
     for session in sessions.values { session.announce(generation: next.serial) }
     let kept = Set(next.allProcedures.map(\.procedure.digest))
@@ -246,7 +248,7 @@ internal final class ServerLoop {
 
   private func runtime(for language: Language) -> (any ProcedureRuntime)? {
     if let runtime = runtimes[language] { return runtime }
-    let runtime = core.runtimes.make(language, on: self)
+    let runtime = RuntimeFactory.make(language, on: self)
     runtimes[language] = runtime
     return runtime
   }
@@ -272,6 +274,7 @@ internal final class ServerLoop {
     for session in sessions.values { session.connection.close() }
     for runtime in runtimes.values { runtime.shutdown() }
     runtimes.removeAll()
+    nestedCaller.close()
     log.flush()
   }
 }

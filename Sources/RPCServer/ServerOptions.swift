@@ -33,5 +33,8 @@ public struct ServerOptions: Sendable {
   /// Output bytes of one connection above which it is not read from.
   public var connectionLimits = ConnectionLimits()
 
+  /// The largest value that `frameBytes` may have.
+  public static let frameBytesMax = WireLimits.frameBytesMax
+
   public init() {}
 }

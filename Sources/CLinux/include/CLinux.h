@@ -1,10 +1,7 @@
 #pragma once
 // What Glibc's module leaves out of the kernel's interface, and the few calls whose C form Swift cannot
-// express (variadic, macros).
-
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// express (variadic, macros). Nothing here may define _GNU_SOURCE: the system's types would then look otherwise
+// in this module than in others, which the compiler refuses. The .c files may.
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,90 @@
+internal import Glibc
+internal import RPCDeployment
+internal import RPCTransport
+internal import Synchronization
+
+/// A server as a program of its own: runs until it is told to stop, by signals.
+///
+/// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file anew.
+public enum ServerProgram {
+  /// How the program ended, for scripts.
+  public enum ExitCode {
+    /// Stopped as told, everything in flight answered or the drain timeout over.
+    public static let ok: Int32 = 0
+    /// The address cannot be served: in use, not of this machine, not allowed.
+    public static let cannotListen: Int32 = 1
+    /// The arguments are wrong.
+    public static let usage: Int32 = 2
+    /// The data directory or the log file cannot be used.
+    public static let cannotStore: Int32 = 3
+  }
+
+  /// Serves `host` and `port` until a signal ends it; returns the exit code. Call it from the main thread
+  /// before any other thread is started, so that all of them leave the signals to it.
+  public static func run(host: String, port: Int, options: ServerOptions) -> Int32 {
+    SignalWatcher.block([SIGTERM, SIGINT, SIGHUP])
+    signal(SIGPIPE, SIG_IGN)
+    raiseDescriptorLimit()
+    let server: Server
+    do {
+      server = try Server(host: host, port: port, options: options)
+      try server.start()
+    } catch let error as DeploymentError {
+      return fail("cannot use the data directory: \(error)", ExitCode.cannotStore)
+    } catch let error as SystemError {
+      return fail(
+        explain(error), error.operation.hasPrefix("open ") ? ExitCode.cannotStore : ExitCode.cannotListen)
+    } catch {
+      return fail("\(error)", ExitCode.cannotListen)
+    }
+    print("rpc-server \(Server.version) listening on \(server.localAddress), process \(getpid())")
+    fflush(nil)
+    do {
+      try waitForSignals(server)
+    } catch {
+      server.stopNow()
+      return fail("\(error)", ExitCode.cannotListen)
+    }
+    return ExitCode.ok
+  }
+
+  private static func waitForSignals(_ server: Server) throws(SystemError) {
+    let loop = try EventLoop()
+    var stops = 0
+    let watcher = try SignalWatcher([SIGTERM, SIGINT, SIGHUP], on: loop) { signal in
+      if signal == SIGHUP { return }
+      stops += 1
+      if stops == 1 { server.beginStopping() } else { server.stopNow() }
+    }
+    let mailbox = loop.mailbox
+    try LoopThread.spawn(name: "rpc-wait") {
+      server.waitUntilStopped()
+      mailbox.post { $0.stop() }
+    }
+    loop.run()
+    withExtendedLifetime(watcher) {}
+  }
+
+  /// Connections are descriptors: take as many as the system lets us have.
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
+  private static func explain(_ error: SystemError) -> String {
+    switch error.code {
+    case EADDRINUSE: "\(error.operation): another process listens on this address already"
+    case EADDRNOTAVAIL: "\(error.operation): this address does not belong to this machine"
+    case EACCES: "\(error.operation): not allowed (ports below 1024 need privileges)"
+    default: error.description
+    }
+  }
+
+  private static func fail(_ message: String, _ code: Int32) -> Int32 {
+    let text = "rpc-server: \(message)\n"
+    _ = Glibc.write(2, text, text.utf8.count)
+    return code
+  }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import RPCServer
+
+/// The flags of `ServerOptions`' bounds.
+struct LimitOptions: ParsableArguments {
+  static let defaults = ServerOptions()
+
+  @Option(help: "How long calls in flight may take to end once told to stop, in milliseconds.")
+  var drainTimeout = defaults.drainTimeoutMilliseconds
+
+  @Option(help: "How long a peer may take to introduce itself, in milliseconds; 0 for ever.")
+  var handshakeTimeout = defaults.handshakeTimeoutMilliseconds
+
+  @Option(help: "How long a connection may be silent with no call in flight, in milliseconds; 0 for ever.")
+  var idleTimeout = defaults.idleTimeoutMilliseconds
+
+  @Option(help: "How long one frame or line may take to arrive, in milliseconds; 0 for ever.")
+  var frameTimeout = defaults.frameTimeoutMilliseconds
+
+  @Option(help: "How often clients are asked to ping, in milliseconds; 0 for never.")
+  var pingInterval = defaults.pingMilliseconds
+
+  @Option(help: "Bytes of one frame's payload or one json line.")
+  var maxFrame = defaults.frameBytes
+
+  @Option(help: "Calls in flight on one connection.")
+  var maxCallsPerConnection = defaults.callsPerConnection
+
+  @Option(help: "Calls in flight on the whole server.")
+  var maxCalls = defaults.callsPerServer
+
+  @Option(help: "Open connections.")
+  var maxConnections = defaults.connections
+
+  @Option(help: "Bytes of unread replies above which a connection is not read from.")
+  var outputHighWater = defaults.connectionLimits.outputHighWater
+
+  @Option(help: "Connections the kernel keeps while the loops are busy.")
+  var backlog = Int(defaults.backlog)
+
+  @Option(help: "Spin this many microseconds for the next event before sleeping; 0 sleeps at once.")
+  var busyPoll = defaults.busyPollMicroseconds
+
+  func validate() throws {
+    try require(drainTimeout, 0...3_600_000, "--drain-timeout")
+    try require(handshakeTimeout, 0...3_600_000, "--handshake-timeout")
+    try require(idleTimeout, 0...86_400_000, "--idle-timeout")
+    try require(frameTimeout, 0...3_600_000, "--frame-timeout")
+    try require(pingInterval, 0...86_400_000, "--ping-interval")
+    try require(maxFrame, 4096...ServerOptions.frameBytesMax, "--max-frame")
+    try require(maxCallsPerConnection, 1...1_000_000, "--max-calls-per-connection")
+    try require(maxCalls, 1...10_000_000, "--max-calls")
+    try require(maxConnections, 1...1_000_000, "--max-connections")
+    try require(outputHighWater, 4096...1_073_741_824, "--output-high-water")
+    try require(backlog, 1...65_535, "--backlog")
+    try require(busyPoll, 0...1_000_000, "--busy-poll")
+  }
+
+  private func require(_ value: Int, _ range: ClosedRange<Int>, _ flag: String) throws {
+    guard range.contains(value) else {
+      throw ValidationError("\(flag) must be \(range.lowerBound) to \(range.upperBound), not \(value)")
+    }
+  }
+
+  func apply(to options: inout ServerOptions) {
+    options.drainTimeoutMilliseconds = drainTimeout
+    options.handshakeTimeoutMilliseconds = handshakeTimeout
+    options.idleTimeoutMilliseconds = idleTimeout
+    options.frameTimeoutMilliseconds = frameTimeout
+    options.pingMilliseconds = pingInterval
+    options.frameBytes = maxFrame
+    options.callsPerConnection = maxCallsPerConnection
+    options.callsPerServer = maxCalls
+    options.connections = maxConnections
+    options.connectionLimits.outputHighWater = outputHighWater
+    options.connectionLimits.outputLowWater = outputHighWater / 4
+    options.backlog = Int32(backlog)
+    options.busyPollMicroseconds = busyPoll
+  }
+}

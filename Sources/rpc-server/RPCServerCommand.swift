@@ -1,0 +1,73 @@
+import ArgumentParser
+import Glibc
+import RPCServer
+
+/// `rpc-server IP PORT`: the daemon that runs on every node.
+@main
+struct RPCServerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rpc-server",
+    abstract: "Serves the procedures that an initializer assigns to this node.",
+    discussion: """
+      What was assigned is kept in the data directory, so a server that is started again serves it without \
+      being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file anew.
+
+      Exit codes: 0 stopped as told, 1 the address cannot be served, 2 wrong arguments, 3 the data directory \
+      or log file cannot be used.
+      """,
+    version: "rpc-server \(Server.version)")
+
+  @Argument(help: "IPv4 or IPv6 address, or host name, to listen on.")
+  var host: String
+
+  @Argument(help: "TCP port to listen on; 0 takes a free one and prints it.")
+  var port: Int
+
+  @Option(help: "Where to keep what is assigned (default: $XDG_STATE_HOME/simplerpc/HOST-PORT).")
+  var data: String?
+
+  @Option(help: "Event loops, each on its own thread; 0 for one per core.")
+  var loops = 0
+
+  @OptionGroup(title: "Limits") var limits: LimitOptions
+
+  func validate() throws {
+    guard (0...65_535).contains(port) else {
+      throw ValidationError("the port must be 0 to 65535, not \(port)")
+    }
+    guard (0...1024).contains(loops) else { throw ValidationError("--loops must be 0 to 1024, not \(loops)") }
+    guard !host.isEmpty else { throw ValidationError("the address to listen on is empty") }
+  }
+
+  func run() throws {
+    var options = ServerOptions()
+    options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
+    options.loops = loops
+    limits.apply(to: &options)
+    throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
+  }
+
+  private static func defaultDataDirectory(host: String, port: Int) -> String {
+    func variable(_ name: String) -> String? {
+      guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
+      return value
+    }
+    let state = variable("XDG_STATE_HOME") ?? variable("HOME").map { "\($0)/.local/state" } ?? "."
+    let name = String(host.map { $0 == "/" || $0 == ":" ? "_" : $0 })
+    return "\(state)/simplerpc/\(name)-\(port)"
+  }
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      let code = exitCode(for: error)
+      // The parser's own code for wrong arguments is sysexits' 64; ours is 2, as every program's of the house.
+      guard code == .validationFailure else { exit(withError: error) }
+      let text = fullMessage(for: error) + "\n"
+      _ = Glibc.write(2, text, text.utf8.count)
+      Glibc.exit(ServerProgram.ExitCode.usage)
+    }
+  }
+}
