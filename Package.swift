@@ -111,6 +111,9 @@ let package = Package(
       dependencies: ["RPCDeployment", "RPCProcedures", "RPCClient", "RPCWire"], swiftSettings: house),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
     .testTarget(
+      name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCTransport", "RPCWire"],
+      swiftSettings: house),
+    .testTarget(
       name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCClientTests", dependencies: ["RPCClient", "RPCTransport", "RPCWire"], swiftSettings: house),

@@ -39,3 +39,14 @@ ssize_t rpc_receive_descriptor(int socket, void *bytes, size_t count, int *passe
 
 /// Names the calling thread; the first 15 bytes count.
 int rpc_set_thread_name(const char *name);
+
+
+/// A file in memory with these bytes, closed on exec: its descriptor, or -1 with errno.
+int rpc_memory_file(const char *name, const void *bytes, size_t count);
+
+/// Starts `program`, found in PATH, in a session of its own with default signals: standard input and output
+/// are /dev/null, standard error is ours, descriptor 3 + i is `kept[i]` (at most 8), nothing else is open.
+/// Returns 0 or an errno.
+int rpc_spawn_session(
+    const char *program, char *const arguments[], char *const environment[], const int *kept, int count,
+    pid_t *pid);

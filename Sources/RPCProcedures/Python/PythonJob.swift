@@ -1,0 +1,47 @@
+internal import RPCTransport
+internal import RPCWire
+
+/// What a worker is asked to do: a call, or the loading of a source.
+internal final class PythonJob {
+  enum Work {
+    case call(Invocation)
+    case load((Result<Void, RPCError>) -> Void)
+  }
+
+  let unit: PythonUnit
+  /// When it must have ended, on the loop's clock.
+  let deadline: UInt64?
+  private var work: Work?
+  /// Who does it; nil while it waits.
+  weak var worker: PythonWorker?
+
+  init(_ work: Work, unit: PythonUnit, deadline: UInt64?) {
+    self.work = work
+    self.unit = unit
+    self.deadline = deadline
+  }
+
+  var isFinished: Bool { work == nil }
+
+  var invocation: Invocation? {
+    if case .call(let invocation) = work { invocation } else { nil }
+  }
+
+  func finish(_ result: Result<[UInt8], RPCError>) {
+    guard let work else { return }
+    self.work = nil
+    switch work {
+    case .call(let invocation): invocation.finish(result)
+    case .load(let completion): completion(result.map { _ in () }.mapError(Self.asLoadFailure))
+    }
+  }
+
+  /// Whatever goes wrong while a source is loaded keeps the source from being deployed.
+  private static func asLoadFailure(_ error: RPCError) -> RPCError {
+    guard error.exception == .executionException || error.exception == .deadlineExceeded else { return error }
+    var error = error
+    error.exception = .failedPrecondition
+    error.executed = .no
+    return error
+  }
+}

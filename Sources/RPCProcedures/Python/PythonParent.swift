@@ -1,0 +1,216 @@
+internal import CLinux
+internal import Glibc
+internal import RPCTransport
+internal import RPCWire
+
+/// The warm interpreter process that forks the workers of one loop, seen from the server: started once, told
+/// what to fork and kill over its control socket, gone when that closes.
+internal final class PythonParent: EventHandler, TimerTarget {
+  /// What became of a worker.
+  enum WorkerEnd {
+    case exited(status: Int32)
+    case signalled(Int32)
+    case notForked(errno: Int32)
+  }
+
+  /// The oldest version of Python whose library has all that the worker program uses.
+  static let oldestMinorVersion: UInt32 = 9
+
+  private let loop: EventLoop
+  private var control: Descriptor?
+  private var watch: Watch?
+  private let pid: pid_t
+  let startedAt: UInt64
+  private(set) var isReady = false
+  /// Kills that did not fit the socket; they must not be lost.
+  private var pendingKills: [UInt32] = []
+  private var workerEnded: ((UInt32, WorkerEnd) -> Void)?
+  private var ended: ((String) -> Void)?
+
+  /// - Parameters:
+  ///   - workerEnded: called for each forked worker, exactly once, unless the parent ends first.
+  ///   - ended: the process is gone and its workers with it; says why.
+  init(
+    program: String, limits: RuntimeLimits, loop: EventLoop,
+    workerEnded: @escaping (UInt32, WorkerEnd) -> Void, ended: @escaping (String) -> Void
+  ) throws(RPCError) {
+    self.loop = loop
+    startedAt = loop.now
+    var ends: [Int32] = [-1, -1]
+    guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+      throw Self.unavailable(SystemError.last("socketpair").description)
+    }
+    let near = Descriptor(ends[0])
+    let far = Descriptor(ends[1])
+    pid = try Self.spawn(program, limits, control: far)
+    _ = rpc_set_nonblocking(near.raw, 1)
+    do {
+      watch = try loop.watch(near.raw, .readable, self)
+    } catch {
+      _ = Glibc.kill(pid, SIGKILL)
+      waitpid(pid, nil, 0)
+      throw Self.unavailable(error.description)
+    }
+    control = consume near
+    self.workerEnded = workerEnded
+    self.ended = ended
+  }
+
+  private static func unavailable(_ what: String) -> RPCError {
+    RPCError(.unavailable, "Python cannot be started: \(what)")
+  }
+
+  /// Starts the interpreter on the worker program, which it reads from memory: descriptor 3 is the program,
+  /// 4 the control socket.
+  private static func spawn(
+    _ program: String, _ limits: RuntimeLimits, control: borrowing Descriptor
+  ) throws(RPCError) -> pid_t {
+    let source = PackageResources.worker_py
+    let file = source.withUnsafeBytes { rpc_memory_file("rpc-worker.py", $0.baseAddress, $0.count) }
+    guard file >= 0 else { throw unavailable(SystemError.last("memfd_create").description) }
+    defer { close(file) }
+    let arguments =
+      [program, "-I", "-S", "/proc/self/fd/3", "4"]
+      + [
+        "memory=\(limits.pythonMemoryBytes)", "output=\(limits.outputBytes)",
+        "log_bytes=\(limits.logBytesPerCall)", "log_lines=\(limits.logLinesPerCall)",
+        "print_bytes=\(limits.pythonPrintBytes)", "files=\(limits.pythonDescriptors)",
+        "file_bytes=\(limits.pythonFileBytes)", "processes=\(limits.pythonProcesses)",
+      ]
+    // The server's environment may hold secrets; procedures get only what programs need to run at all.
+    var environment = ["LANG=C.UTF-8"]
+    for name in ["PATH", "TZ", "TMPDIR"] {
+      if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
+    }
+    var pid: pid_t = 0
+    let status = withCStrings(arguments) { arguments in
+      withCStrings(environment) { environment in
+        rpc_spawn_session(program, arguments, environment, [file, control.raw], 2, &pid)
+      }
+    }
+    guard status == 0 else {
+      throw status == ENOENT
+        ? RPCError(
+          .unavailable, "'\(program)' was not found in PATH: Python procedures need Python 3 on the server")
+        : unavailable(SystemError(code: status, operation: "start \(program)").description)
+    }
+    return pid
+  }
+
+  // MARK: Orders
+
+  /// Forks a worker that serves the other end of `descriptor`'s socket.
+  func fork(_ id: UInt32, serving descriptor: borrowing Descriptor) throws(SystemError) {
+    guard let control = control?.raw else {
+      throw SystemError(code: EPIPE, operation: "fork a Python worker")
+    }
+    let packet = Self.packet("F", id)
+    guard rpc_send_descriptor(control, packet, packet.count, descriptor.raw) == packet.count else {
+      throw .last("fork a Python worker")
+    }
+  }
+
+  /// Kills a worker with all its processes. The parent does it, which reaps them too, so that no other
+  /// process can have got the id meanwhile.
+  func kill(worker id: UInt32) {
+    pendingKills.append(id)
+    sendKills()
+  }
+
+  private func sendKills() {
+    while let id = pendingKills.last, let control = control?.raw {
+      let packet = Self.packet("K", id)
+      guard send(control, packet, packet.count, Int32(MSG_NOSIGNAL)) == packet.count else {
+        if errno == EAGAIN || errno == ENOBUFS { loop.schedule(after: 1_000_000, self) }
+        return
+      }
+      pendingKills.removeLast()
+    }
+  }
+
+  func timerFired(tag: UInt64, on loop: EventLoop) {
+    sendKills()
+  }
+
+  private static func packet(_ kind: Unicode.Scalar, _ id: UInt32) -> [UInt8] {
+    var queue = ByteQueue()
+    queue.append(UInt8(truncatingIfNeeded: kind.value))
+    queue.append(littleEndian: id)
+    return queue.copy()
+  }
+
+  // MARK: Reports
+
+  func ready(_ readiness: Readiness, on loop: EventLoop) {
+    var packet = [UInt8](repeating: 0, count: 64)
+    while let control = control?.raw {
+      let count = recv(control, &packet, packet.count, 0)
+      if count < 0, errno == EINTR { continue }
+      if count < 0, errno == EAGAIN { return }
+      guard count > 0 else { return end("it ended") }
+      take(packet[..<count])
+    }
+  }
+
+  private func take(_ packet: ArraySlice<UInt8>) {
+    func number(_ index: Int) -> UInt32 {
+      let start = packet.startIndex + 1 + 4 * index
+      guard start + 4 <= packet.endIndex else { return 0 }
+      return packet[start..<start + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
+    switch packet.first.map({ Unicode.Scalar($0) }) {
+    case "R":
+      isReady = true
+      let (major, minor) = (number(0), number(1))
+      if major != 3 || minor < Self.oldestMinorVersion {
+        end("it is Python \(major).\(minor), and 3.\(Self.oldestMinorVersion) is the oldest that will do")
+      }
+    case "E": workerEnded?(number(0), .notForked(errno: Int32(bitPattern: number(1))))
+    case "X":
+      let (status, signal) = (Int32(bitPattern: number(1)), Int32(bitPattern: number(2)))
+      workerEnded?(number(0), signal != 0 ? .signalled(signal) : .exited(status: status))
+    default: break
+    }
+  }
+
+  // MARK: Ending
+
+  private func end(_ why: String) {
+    guard control != nil else { return }
+    let ended = ended
+    stop(graceNanoseconds: 0)
+    ended?(isReady ? why : "\(why) before it was ready")
+  }
+
+  /// Ends the process and its workers, and waits until it is gone: it kills and reaps its workers first, for
+  /// which it has `graceNanoseconds`.
+  func stop(graceNanoseconds: UInt64) {
+    guard control != nil else { return }
+    if let watch { loop.unwatch(watch) }
+    watch = nil
+    workerEnded = nil
+    ended = nil
+    control = nil
+    let limit = Syscall.monotonicNanoseconds() &+ graceNanoseconds
+    while Syscall.monotonicNanoseconds() < limit {
+      if waitpid(pid, nil, WNOHANG) == pid { return }
+      usleep(500)
+    }
+    // The workers die with it: each asked the kernel for that.
+    _ = Glibc.kill(pid, SIGKILL)
+    while waitpid(pid, nil, 0) < 0, errno == EINTR {}
+  }
+
+  deinit {
+    precondition(control == nil, "a Python parent is stopped before it is dropped")
+  }
+}
+
+/// Lends an array of C strings, ended by nil.
+private func withCStrings<Result>(
+  _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+  let copies = strings.map { strdup($0) } + [nil]
+  defer { for copy in copies { free(copy) } }
+  return copies.withUnsafeBufferPointer { body($0.baseAddress.unsafelyUnwrapped) }
+}

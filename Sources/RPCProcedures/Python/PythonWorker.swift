@@ -1,0 +1,197 @@
+internal import RPCTransport
+internal import RPCWire
+
+/// One worker process seen from the server: the connection to it and the job it has. It speaks the worker
+/// dialect and decides nothing: what follows from a job's end is the pool's business.
+internal final class PythonWorker: ConnectionHandler, TimerTarget {
+  enum State {
+    case idle
+    case busy(PythonJob)
+    /// Told to end; it is heard no more.
+    case ending
+  }
+
+  let id: UInt32
+  private(set) var state = State.idle
+  private(set) var callsStarted = 0
+  /// Calls after which it is replaced.
+  let callsMax: Int
+  /// Units and sources it was told about.
+  private var units: Set<UInt32> = []
+  private var digests: Set<String> = []
+  private var connection: Connection?
+  private var callID: UInt64 = 0
+  private var timer: TimerID?
+  private let loop: EventLoop
+  private let limits: RuntimeLimits
+  private weak var pool: PythonRuntime?
+
+  init(
+    id: UInt32, descriptor: consuming Descriptor, loop: EventLoop, limits: RuntimeLimits, pool: PythonRuntime
+  ) throws(SystemError) {
+    self.id = id
+    self.loop = loop
+    self.limits = limits
+    self.pool = pool
+    callsMax = Int.random(in: max(1, limits.pythonCallsPerWorker / 2)...max(1, limits.pythonCallsPerWorker))
+    let connection = Connection(adopting: descriptor, on: loop)
+    try connection.start(self)
+    self.connection = connection
+  }
+
+  func knows(_ unit: PythonUnit) -> Bool { units.contains(unit.id) }
+
+  var isIdle: Bool { if case .idle = state { true } else { false } }
+
+  // MARK: Work
+
+  /// Gives an idle worker a job: one write, with the source in front where the worker lacks it.
+  func start(_ job: PythonJob) {
+    guard isIdle, let connection else { preconditionFailure("only an idle worker takes a job") }
+    state = .busy(job)
+    job.worker = self
+    callsStarted += 1
+    callID &+= 1
+    let unit = job.unit
+    let invocation = job.invocation
+    connection.send { queue in
+      if invocation == nil || !units.contains(unit.id) {
+        unit.appendLoad(
+          to: &queue, callID: callID, withSource: digests.insert(unit.key.digest).inserted,
+          answered: invocation == nil)
+        units.insert(unit.id)
+      }
+      if let invocation {
+        let mark = CallFrame.begin(in: &queue, callID: callID, procedureID: unit.id, timeoutMicroseconds: 0)
+        queue.append(invocation.arguments)
+        queue.endFrame(mark)
+      }
+    }
+    if let deadline = job.deadline { timer = loop.schedule(at: deadline, self) }
+  }
+
+  /// Lets go of sources that no generation needs.
+  func forget(units forgotten: [UInt32], digests forgottenDigests: [String]) {
+    let known = forgotten.filter { units.remove($0) != nil }
+    let sources = forgottenDigests.filter { digests.remove($0) != nil }
+    guard !known.isEmpty || !sources.isEmpty, let connection else { return }
+    connection.send { queue in
+      let mark = WorkerDialect.begin(.forget, callID: 0, in: &queue)
+      queue.appendListHeader(count: 2)
+      queue.appendListHeader(count: known.count)
+      for id in known { queue.appendInt(Int64(id)) }
+      queue.appendListHeader(count: sources.count)
+      for digest in sources { queue.appendString(digest) }
+      queue.endFrame(mark)
+    }
+  }
+
+  func timerFired(tag: UInt64, on loop: EventLoop) {
+    timer = nil
+    guard case .busy(let job) = state else { return }
+    pool?.workerOverran(self, job)
+  }
+
+  // MARK: What it sends
+
+  func received(_ bytes: RawSpan, into output: inout ByteQueue, on connection: Connection) -> Int {
+    var offset = 0
+    while let header = FrameHeader(bytes, at: offset) {
+      let length = Int(header.length)
+      // The worker keeps its replies below the limit; a frame above it comes from code that got at the socket.
+      guard length <= limits.outputBytes + 64 * 1024 else {
+        broke("a frame of \(length) bytes")
+        return bytes.byteCount
+      }
+      let start = offset + FrameHeader.byteCount
+      guard start + length <= bytes.byteCount else {
+        connection.bytesWanted = FrameHeader.byteCount + length
+        break
+      }
+      take(header, bytes.extracting(start..<start + length))
+      guard connection.isOpen else { return bytes.byteCount }
+      offset = start + length
+    }
+    return offset
+  }
+
+  private func take(_ header: FrameHeader, _ payload: RawSpan) {
+    guard case .busy(let job) = state else { return broke("a frame nobody asked for") }
+    guard header.callID == callID else { return broke("an answer to another call") }
+    switch header.kind {
+    case FrameKind.reply.rawValue:
+      finish(job, .success(payload.withUnsafeBytes { [UInt8]($0) }), replace: header.flags.rawValue & 1 != 0)
+    case FrameKind.error.rawValue:
+      do {
+        let error = try RPCError(payload: payload)
+        finish(job, .failure(error), replace: header.flags.rawValue & 1 != 0)
+      } catch {
+        broke("\(error)")
+      }
+    case WorkerDialect.log.rawValue: log(payload, job)
+    default: broke("a frame of kind \(header.kind)")
+    }
+  }
+
+  private func log(_ payload: RawSpan, _ job: PythonJob) {
+    guard let pool else { return }
+    do {
+      var reader = MessagePackReader(payload)
+      let count = try reader.readListHeader()
+      let stream: ProcedureOutput.Stream = try reader.readInt() == 1 ? .standardOutput : .standardError
+      for _ in 1..<max(count, 1) {
+        pool.log(
+          ProcedureOutput(procedure: job.unit.procedure, stream: stream, text: try reader.readString()))
+      }
+    } catch {
+      broke("\(error)")
+    }
+  }
+
+  private func finish(_ job: PythonJob, _ result: Result<[UInt8], RPCError>, replace: Bool) {
+    stopTimer()
+    state = .idle
+    // A load that failed left the unit unknown; and the source may not have become a module.
+    if case .failure = result, job.invocation == nil {
+      units.remove(job.unit.id)
+      digests.remove(job.unit.key.digest)
+    }
+    if replace || callsStarted >= callsMax { end() }
+    // The pool comes first, so that a completion which starts the next call finds this worker free.
+    pool?.workerFinished(self, job, result)
+  }
+
+  /// Code in the worker wrote to the protocol's socket: nothing it says can be trusted any more.
+  private func broke(_ what: String) {
+    guard case .busy(let job) = state else {
+      pool?.workerMisbehaved(self, nil, what)
+      return
+    }
+    pool?.workerMisbehaved(self, job, what)
+  }
+
+  // MARK: Ending
+
+  private func stopTimer() {
+    if let timer { loop.cancel(timer) }
+    timer = nil
+  }
+
+  /// Closes the connection: an idle worker ends by itself then, a busy one has to be killed.
+  func end() {
+    stopTimer()
+    state = .ending
+    connection?.close()
+    connection = nil
+  }
+
+  func inputEnded(on connection: Connection) {
+    connection.close()
+  }
+
+  func closed(_ connection: Connection, reason: CloseReason) {
+    if case .ending = state { return }
+    self.connection = nil
+    pool?.workerHungUp(self)
+  }
+}
