@@ -1,4 +1,4 @@
-public import RPCTransport
+internal import RPCTransport
 internal import RPCWire
 
 /// What a server can be told when it starts: every bound it keeps has its default here, and a flag of
@@ -30,11 +30,18 @@ public struct ServerOptions: Sendable {
   public var backlog: Int32 = 1024
   /// Spin for the next event before sleeping, in microseconds; 0 sleeps at once.
   public var busyPollMicroseconds = 0
-  /// Output bytes of one connection above which it is not read from.
-  public var connectionLimits = ConnectionLimits()
+  /// Bytes of unread replies above which a connection is not read from, until a quarter is left.
+  public var outputHighWater = ConnectionLimits().outputHighWater
 
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax
 
   public init() {}
+
+  internal var connectionLimits: ConnectionLimits {
+    var limits = ConnectionLimits()
+    limits.outputHighWater = outputHighWater
+    limits.outputLowWater = outputHighWater / 4
+    return limits
+  }
 }

@@ -33,7 +33,7 @@ struct LimitOptions: ParsableArguments {
   var maxConnections = defaults.connections
 
   @Option(help: "Bytes of unread replies above which a connection is not read from.")
-  var outputHighWater = defaults.connectionLimits.outputHighWater
+  var outputHighWater = defaults.outputHighWater
 
   @Option(help: "Connections the kernel keeps while the loops are busy.")
   var backlog = Int(defaults.backlog)
@@ -72,8 +72,7 @@ struct LimitOptions: ParsableArguments {
     options.callsPerConnection = maxCallsPerConnection
     options.callsPerServer = maxCalls
     options.connections = maxConnections
-    options.connectionLimits.outputHighWater = outputHighWater
-    options.connectionLimits.outputLowWater = outputHighWater / 4
+    options.outputHighWater = outputHighWater
     options.backlog = Int32(backlog)
     options.busyPollMicroseconds = busyPoll
   }
