@@ -3,12 +3,13 @@ internal import RPCTransport
 internal import RPCWire
 
 /// The json dialect: one object a line. A request without an `id` is answered before the next line is
-/// looked at, so that its answer is the next one; those with an `id` run side by side.
+/// looked at, so that its answer is the next one; those with an `id` run side by side. All answers leave by
+/// way of `Connection.send`, which keeps their order whether they came at once or later.
 extension Session {
   func receivedLines(_ bytes: RawSpan, into output: inout ByteQueue) -> Int {
     var offset = 0
     while offset < bytes.byteCount {
-      if connection.isOverHighWater(output) { return offset }
+      if connection.outputBytes > connection.limits.outputHighWater { return offset }
       guard let end = Self.lineEnd(in: bytes, from: offset) else {
         let waiting = bytes.byteCount - offset
         guard waiting <= host.options.frameBytes else {
@@ -22,7 +23,7 @@ extension Session {
       }
       let line = bytes.extracting(offset..<end)
       if !Self.isBlank(line) {
-        guard handle(line, into: &output) else {
+        guard handle(line) else {
           connection.pauseReading()
           return offset
         }
@@ -34,7 +35,7 @@ extension Session {
   }
 
   /// Starts one request, or returns false when it has to wait for those before it.
-  private func handle(_ line: RawSpan, into output: inout ByteQueue) -> Bool {
+  private func handle(_ line: RawSpan) -> Bool {
     let request: JSONDialect.Request
     do {
       request = try JSONDialect.request(from: line)
@@ -42,21 +43,21 @@ extension Session {
       guard calls.isEmpty else { return false }
       host.countFailure(nil, error.error)
       host.log.failed(nil, error.error, by: caller)
-      JSONDialect.appendException(error.error, id: error.id, to: &output)
+      connection.send { JSONDialect.appendException(error.error, id: error.id, to: &$0) }
       return true
     }
     if request.id == nil, !calls.isEmpty { return false }
     do {
-      try start(request, into: &output)
+      try start(request)
     } catch {
       host.countFailure(nil, error)
       host.log.failed(nil, error, by: caller)
-      JSONDialect.appendException(error, id: request.id, to: &output)
+      connection.send { JSONDialect.appendException(error, id: request.id, to: &$0) }
     }
     return true
   }
 
-  private func start(_ request: JSONDialect.Request, into output: inout ByteQueue) throws(RPCError) {
+  private func start(_ request: JSONDialect.Request) throws(RPCError) {
     if isDraining { throw Self.draining }
     let catalogue = host.catalogue
     if let client = request.client, caller.claimed != client {
