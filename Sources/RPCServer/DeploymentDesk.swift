@@ -59,6 +59,8 @@ private final class DeploymentRoom {
   /// What the loops have loaded for the transaction that is being prepared: the same objects go in force, so
   /// that nothing is loaded twice.
   private var loaded: (transaction: String, units: [SourceUnit])?
+  /// What is in force. A procedure that did not change keeps its unit, and so what runtimes made of it.
+  private var inForce: [Procedure: SourceUnit] = [:]
 
   init(store: GenerationStore, core: ServerCore, loop: EventLoop) {
     self.core = core
@@ -78,6 +80,7 @@ private final class DeploymentRoom {
       return completion()
     }
     let units = work.units
+    putInForce(units)
     let core = core
     core.prepare(units) { failure in
       // What worked when it was deployed is served all the same: its calls tell what is wrong.
@@ -109,7 +112,7 @@ private final class DeploymentRoom {
       case .deployCommit: try commit(text(values, 0), now: now, answer)
       case .deployAbort:
         staging.abort(text(values, 0))
-        forgetLoaded(but: nil)
+        if loaded?.transaction == text(values, 0) { loaded = nil }
         answer(.success([]))
       case .ping, .catalogue, .stats, .source: preconditionFailure("not a step of a deployment")
       }
@@ -129,7 +132,7 @@ private final class DeploymentRoom {
     guard let work = try staging.startLoading(transaction, now: now) else {
       return answer(.success([.map([])]))
     }
-    let units = work.units
+    let units = work.units.map { inForce[$0.procedure] ?? $0 }
     let confined = LoopConfined(self, to: loop)
     let mailbox = loop.mailbox
     core.prepare(units) { failure in
@@ -164,7 +167,8 @@ private final class DeploymentRoom {
     guard let loaded, loaded.transaction == transaction else {
       preconditionFailure("only what was prepared here is committed")
     }
-    forgetLoaded(but: transaction)
+    putInForce(loaded.units)
+    self.loaded = nil
     let core = core
     core.log.note(
       "generation \(generation.serial) in force: \(loaded.units.count) procedures as server '\(generation.manifest.server)'"
@@ -174,8 +178,8 @@ private final class DeploymentRoom {
     }
   }
 
-  private func forgetLoaded(but transaction: String?) {
-    if loaded?.transaction != transaction { loaded = nil }
+  private func putInForce(_ units: [SourceUnit]) {
+    inForce = Dictionary(units.map { ($0.procedure, $0) }) { first, _ in first }
   }
 }
 

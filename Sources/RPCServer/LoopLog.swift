@@ -13,6 +13,7 @@ internal final class LoopLog {
   func concluded(_ call: ActiveCall, _ result: Result<[UInt8], RPCError>, by caller: Caller, now: UInt64) {}
   func failed(_ procedure: BoundProcedure?, _ error: RPCError, by caller: Caller) {}
   func flush() {}
+  func printed(_ output: ProcedureOutput) {}
 }
 
 internal final class ServerLog: Sendable {

@@ -6,7 +6,12 @@ internal import RPCWire
 /// Makes the runtimes of a loop when the first procedure of their language arrives.
 internal enum RuntimeFactory {
   static func make(_ language: Language, on host: ServerLoop) -> (any ProcedureRuntime)? {
-    nil
+    let log = host.log
+    switch language {
+    case .swift: return nil
+    case .python: return PythonRuntime(loop: host.loop) { log.printed($0) }
+    case .lua: return nil
+    }
   }
 }
 
