@@ -116,6 +116,9 @@ let package = Package(
     .testTarget(
       name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),
     .testTarget(
+      name: "RPCServerTests",
+      dependencies: ["RPCServer", "RPCProcedures", "RPCTransport", "RPCWire"], swiftSettings: house),
+    .testTarget(
       name: "RPCClientTests", dependencies: ["RPCClient", "RPCTransport", "RPCWire"], swiftSettings: house),
   ]
 )

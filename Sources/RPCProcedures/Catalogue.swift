@@ -16,7 +16,7 @@ public final class BoundProcedure: Sendable {
   public let implementation: Implementation
   /// The position of its service in `Catalogue.services`.
   public let service: Int
-  /// `service.name(types)`, as the log writes it.
+  /// `service.name(types)`, as the log writes it: escaped.
   public let label: [UInt8]
 
   public init(id: UInt32, procedure: Procedure, implementation: Implementation, service: Int) {
@@ -25,7 +25,9 @@ public final class BoundProcedure: Sendable {
     self.implementation = implementation
     self.service = service
     let types = procedure.signature.parameterTypes.map(\.description).joined(separator: ", ")
-    label = Array("\(procedure.signature.qualifiedName)(\(types))".utf8)
+    var label = ByteQueue()
+    label.append(escaped: "\(procedure.signature.qualifiedName)(\(types))")
+    self.label = label.copy()
   }
 
   public var signature: Signature { procedure.signature }

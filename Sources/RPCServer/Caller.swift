@@ -46,7 +46,7 @@ internal struct Caller {
         .unauthenticated, "the client '\(name)' is registered with another address than \(peer)")
     }
     claimed = name
-    label = Array("\(name)@\(peer)".utf8)
+    label = logEscaped("\(name)@\(peer)")
   }
 
   /// How a refusal names the caller.

@@ -37,7 +37,7 @@ public final class Server: Sendable {
   public convenience init(
     host: String, port: Int, procedures: [NativeProcedure] = [], options: ServerOptions = ServerOptions()
   ) throws {
-    try self.init(host: host, port: port, procedures: procedures, options: options, log: ServerLog())
+    try self.init(host: host, port: port, procedures: procedures, options: options, log: try ServerLog(options.log))
   }
 
   internal init(
@@ -187,6 +187,7 @@ public final class Server: Sendable {
 
   private func finishStopping() {
     let threads = threads
+    let log = core.log
     for door in core.doors {
       door.mailbox.post { loop in
         door.host.on(loop).shutDown()
@@ -198,11 +199,17 @@ public final class Server: Sendable {
       try LoopThread.spawn(name: "rpc-stop") { [stopped, core] in
         for thread in threads { thread.join() }
         core.deployments?.stop()
+        log.close()
         stopped.signal()
       }
     } catch {
       stopped.signal()
     }
+  }
+
+  /// Opens the log file anew, after it was moved away.
+  public func reopenLog() {
+    core.log.reopen()
   }
 
   /// Waits until the server has stopped.

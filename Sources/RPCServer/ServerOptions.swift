@@ -36,6 +36,9 @@ public struct ServerOptions: Sendable {
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax
 
+  /// What is written down: nothing unless asked for, since a library is quiet. `rpc-server` asks.
+  public var log = LogOptions()
+
   public init() {}
 
   internal var connectionLimits: ConnectionLimits {

@@ -190,6 +190,10 @@ public struct ByteQueue: ~Copyable {
   }
 }
 
+/// A queue is the only owner of its memory, and borrowing it only reads: moving one between threads, or
+/// reading one from several, races with nothing.
+extension ByteQueue: @unchecked Sendable {}
+
 /// Memory between two queues: what `ByteQueue.releaseStorage()` gives up and a pool keeps. Whoever holds it
 /// must adopt it into a queue or deallocate it.
 @safe

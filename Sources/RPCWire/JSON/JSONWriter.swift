@@ -69,6 +69,12 @@ extension ByteQueue {
   /// A JSON string, quotes included.
   public mutating func appendJSON(string text: String) {
     append(UInt8(ascii: "\""))
+    append(escaped: text)
+    append(UInt8(ascii: "\""))
+  }
+
+  /// What stands between the quotes of a JSON string: one line, harmless to a terminal.
+  public mutating func append(escaped text: String) {
     var text = text
     text.withUTF8 { utf8 in
       let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(utf8))
@@ -94,7 +100,6 @@ extension ByteQueue {
       }
       append(bytes.extracting(run..<index))
     }
-    append(UInt8(ascii: "\""))
   }
 
   private mutating func appendEscape(_ code: UInt8) {
