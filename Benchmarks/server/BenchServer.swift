@@ -1,22 +1,22 @@
 import Glibc
-import RPCProcedures
 import RPCServer
-import RPCWire
 
 /// The server that the benchmarks load: Swift closures on the fast path, all features on.
 ///
-/// `bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS]`
+/// `bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS] [LOG-FILE]`
 @main
 enum BenchServer {
   static func main() throws {
     let arguments = CommandLine.arguments
     guard arguments.count >= 3, let port = Int(arguments[2]) else {
-      print("usage: bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS]")
+      print("usage: bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS] [LOG-FILE]")
       exit(2)
     }
     var options = ServerOptions()
     options.loops = arguments.count > 3 ? Int(arguments[3]) ?? 1 : 1
     options.busyPollMicroseconds = arguments.count > 4 ? Int(arguments[4]) ?? 0 : 0
+    // Every execution is logged, as by rpc-server.
+    options.log = LogOptions(level: .info, file: arguments.count > 5 ? arguments[5] : "/dev/null")
     let server = try Server(
       host: arguments[1], port: port,
       procedures: [

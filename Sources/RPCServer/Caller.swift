@@ -3,8 +3,8 @@ internal import RPCTransport
 internal import RPCWire
 
 /// Who is at the other end of a connection: where from, which registered clients that can be, and which one
-/// it says it is.
-internal struct Caller {
+/// it says it is. An object, so that naming the caller of a call counts no references of its parts.
+internal final class Caller {
   let peer: SocketAddress
   let peerBytes: [UInt8]
   /// Whether the peer is on this host: only such may deploy while no keys are configured.
@@ -24,7 +24,7 @@ internal struct Caller {
   /// The registered names that this address may act under: the claimed one alone, where one was claimed.
   func identities(in catalogue: Catalogue) -> [String] {
     let port = peer.port
-    return catalogue.clients.lazy
+    return catalogue.clients
       .filter { (claimed == nil || $0.name == claimed) && $0.matches(address: peerBytes, port: port) }
       .map(\.name)
   }
@@ -32,7 +32,7 @@ internal struct Caller {
   /// Takes the name that a HELLO gives.
   ///
   /// - Throws: `Unauthenticated` where the registered address of that name is another one.
-  mutating func claim(_ name: String, in catalogue: Catalogue) throws(RPCError) {
+  func claim(_ name: String, in catalogue: Catalogue) throws(RPCError) {
     let rules = catalogue.clients.filter { $0.name == name }
     if rules.isEmpty, !catalogue.clients.isEmpty {
       var message = "no client '\(name)' is registered"

@@ -37,7 +37,8 @@ public final class Server: Sendable {
   public convenience init(
     host: String, port: Int, procedures: [NativeProcedure] = [], options: ServerOptions = ServerOptions()
   ) throws {
-    try self.init(host: host, port: port, procedures: procedures, options: options, log: try ServerLog(options.log))
+    try self.init(
+      host: host, port: port, procedures: procedures, options: options, log: try ServerLog(options.log))
   }
 
   internal init(

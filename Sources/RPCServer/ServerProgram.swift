@@ -52,7 +52,7 @@ public enum ServerProgram {
     let loop = try EventLoop()
     var stops = 0
     let watcher = try SignalWatcher([SIGTERM, SIGINT, SIGHUP], on: loop) { signal in
-      if signal == SIGHUP { return }
+      if signal == SIGHUP { return server.reopenLog() }
       stops += 1
       if stops == 1 { server.beginStopping() } else { server.stopNow() }
     }

@@ -15,7 +15,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
 
   let connection: Connection
   let host: ServerLoop
-  var caller: Caller
+  let caller: Caller
   var dialect = Dialect.undecided
   var decoder: FrameDecoder
   /// The largest frame the peer takes.

@@ -30,6 +30,7 @@ struct RPCServerCommand: ParsableCommand {
   var loops = 0
 
   @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "Log") var log: LogArguments
 
   func validate() throws {
     guard (0...65_535).contains(port) else {
@@ -44,6 +45,7 @@ struct RPCServerCommand: ParsableCommand {
     options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
     options.loops = loops
     limits.apply(to: &options)
+    options.log = log.options
     throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
   }
 

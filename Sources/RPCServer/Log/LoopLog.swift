@@ -180,6 +180,16 @@ internal final class LoopLog: TimerTarget {
     }
   }
 
+  /// A line that a procedure printed.
+  func printed(_ output: ProcedureOutput) {
+    guard level >= .info else { return }
+    begin(.info, "output")
+    line.field(&buffer, "procedure", text: output.procedure.signature.qualifiedName)
+    line.field(&buffer, "stream", text: output.stream.rawValue)
+    line.field(&buffer, "message", text: output.text)
+    end()
+  }
+
   // MARK: Lines
 
   private func begin(_ level: LogOptions.Level, _ event: StaticString) {
