@@ -1,0 +1,261 @@
+public import RPCClient
+import RPCWire
+
+/// Gives servers what a file says, in two phases over all of them: everything is sent, checked and loaded
+/// everywhere, and only when every server is ready all of them switch. If one cannot, none does.
+///
+/// A run that was interrupted leaves nothing to clean up: servers forget what was not committed, and the next
+/// run gives every server what it lacks.
+public struct Deployer: Sendable {
+  public struct Target: Sendable {
+    public var server: Topology.Server
+    public var manifest: Manifest
+    public var peer: any DeploymentPeer
+
+    public init(server: Topology.Server, manifest: Manifest, peer: any DeploymentPeer) {
+      self.server = server
+      self.manifest = manifest
+      self.peer = peer
+    }
+  }
+
+  public struct Options: Sendable {
+    /// Only tells what would be done.
+    public var dryRun = false
+    /// Deploys whatever the servers have, also when they have it already.
+    public var force = false
+    /// Names the deployer to whoever finds the lock taken.
+    public var who = "somebody"
+    /// The transaction's name on every server; never used twice.
+    public var transaction = Deployer.newTransaction()
+    /// How often a commit whose answer was lost is asked for again.
+    public var commitAttempts = 5
+    /// Between those, and between signs of life to servers that are ready and wait for others.
+    public var pause: Duration = .seconds(1)
+
+    public init() {}
+  }
+
+  private let targets: [Target]
+  private let sources: [String: [UInt8]]
+  private let options: Options
+
+  /// - Parameter sources: the sources that the manifests name, by digest.
+  public init(targets: [Target], sources: [String: [UInt8]], options: Options = Options()) {
+    self.targets = targets
+    self.sources = sources
+    self.options = options
+  }
+
+  public static func newTransaction() -> String {
+    String(UInt64.random(in: .min ... .max), radix: 16) + String(UInt64.random(in: .min ... .max), radix: 16)
+  }
+
+  /// Plans and, unless it is a dry run, deploys. Cancelling the task before the first commit leaves every server
+  /// as it was.
+  public func run() async -> DeploymentReport {
+    var steps = await plan()
+    guard !options.dryRun, !steps.contains(where: \.hasFailed) else { return report(steps) }
+    guard steps.contains(where: \.isPending) else { return report(steps) }
+
+    await begin(&steps)
+    if !steps.contains(where: \.hasFailed) { await prepare(&steps) }
+    guard !steps.contains(where: \.hasFailed), !Task.isCancelled else {
+      let begun = steps
+      // Undone also when the task itself was cancelled, whose calls end at once.
+      await Task { await abort(begun) }.value
+      return report(steps)
+    }
+    let prepared = steps
+    // From the first commit on there is no way back, only forward.
+    return report(await Task { await commit(prepared) }.value)
+  }
+
+  // MARK: The state of one server
+
+  private struct Step: Sendable {
+    let target: Target
+    var outcome: DeploymentReport.Outcome
+    var plan: Plan?
+    var wanted: [String] = []
+    var hasBegun = false
+    var sentSources = 0
+    var sentBytes = 0
+
+    /// To be deployed to, and nothing wrong so far.
+    var isPending: Bool { outcome == .planned }
+
+    var hasFailed: Bool {
+      switch outcome {
+      case .missed, .refused, .unconfirmed: true
+      case .upToDate, .deployed, .planned, .leftAlone: false
+      }
+    }
+
+    mutating func fail(_ error: RPCError) {
+      switch error.exception {
+      case .unavailable, .deadlineExceeded, .cancelled: outcome = .missed(error)
+      default: outcome = .refused(error)
+      }
+    }
+  }
+
+  /// Does something for every step that `isWanted`, on all servers at once.
+  private func onAll(
+    _ steps: [Step], where isWanted: (Step) -> Bool = { $0.isPending },
+    _ body: @escaping @Sendable (inout Step) async throws(RPCError) -> Void
+  ) async -> [Step] {
+    await withTaskGroup(of: (Int, Step).self) { group in
+      var results = steps
+      for (index, step) in steps.enumerated() where isWanted(step) {
+        group.addTask {
+          var step = step
+          do throws(RPCError) {
+            try await body(&step)
+          } catch {
+            step.fail(error)
+          }
+          return (index, step)
+        }
+      }
+      for await (index, step) in group { results[index] = step }
+      return results
+    }
+  }
+
+  // MARK: Before anything changes
+
+  private func plan() async -> [Step] {
+    let steps = targets.map { Step(target: $0, outcome: .planned) }
+    let force = options.force
+    return await onAll(steps) { step throws(RPCError) in
+      let status = try await step.target.peer.status()
+      let catalogue = try await step.target.peer.catalogue()
+      let plan = Plan(desired: step.target.manifest, actual: catalogue, status: status)
+      step.plan = plan
+      if plan.isUpToDate, !force { step.outcome = .upToDate }
+    }
+  }
+
+  // MARK: Phase one
+
+  /// Takes the locks one after the other in the order of the names, so that of two deployments at once one
+  /// gets through.
+  private func begin(_ steps: inout [Step]) async {
+    let order = steps.indices.sorted { steps[$0].target.server.name < steps[$1].target.server.name }
+    for index in order where steps[index].isPending {
+      let target = steps[index].target
+      let request = DeploymentRequest(
+        transaction: options.transaction, who: options.who, baseDigest: steps[index].plan?.baseDigest ?? "",
+        force: options.force, manifest: target.manifest.encode())
+      do throws(RPCError) {
+        // Also where the answer is lost the lock may be taken.
+        steps[index].hasBegun = true
+        steps[index].wanted = try await target.peer.begin(request)
+      } catch {
+        steps[index].fail(error)
+        return
+      }
+    }
+  }
+
+  private func prepare(_ steps: inout [Step]) async {
+    let transaction = options.transaction
+    let ready = ReadyPeers()
+    // Servers that are ready wait for those that are not; a sign of life keeps their locks.
+    let heartbeat = Task {
+      while !Task.isCancelled {
+        try? await Task.sleep(for: options.pause)
+        for peer in await ready.peers where !Task.isCancelled { try? await peer.prepare(transaction) }
+      }
+    }
+    let sources = sources
+    steps = await onAll(steps) { step throws(RPCError) in
+      for digest in step.wanted {
+        guard let bytes = sources[digest] else {
+          throw RPCError(
+            .failedPrecondition, "the server wants a source \(digest) that the file does not name")
+        }
+        try await Self.send(bytes, digest: digest, to: step.target.peer, transaction)
+        step.sentSources += 1
+        step.sentBytes += bytes.count
+      }
+      try await step.target.peer.prepare(transaction)
+      await ready.add(step.target.peer)
+    }
+    heartbeat.cancel()
+    await heartbeat.value
+  }
+
+  /// Sends one source in chunks, from where the server has it.
+  private static func send(
+    _ bytes: [UInt8], digest: String, to peer: any DeploymentPeer, _ transaction: String
+  ) async throws(RPCError) {
+    var offset = 0
+    // An empty source is one empty chunk.
+    repeat {
+      let end = min(bytes.count, offset + DeploymentLimits.chunkBytesMax)
+      let received = try await peer.put(
+        transaction, digest: digest, offset: offset, bytes: Array(bytes[offset..<end]),
+        last: end == bytes.count)
+      guard received > offset || bytes.isEmpty, received <= bytes.count else {
+        throw RPCError(
+          .protocolError, "the server has \(received) bytes of a source after \(end) were sent",
+          executed: .yes)
+      }
+      offset = received
+    } while offset < bytes.count
+  }
+
+  private func abort(_ steps: [Step]) async {
+    let transaction = options.transaction
+    _ = await onAll(steps, where: { $0.hasBegun }) { step throws(RPCError) in
+      // One that cannot be told forgets by itself when its lease runs out.
+      try? await step.target.peer.abort(transaction)
+    }
+  }
+
+  // MARK: Phase two
+
+  private func commit(_ steps: [Step]) async -> [Step] {
+    let options = options
+    return await onAll(steps) { step in
+      var attempt = 1
+      while true {
+        do throws(RPCError) {
+          step.outcome = .deployed(generation: try await step.target.peer.commit(options.transaction))
+          return
+        } catch {
+          // The server may have switched or not; asking again does no harm and tells.
+          let isLost = error.exception == .unavailable || error.exception == .deadlineExceeded
+          guard isLost, attempt < options.commitAttempts else {
+            step.outcome = .unconfirmed(error)
+            return
+          }
+          attempt += 1
+          try? await Task.sleep(for: options.pause)
+        }
+      }
+    }
+  }
+
+  // MARK: The end
+
+  private func report(_ steps: [Step]) -> DeploymentReport {
+    DeploymentReport(
+      servers: steps.map { step in
+        var outcome = step.outcome
+        if outcome == .planned, !options.dryRun { outcome = .leftAlone }
+        return DeploymentReport.Server(
+          server: step.target.server, outcome: outcome, plan: step.plan, sentSources: step.sentSources,
+          sentBytes: step.sentBytes)
+      })
+  }
+}
+
+/// The servers that are prepared and wait.
+private actor ReadyPeers {
+  private(set) var peers: [any DeploymentPeer] = []
+
+  func add(_ peer: any DeploymentPeer) { peers.append(peer) }
+}

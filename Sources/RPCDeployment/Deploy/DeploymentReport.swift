@@ -1,0 +1,71 @@
+public import RPCClient
+public import RPCWire
+
+/// What a deployment did, server by server.
+public struct DeploymentReport: Sendable {
+  public enum Outcome: Hashable, Sendable {
+    /// It has everything already: nothing was sent.
+    case upToDate
+    /// The new generation is in force.
+    case deployed(generation: Int)
+    /// A dry run: this is what would be done.
+    case planned
+    /// It could have been deployed to, but was left as it is because of another server.
+    case leftAlone
+    /// It could not be reached.
+    case missed(RPCError)
+    /// It refused; what it has is still in force.
+    case refused(RPCError)
+    /// It was prepared, but did not confirm the commit: it has either generation until the next run.
+    case unconfirmed(RPCError)
+  }
+
+  public struct Server: Sendable {
+    public var server: Topology.Server
+    public var outcome: Outcome
+    /// nil where the server could not be asked what it has.
+    public var plan: Plan?
+    /// Sources that travelled, and their bytes.
+    public var sentSources: Int
+    public var sentBytes: Int
+
+    public init(
+      server: Topology.Server, outcome: Outcome, plan: Plan? = nil, sentSources: Int = 0, sentBytes: Int = 0
+    ) {
+      self.server = server
+      self.outcome = outcome
+      self.plan = plan
+      self.sentSources = sentSources
+      self.sentBytes = sentBytes
+    }
+  }
+
+  /// In the order of the file.
+  public var servers: [Server]
+
+  public init(servers: [Server]) {
+    self.servers = servers
+  }
+
+  /// Every server has, or in a dry run could be given, what the file says.
+  public var succeeded: Bool { servers.allSatisfy(\.outcome.isSuccess) }
+
+  /// The servers because of which nothing, or not everything, was done.
+  public var failures: [Server] {
+    servers.filter {
+      switch $0.outcome {
+      case .missed, .refused, .unconfirmed: true
+      case .upToDate, .deployed, .planned, .leftAlone: false
+      }
+    }
+  }
+}
+
+extension DeploymentReport.Outcome {
+  public var isSuccess: Bool {
+    switch self {
+    case .upToDate, .deployed, .planned: true
+    case .leftAlone, .missed, .refused, .unconfirmed: false
+    }
+  }
+}

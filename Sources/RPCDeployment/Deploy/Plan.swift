@@ -1,0 +1,120 @@
+public import RPCProcedures
+import RPCWire
+
+/// What a deployment would change on one server: what the file wants less what the server has. Pure.
+public struct Plan: Hashable, Sendable {
+  /// A procedure that is there and will be different.
+  public struct Change: Hashable, Sendable {
+    public var old: Procedure
+    public var new: Procedure
+
+    /// What differs, each as `source 1a2b3c4d -> 5e6f7a8b`.
+    public var details: [String] {
+      var details: [String] = []
+      func compare(_ what: String, _ old: String?, _ new: String?) {
+        if old != new { details.append("\(what) \(old ?? "none") -> \(new ?? "none")") }
+      }
+      compare("source", ContentDigest.short(old.digest), ContentDigest.short(new.digest))
+      compare("arguments", Self.parameters(old), Self.parameters(new))
+      compare("returns", Self.returns(old), Self.returns(new))
+      compare("language", old.language.rawValue, new.language.rawValue)
+      compare("function", old.function, new.function)
+      compare("file", old.sourceName, new.sourceName)
+      compare("timeout", old.timeoutMilliseconds.map { "\($0)ms" }, new.timeoutMilliseconds.map { "\($0)ms" })
+      compare("memory", old.memoryBytes.map { "\($0) bytes" }, new.memoryBytes.map { "\($0) bytes" })
+      compare("idempotent", "\(old.idempotent)", "\(new.idempotent)")
+      if old.documentation != new.documentation { details.append("doc") }
+      return details
+    }
+
+    private static func parameters(_ procedure: Procedure) -> String {
+      "(\(procedure.signature.parameters.map(\.description).joined(separator: ", ")))"
+    }
+
+    private static func returns(_ procedure: Procedure) -> String {
+      "(\(procedure.signature.returns.map(\.description).joined(separator: ", ")))"
+    }
+  }
+
+  public let manifest: Manifest
+  /// The desired manifest's digest.
+  public let digest: String
+  /// The digest of what is in force, empty for nothing: what the plan is made against.
+  public let baseDigest: String
+  /// The serial in force, 0 for none.
+  public let generation: Int
+  public let added: [Procedure]
+  public let changed: [Change]
+  public let removed: [Procedure]
+  public let unchanged: [Procedure]
+  /// What else differs: services, who may call them, who provides them, the network.
+  public let notes: [String]
+  /// Why the server does not serve what was committed last.
+  public let degraded: String?
+
+  /// Nothing to do.
+  public var isUpToDate: Bool { digest == baseDigest && degraded == nil }
+
+  public init(desired manifest: Manifest, actual: ServerCatalogue, status: DeploymentStatus) {
+    self.manifest = manifest
+    digest = manifest.digest
+    baseDigest = status.digest
+    generation = status.generation
+    degraded = status.degraded
+    let old = Dictionary(
+      actual.procedures.map { (Manifest.identity(of: $0.signature), $0) }, uniquingKeysWith: { $1 })
+    var added: [Procedure] = []
+    var changed: [Change] = []
+    var unchanged: [Procedure] = []
+    var wanted = Set<String>()
+    for procedure in manifest.procedures {
+      let identity = Manifest.identity(of: procedure.signature)
+      wanted.insert(identity)
+      switch old[identity] {
+      case nil: added.append(procedure)
+      case procedure: unchanged.append(procedure)
+      case .some(let before): changed.append(Change(old: before, new: procedure))
+      }
+    }
+    self.added = added
+    self.changed = changed
+    self.unchanged = unchanged
+    removed = old.filter { !wanted.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
+    var notes = Self.notes(manifest, actual)
+    let isSame = added.isEmpty && changed.isEmpty && removed.isEmpty && notes.isEmpty
+    if isSame, digest != baseDigest, !baseDigest.isEmpty {
+      notes.append("the addresses of servers or clients, or services elsewhere, changed")
+    }
+    self.notes = notes
+  }
+
+  private static func notes(_ manifest: Manifest, _ actual: ServerCatalogue) -> [String] {
+    var notes: [String] = []
+    if let name = actual.server, name != manifest.server {
+      notes.append("the server was deployed as '\(name)' before")
+    }
+    let desired = ServerCatalogue(manifest, generation: 0).services
+    let names = Set(desired.map(\.name))
+    let old = Dictionary(actual.services.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+    for service in desired {
+      guard let before = old[service.name] else {
+        notes.append("+ service \(service.name) for \(list(service.tenants))")
+        continue
+      }
+      notes += difference("tenants of \(service.name)", before.tenants, service.tenants)
+      notes += difference("providers of \(service.name)", before.providers, service.providers)
+    }
+    for name in old.keys.sorted() where !names.contains(name) { notes.append("- service \(name)") }
+    return notes
+  }
+
+  private static func list(_ names: [String]) -> String {
+    names.isEmpty ? "nobody" : names.joined(separator: ", ")
+  }
+
+  private static func difference(_ what: String, _ old: [String], _ new: [String]) -> [String] {
+    let added = Set(new).subtracting(old).sorted().map { "+\($0)" }
+    let removed = Set(old).subtracting(new).sorted().map { "-\($0)" }
+    return added.isEmpty && removed.isEmpty ? [] : ["\(what): \((added + removed).joined(separator: " "))"]
+  }
+}

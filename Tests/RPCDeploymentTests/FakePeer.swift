@@ -1,0 +1,146 @@
+import RPCClient
+import RPCWire
+import Synchronization
+
+@testable import RPCDeployment
+
+/// A server in memory but for its store: the real staging behind the peer's interface, with a fault that a test
+/// sets.
+actor FakePeer: DeploymentPeer {
+  enum Step: String, CaseIterable, Sendable {
+    case status, catalogue, begin, put, prepare, commit, abort
+  }
+
+  enum Fault: Sendable {
+    /// The step does not reach the server.
+    case unreachable
+    /// The server does it, but its answer is lost.
+    case answerLost
+    case refused
+  }
+
+  private let directory = TemporaryDirectory()
+  private let staging: Staging
+  private var faults: [Step: (fault: Fault, count: Int)] = [:]
+  private(set) var steps: [Step] = []
+  /// Called before a step is done.
+  private var before: [Step: @Sendable () async -> Void] = [:]
+
+  init() throws {
+    staging = Staging(store: try GenerationStore(directory: directory.path)) { 0 }
+  }
+
+  /// Lets a step fail, `count` times.
+  func fail(_ step: Step, _ fault: Fault, count: Int = .max) { faults[step] = (fault, count) }
+  func heal() { faults = [:] }
+  func clearSteps() { steps = [] }
+  func before(_ step: Step, _ action: @escaping @Sendable () async -> Void) { before[step] = action }
+  var manifest: Manifest? { staging.store.current?.manifest }
+  var serial: Int? { staging.store.current?.serial }
+  var isLocked: Bool { staging.status(now: 0).lock != nil }
+
+  private func run<Result: Sendable>(
+    _ step: Step, _ body: (Staging) throws(DeploymentError) -> Result
+  ) async throws(RPCError) -> Result {
+    steps.append(step)
+    if let action = before[step] { await action() }
+    if Task.isCancelled { throw RPCError(.cancelled, "cancelled") }
+    let fault = faults[step].flatMap { $0.count > 0 ? $0.fault : nil }
+    if fault != nil { faults[step]?.count -= 1 }
+    switch fault {
+    case .unreachable: throw RPCError(.unavailable, "no route")
+    case .refused: throw RPCError(.failedPrecondition, "f.py:3: no function 'f'")
+    case .answerLost, nil: break
+    }
+    let result: Result
+    do throws(DeploymentError) {
+      result = try body(staging)
+    } catch {
+      throw error.rpcError
+    }
+    if case .answerLost = fault { throw RPCError(.unavailable, "connection lost", executed: .maybe) }
+    return result
+  }
+
+  func status() async throws(RPCError) -> DeploymentStatus {
+    // Through the wire's form, as a real answer comes.
+    let value = try await run(.status) { $0.status(now: 0).value }
+    do { return try DeploymentStatus(value) } catch { throw error.rpcError }
+  }
+
+  func catalogue() async throws(RPCError) -> ServerCatalogue {
+    try await run(.catalogue) { staging in
+      staging.store.current.map { ServerCatalogue($0.manifest, generation: $0.serial) } ?? ServerCatalogue()
+    }
+  }
+
+  func begin(_ request: DeploymentRequest) async throws(RPCError) -> [String] {
+    try await run(.begin) { staging throws(DeploymentError) in
+      try staging.begin(
+        request.transaction, who: request.who, baseDigest: request.baseDigest, force: request.force,
+        manifest: request.manifest, now: 0)
+    }
+  }
+
+  func put(
+    _ transaction: String, digest: String, offset: Int, bytes: [UInt8], last: Bool
+  ) async throws(RPCError) -> Int {
+    try await run(.put) { staging throws(DeploymentError) in
+      try staging.put(transaction, digest: digest, offset: offset, bytes: bytes, last: last, now: 0)
+    }
+  }
+
+  func prepare(_ transaction: String) async throws(RPCError) {
+    try await run(.prepare) { staging throws(DeploymentError) in
+      guard try staging.startLoading(transaction, now: 0) != nil else { return }
+      try staging.finishLoading(transaction, succeeded: true, now: 0)
+    }
+  }
+
+  func commit(_ transaction: String) async throws(RPCError) -> Int {
+    try await run(.commit) { staging throws(DeploymentError) in
+      try staging.commit(transaction, now: 0).serial
+    }
+  }
+
+  func abort(_ transaction: String) async throws(RPCError) {
+    try await run(.abort) { $0.abort(transaction) }
+  }
+}
+
+/// Two servers and what they are to be given.
+struct FakeNetwork {
+  let s1: FakePeer
+  let s2: FakePeer
+
+  init() throws {
+    s1 = try FakePeer()
+    s2 = try FakePeer()
+  }
+
+  static func manifest(_ server: String, _ procedures: [(name: String, source: [UInt8])]) -> Manifest {
+    Samples.manifest(
+      procedures.map { Samples.procedure("text", $0.name, source: $0.source) }, server: server)
+  }
+
+  static let first: [(name: String, source: [UInt8])] = [
+    ("concat", Samples.sourceA), ("add", Samples.sourceB),
+  ]
+
+  func deployer(
+    _ procedures: [(name: String, source: [UInt8])] = first,
+    _ change: (inout Deployer.Options) -> Void = { _ in }
+  ) -> Deployer {
+    var options = Deployer.Options()
+    options.pause = .milliseconds(1)
+    change(&options)
+    let targets = [("s1", s1), ("s2", s2)].map { name, peer in
+      Deployer.Target(
+        server: Topology.Server(name: name, host: "127.0.0.1", port: 1),
+        manifest: Self.manifest(name, procedures), peer: peer)
+    }
+    let sources = Dictionary(
+      procedures.map { (ContentDigest.hex(of: $0.source), $0.source) }, uniquingKeysWith: { $1 })
+    return Deployer(targets: targets, sources: sources, options: options)
+  }
+}
