@@ -1,0 +1,91 @@
+import ArgumentParser
+import Glibc
+import RPCDeployment
+
+/// Parses the command line and runs `Initializer`.
+@main
+struct InitializerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "initializer",
+    abstract: "Distributes the procedures of an init.yaml to its servers.",
+    discussion: """
+      Reads the file and checks it completely, then gives each server exactly the procedures of the services \
+      that it provides. Only sources that a server lacks are sent. All servers switch together: if one cannot \
+      be reached or refuses, none is changed.
+
+      Exit codes: 0 all servers have what the file says, 1 a server was missed or refused, 2 the command line \
+      or the file is wrong.
+      """,
+    version: "1.0.0")
+
+  @Argument(help: "The file that names servers, clients, services and procedures.", completion: .file())
+  var file = InitFile.defaultPath
+
+  @Flag(name: [.customShort("n"), .long], help: "Only tell what would be changed.")
+  var dryRun = false
+
+  @Option(
+    name: .long, parsing: .upToNextOption, help: "Deploy to these servers alone, by their names in the file.")
+  var server: [String] = []
+
+  @Option(name: .shortAndLong, help: "human or json: lines for people, or one object for programs.")
+  var output: Output = .human
+
+  @Option(name: .long, help: "auto, always or never. NO_COLOR is respected.")
+  var color: Color = .auto
+
+  @Flag(name: .long, help: "Deploy also to servers that are up to date, or were changed meanwhile.")
+  var force = false
+
+  @Option(name: .long, help: "Seconds that one step on one server may take.")
+  var timeout: Double = 30
+
+  enum Output: String, ExpressibleByArgument, CaseIterable { case human, json }
+  enum Color: String, ExpressibleByArgument, CaseIterable { case auto, always, never }
+
+  func validate() throws {
+    guard timeout >= 0.1, timeout <= 86_400 else {
+      throw ValidationError("--timeout must be from 0.1 to 86400 seconds, not \(timeout)")
+    }
+  }
+
+  func run() async throws {
+    var options = Initializer.Options()
+    options.file = file
+    options.dryRun = dryRun
+    options.force = force
+    options.servers = server
+    options.output = output == .json ? .json : .human
+    options.timeout = .milliseconds(Int(timeout * 1000))
+    switch color {
+    case .always: options.isColored = true
+    case .never: options.isColored = false
+    case .auto: options.isColored = Terminal.showsColors
+    }
+    let initializer = Initializer(options: options)
+    let work = Task {
+      await initializer.run(output: { Terminal.write($0, to: 1) }, errors: { Terminal.write($0, to: 2) })
+    }
+    Interrupt.onFirst { work.cancel() }
+    let exit = await work.value
+    throw ExitCode(exit.rawValue)
+  }
+
+  /// Usage errors end with 2, as configuration errors do, not with the parser's own 64.
+  static func main() async {
+    Interrupt.hold()
+    do {
+      var command = try parseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let code = exitCode(for: error)
+      guard code == .validationFailure || code.rawValue == EX_USAGE else { exit(withError: error) }
+      Terminal.write(fullMessage(for: error) + "\n", to: 2)
+      Glibc.exit(Initializer.Exit.wrongInput.rawValue)
+    }
+  }
+}
