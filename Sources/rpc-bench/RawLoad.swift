@@ -1,0 +1,119 @@
+import RPCTransport
+import RPCWire
+import Synchronization
+
+/// Calls made on the wire itself: one loop, frames written from a template, answers read in place. What a
+/// client costs at least.
+final class RawLoad: Load {
+  private let thread: LoopThread
+  private let outcome: RawOutcome
+
+  init(plan: LoadPlan, stage: Stage) throws {
+    let outcome = RawOutcome()
+    self.outcome = outcome
+    let addresses = try SocketAddress.resolve(host: plan.host, port: Int(plan.port))
+    guard let address = addresses.first else {
+      throw RPCError(.unavailable, "'\(plan.host)' has no address")
+    }
+    thread = try LoopThread(name: "load") { loop in
+      loop.busyPollNanoseconds = plan.busyPollMicroseconds * 1000
+      RawLoop(plan: plan, address: address, stage: stage, outcome: outcome, loop: loop).start()
+    }
+  }
+
+  func waitUntilEnded() { outcome.ended.wait() }
+
+  func tally() throws -> Tally {
+    thread.stop()
+    thread.join()
+    if let failure = outcome.failure { throw failure }
+    return outcome.tally
+  }
+}
+
+/// What the loop leaves behind when it has ended.
+final class RawOutcome: Sendable {
+  let ended = Finished()
+  private let state = Mutex<(tally: Tally, failure: RPCError?)>((Tally(), nil))
+
+  var tally: Tally { state.withLock { $0.tally } }
+  var failure: RPCError? { state.withLock { $0.failure } }
+
+  func end(_ tally: Tally, _ failure: RPCError?) {
+    state.withLock { $0 = (tally, failure) }
+    ended.signal()
+  }
+}
+
+/// The connections of a raw load, on their loop's thread.
+final class RawLoop {
+  let plan: LoadPlan
+  let stage: Stage
+  let loop: EventLoop
+  var tally = Tally()
+  private let address: SocketAddress
+  private let outcome: RawOutcome
+  private var connections: [RawConnection] = []
+  private var waiting: Int
+  private var turn = 0
+  private var hasEnded = false
+
+  init(plan: LoadPlan, address: SocketAddress, stage: Stage, outcome: RawOutcome, loop: EventLoop) {
+    self.plan = plan
+    self.address = address
+    self.stage = stage
+    self.outcome = outcome
+    self.loop = loop
+    waiting = plan.connections
+  }
+
+  func start() {
+    do {
+      for _ in 0..<plan.connections {
+        let connection = RawConnection(
+          Connection(adopting: try Socket.connect(to: address), on: loop), of: self)
+        connections.append(connection)
+        try connection.start()
+      }
+    } catch {
+      end(RPCError(.unavailable, error.description))
+    }
+  }
+
+  /// A connection has its procedure's id. The calls begin when all have.
+  func isReady() {
+    waiting -= 1
+    guard waiting == 0 else { return }
+    if stage.isPaced {
+      pace()
+    } else {
+      for connection in connections { connection.fill() }
+      endIfDrained()
+    }
+  }
+
+  /// Starts the calls that are due, in every turn of the loop, which therefore never sleeps.
+  private func pace() {
+    while !hasEnded, let due = stage.nextDue(now: Clock.now()) {
+      connections[turn % connections.count].start(due: due)
+      turn += 1
+    }
+    endIfDrained()
+    if !hasEnded { loop.atEndOfTurn { [self] in pace() } }
+  }
+
+  func endIfDrained() {
+    guard !hasEnded, stage.isExhausted, connections.allSatisfy({ $0.inFlight == 0 }) else { return }
+    end(nil)
+  }
+
+  func end(_ failure: RPCError?) {
+    guard !hasEnded else { return }
+    hasEnded = true
+    // Closed connections call back.
+    let open = connections
+    connections = []
+    for connection in open { connection.close() }
+    outcome.end(tally, failure)
+  }
+}
