@@ -54,12 +54,15 @@ final class Stage: Sendable {
   var isExhausted: Bool { phase == .ending || remaining.load(ordering: .relaxed) <= 0 }
 
   /// Whether a call that was due, or began, at `start` and ended at `end` belongs to what is measured. In
-  /// the open loop a late answer counts too: leaving it out would hide the worst.
+  /// the open loop a late answer counts too: leaving it out would hide the worst. Where calls are counted,
+  /// those count that were started as such.
   func counts(start: UInt64, end: UInt64) -> Bool {
     let began = began.load(ordering: .relaxed)
     let ended = ended.load(ordering: .relaxed)
     guard began > 0 else { return false }
-    if isPaced { return start >= began && (ended == 0 || start < ended) }
+    if isPaced || remaining.load(ordering: .relaxed) != .max {
+      return start >= began && (ended == 0 || start < ended)
+    }
     return end >= began && (ended == 0 || end < ended)
   }
 
