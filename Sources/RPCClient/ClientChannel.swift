@@ -36,9 +36,12 @@ internal final class ClientChannel: TimerTarget {
   }
 
   /// Whether a call would fail at once, since the server was down a moment ago.
-  internal var isDown: Bool {
-    if case .down(_, let until) = state { return core.loop.now < until }
-    return false
+  internal var isDown: Bool { pause > 0 }
+
+  /// Nanoseconds until another attempt to connect is due.
+  internal var pause: UInt64 {
+    if case .down(_, let until) = state, until > core.loop.now { return until - core.loop.now }
+    return 0
   }
 
   internal var hasRoom: Bool { waiting.count < ClientLimits.waitingCallsMax }
@@ -52,7 +55,6 @@ internal final class ClientChannel: TimerTarget {
     case .down(let error, let until) where core.loop.now < until && !call.options.waitForReady:
       var error = error
       error.executed = .no
-      error.retryAfterMilliseconds = Int((until - core.loop.now) / 1_000_000) + 1
       core.attemptFailed(call, error)
     default:
       guard hasRoom else {

@@ -192,7 +192,8 @@ public final class ClientCore {
     if error.executed == .maybe { call.mayHaveExecuted = true }
     let circumstances = RetryDecision.Circumstances(
       idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan, moves: call.moves,
-      hasAlternative: hasAlternative(call), remaining: call.remaining(at: loop.now))
+      hasAlternative: hasAlternative(call), serverPause: call.channel?.pause ?? 0,
+      remaining: call.remaining(at: loop.now))
     switch RetryDecision.decide(error, call.options.retry, circumstances, chance: chance()) {
     case .fail:
       call.channel = nil

@@ -72,7 +72,13 @@ internal final class ClientEngine: @unchecked Sendable {
 
   @usableFromInline
   internal func cancel(_ call: Call) {
-    onLoop { $0.cancel(call) }
+    if let core = coreIfOnLoop { return core.cancel(call) }
+    let mailbox = state.withLock { state in
+      // Without a loop the call was not handed over yet; whoever does it takes this lock first.
+      if state.thread == nil { call.wasCancelledEarly = true }
+      return state.thread?.mailbox
+    }
+    mailbox?.post { [self] _ in core?.cancel(call) }
   }
 
   /// Memory for arguments: some that is warm on the loop's thread, fresh elsewhere.

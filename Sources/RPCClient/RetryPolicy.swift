@@ -41,6 +41,8 @@ internal enum RetryDecision: Hashable {
     var moves = 0
     /// A provider is there that this call has not just failed at.
     var hasAlternative = false
+    /// Nanoseconds until the server that failed may be tried again at all.
+    var serverPause: UInt64 = 0
     /// Nanoseconds to the deadline, nil without one.
     var remaining: UInt64?
   }
@@ -59,8 +61,13 @@ internal enum RetryDecision: Hashable {
     var pause = policy.backoff.nanoseconds(retry: circumstances.attempts, chance: chance)
     if circumstances.hasAlternative, error.exception == .unavailable {
       pause = 0
-    } else if let milliseconds = error.retryAfterMilliseconds, milliseconds > 0 {
-      pause = max(pause, UInt64(milliseconds) * 1_000_000)
+    } else {
+      let hint = UInt64(clamping: error.retryAfterMilliseconds ?? 0).multipliedReportingOverflow(
+        by: 1_000_000)
+      let wanted = max(circumstances.serverPause, hint.overflow ? .max : hint.partialValue)
+      // Better to fail now than to keep the caller longer than the policy ever would.
+      guard wanted <= policy.backoff.maximum.nanoseconds else { return .fail }
+      pause = max(pause, wanted)
     }
     // A pause that outlasts the deadline would only hide the reason.
     if let remaining = circumstances.remaining, pause >= remaining { return .fail }

@@ -380,7 +380,11 @@ internal final class Session: ConnectionHandler, TimerTarget {
   private func handlePong(_ id: UInt64) {
     // A PONG nobody waits for does no harm.
     guard let ping = pings.removeValue(forKey: id) else { return }
-    if id == livenessPing { livenessPing = nil }
+    if id == livenessPing {
+      livenessPing = nil
+      if let livenessTimer { loop.cancel(livenessTimer) }
+      livenessTimer = loop.schedule(after: pingNanoseconds, self)
+    }
     let duration = Duration.nanoseconds(Int64(clamping: Syscall.monotonicNanoseconds() &- ping.started))
     roundTrip = duration
     channel.roundTripMeasured(self)

@@ -78,7 +78,8 @@ final class FakeServer: Sendable {
         var reader = MessagePackReader(payload.span.bytes)
         let id = try reader.readFixed(UInt32.self)
         let timeout = try reader.readFixed(UInt32.self)
-        let metadata = header.flags.contains(.metadata) ? try Value.decode(from: &reader) : nil
+        let metadata: Value? =
+          header.flags.contains(.metadata) ? try Value.decode(from: &reader) : Optional.none
         let arguments = try Value.decode(from: &reader).listValue ?? []
         try reader.finish()
         return (id, timeout, metadata, arguments)

@@ -1,0 +1,153 @@
+import RPCWire
+import Testing
+
+@testable import RPCClient
+
+@Suite("Decisions and tables")
+struct PureTests {
+  typealias Circumstances = RetryDecision.Circumstances
+
+  struct RetryCase: Sendable {
+    var error: RPCError
+    var policy = RetryPolicy(
+      attempts: 3,
+      backoff: Backoff(initial: .milliseconds(10), maximum: .milliseconds(40), multiplier: 2, jitter: 0))
+    var circumstances = Circumstances()
+    var decision: RetryDecision
+  }
+
+  static let repeating = RetryPolicy(
+    attempts: 3, repeatsIdempotent: true,
+    backoff: Backoff(initial: .milliseconds(10), maximum: .milliseconds(40), multiplier: 2, jitter: 0))
+  static let unavailable = RPCError(.unavailable, "", executed: .no)
+  static let lost = RPCError(.unavailable, "", executed: .maybe)
+  static let overloaded = RPCError(.resourceExhausted, "", executed: .no, retryAfterMilliseconds: 25)
+
+  static let retries: [RetryCase] = [
+    // Not executed, for a passing reason: again, later and later, up to the attempts.
+    .init(error: unavailable, decision: .retry(after: 10_000_000)),
+    .init(error: unavailable, circumstances: .init(attempts: 2), decision: .retry(after: 20_000_000)),
+    .init(error: unavailable, circumstances: .init(attempts: 3), decision: .fail),
+    .init(error: unavailable, policy: .none, decision: .fail),
+    // Elsewhere: at once.
+    .init(error: unavailable, circumstances: .init(hasAlternative: true), decision: .retry(after: 0)),
+    // The server says when.
+    .init(error: overloaded, decision: .retry(after: 25_000_000)),
+    .init(error: overloaded, circumstances: .init(hasAlternative: true), decision: .retry(after: 25_000_000)),
+    .init(error: RPCError(.resourceExhausted, "too long"), decision: .fail),
+    .init(error: RPCError(.resourceExhausted, "", retryAfterMilliseconds: 41), decision: .fail),
+    .init(error: RPCError(.resourceExhausted, "", retryAfterMilliseconds: .max), decision: .fail),
+    // The server may not be tried again at once; longer than the policy's longest pause is too long.
+    .init(
+      error: unavailable, circumstances: .init(serverPause: 40_000_000), decision: .retry(after: 40_000_000)),
+    .init(error: unavailable, circumstances: .init(serverPause: 40_000_001), decision: .fail),
+    .init(
+      error: unavailable, circumstances: .init(hasAlternative: true, serverPause: 40_000_001),
+      decision: .retry(after: 0)),
+    // The deadline comes first.
+    .init(error: unavailable, circumstances: .init(remaining: 10_000_000), decision: .fail),
+    .init(
+      error: unavailable, circumstances: .init(remaining: 10_000_001), decision: .retry(after: 10_000_000)),
+    // It may have been executed: only what is idempotent, and only where the caller allows it.
+    .init(error: lost, decision: .fail),
+    .init(error: lost, circumstances: .init(idempotent: true), decision: .fail),
+    .init(error: lost, policy: repeating, decision: .fail),
+    .init(
+      error: lost, policy: repeating, circumstances: .init(idempotent: true),
+      decision: .retry(after: 10_000_000)),
+    .init(
+      error: RPCError(.unavailable, "", executed: .yes), policy: repeating,
+      circumstances: .init(idempotent: true),
+      decision: .retry(after: 10_000_000)),
+    // It never began: moves on without counting, but not for ever.
+    .init(
+      error: unavailable, policy: .none, circumstances: .init(neverBegan: true), decision: .retry(after: 0)),
+    .init(
+      error: unavailable, circumstances: .init(neverBegan: true, moves: ClientLimits.transparentMovesMax - 1),
+      decision: .retry(after: 0)),
+    .init(
+      error: unavailable, circumstances: .init(neverBegan: true, moves: ClientLimits.transparentMovesMax),
+      decision: .fail),
+  ]
+
+  @Test("a failed attempt is repeated exactly where that is safe and may help", arguments: retries.indices)
+  func retry(index: Int) {
+    let row = Self.retries[index]
+    #expect(RetryDecision.decide(row.error, row.policy, row.circumstances, chance: 0.5) == row.decision)
+  }
+
+  @Test("what time does not heal is never repeated", arguments: RPCError.Exception.allCases)
+  func permanent(exception: RPCError.Exception) {
+    guard exception != .unavailable else { return }
+    let decision = RetryDecision.decide(
+      RPCError(exception, "", executed: .no), Self.repeating,
+      Circumstances(idempotent: true, neverBegan: true, hasAlternative: true), chance: 0.5)
+    #expect(decision == .fail)
+  }
+
+  @Test("pauses grow to their maximum, with a share of chance")
+  func backoff() {
+    let backoff = Backoff(initial: .milliseconds(100), maximum: .seconds(1), multiplier: 2, jitter: 0.2)
+    let middles = (1...6).map { backoff.nanoseconds(retry: $0, chance: 0.5) / 1_000_000 }
+    #expect(middles == [100, 200, 400, 800, 1000, 1000])
+    #expect(backoff.nanoseconds(retry: 1, chance: 0) == 80_000_000)
+    #expect(backoff.nanoseconds(retry: 1, chance: 0.999_999) < 120_000_000)
+    #expect(backoff.nanoseconds(retry: 1_000_000, chance: 0.5) == 1_000_000_000)
+    #expect(RetryPolicy(attempts: 1000).attempts == ClientLimits.attemptsMax)
+    #expect(RetryPolicy(attempts: 0).attempts == 1)
+  }
+
+  @Test("the table of pending calls agrees with a dictionary, whatever is answered when")
+  func pendingTable() {
+    var generator = Seeded(state: 42)
+    var table = PendingTable<Int>()
+    var model: [UInt64: Int?] = [:]
+    var next: UInt64 = 1
+    for step in 0..<20_000 {
+      let wanted = step < 10_000 ? 3000 : 30
+      switch Int.random(in: 0..<10, using: &generator) {
+      case 0..<6 where model.count < wanted:
+        table.insert(next, step, frameEnd: next * 10)
+        model[next] = .some(step)
+        next += 1
+      case 9:
+        // One that was never there.
+        #expect(table.remove(next + UInt64.random(in: 0..<1000, using: &generator)) == nil)
+      case 8:
+        // The oldest, now and then, is abandoned and stays.
+        if let id = model.keys.min(), model.count < 100 {
+          table.abandon(id)
+          model[id] = .some(nil)
+        }
+      default:
+        // A young one: the old ones are overtaken.
+        let id = next - UInt64.random(in: 1...UInt64(min(next, 200)), using: &generator)
+        let entry = table.remove(id)
+        let expected = model.removeValue(forKey: id)
+        #expect((entry == nil) == (expected == nil))
+        if let entry, let expected {
+          #expect(entry.payload == expected)
+          #expect(entry.frameEnd == id * 10)
+        }
+      }
+      #expect(table.count == model.count)
+    }
+    let limit = next - 20
+    let above = table.removeAll(above: limit)
+    #expect(above.map(\.callID) == model.keys.filter { $0 > limit }.sorted())
+    #expect(table.removeAll().map(\.callID) == model.keys.filter { $0 <= limit }.sorted())
+    #expect(table.count == 0)
+  }
+
+  struct Seeded: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+      // SplitMix64 (Steele, Lea and Flood, 2014).
+      state &+= 0x9e37_79b9_7f4a_7c15
+      var word = state
+      word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+      word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+      return word ^ (word >> 31)
+    }
+  }
+}
