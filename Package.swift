@@ -84,7 +84,7 @@ let package = Package(
     .executableTarget(
       name: "initializer",
       dependencies: [
-        "RPCDeployment", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RPCClient", "RPCDeployment", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
     .executableTarget(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import RPCClient
 import RPCDeployment
 
 /// Parses the command line and runs `Initializer`.
@@ -40,6 +41,10 @@ struct InitializerCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Seconds that one step on one server may take.")
   var timeout: Double = 30
 
+  @Flag(
+    name: .long, help: ArgumentHelp("Print NAME HOST PORT of each server, for scripts.", visibility: .hidden))
+  var listServers = false
+
   enum Output: String, ExpressibleByArgument, CaseIterable { case human, json }
   enum Color: String, ExpressibleByArgument, CaseIterable { case auto, always, never }
 
@@ -50,6 +55,7 @@ struct InitializerCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    if listServers { throw ExitCode(Self.listServers(of: file).rawValue) }
     var options = Initializer.Options()
     options.file = file
     options.dryRun = dryRun
@@ -69,6 +75,18 @@ struct InitializerCommand: AsyncParsableCommand {
     Interrupt.onFirst { work.cancel() }
     let exit = await work.value
     throw ExitCode(exit.rawValue)
+  }
+
+  /// What `Scripts/servers` needs of a file; the machine may not have the sources.
+  private static func listServers(of file: String) -> Initializer.Exit {
+    do throws(InitFileErrors) {
+      let servers = try InitFile.load(file, checkingSources: false).network.servers
+      Terminal.write(servers.map { "\($0.name) \($0.host) \($0.port)\n" }.joined(), to: 1)
+      return .done
+    } catch {
+      Terminal.write(error.description + "\n", to: 2)
+      return .wrongInput
+    }
   }
 
   /// Usage errors end with 2, as configuration errors do, not with the parser's own 64.
