@@ -108,7 +108,8 @@ let package = Package(
     // Tests
     .testTarget(
       name: "RPCDeploymentTests",
-      dependencies: ["RPCDeployment", "RPCProcedures", "RPCClient", "RPCWire"], swiftSettings: house),
+      dependencies: ["RPCDeployment", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
+      swiftSettings: house),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCTransport", "RPCWire"],

@@ -240,7 +240,9 @@ internal final class ServerLoop {
         continue
       }
       runtime.prepare(unit) { result in
-        if case .failure(let error) = result { finishedOne(error) } else { finishedOne(nil) }
+        guard case .failure(var error) = result else { return finishedOne(nil) }
+        error.message = "\(unit.procedure.signature): \(error.message)"
+        finishedOne(error)
       }
     }
     finishedOne(nil)

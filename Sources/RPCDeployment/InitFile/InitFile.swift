@@ -36,7 +36,8 @@ public struct InitFile: Sendable {
   /// Where a file is looked for when none is named.
   public static let defaultPath = "init.yaml"
 
-  static func parse(
+  /// Checks a text as if it stood in the file `path`, where relative sources start from.
+  public static func parse(
     _ bytes: [UInt8], path: String, checkingSources: Bool = true
   ) throws(InitFileErrors) -> InitFile {
     var reader = InitFileReader(file: path, checksSources: checkingSources)

@@ -1,0 +1,181 @@
+import RPCClient
+import RPCProcedures
+import RPCServer
+import RPCWire
+import Synchronization
+import Testing
+
+@testable import RPCDeployment
+
+/// Real servers on free ports with a file that names them.
+final class RealNetwork {
+  let directory = TemporaryDirectory()
+  private(set) var servers: [Server] = []
+  private var ports: [Int] = []
+
+  init() throws {
+    for index in 0..<2 { try start(index, port: 0) }
+    directory.write("def concat(a, b):\n    return f'{a}{b}'\n", to: "src/concat.py")
+    directory.write("def half(n):\n    return n // 2, n % 2\n", to: "src/half.py")
+    write()
+  }
+
+  deinit {
+    for server in servers { server.stop() }
+  }
+
+  private func start(_ index: Int, port: Int) throws {
+    var options = ServerOptions()
+    options.dataDirectory = "\(directory.path)/data\(index)"
+    options.loops = 1
+    let server = try Server(host: "127.0.0.1", port: port, options: options)
+    try server.start()
+    if index == servers.count {
+      servers.append(server)
+      ports.append(server.port)
+    } else {
+      servers[index] = server
+    }
+  }
+
+  func stop(_ index: Int) { servers[index].stop() }
+  func restart(_ index: Int) throws { try start(index, port: ports[index]) }
+
+  var file: String { directory.path + "/init.yaml" }
+
+  func write(rpcs: [String] = ["concat", "half"], tenants: String = "me") {
+    let declarations = [
+      "concat": "{args: [int, str], returns: [str], src: src/concat.py}",
+      "half": "{args: [n: int], returns: [int, int], src: src/half.py}",
+    ]
+    let entries = rpcs.map { "    - \($0): \(declarations[$0] ?? "")" }.joined(separator: "\n")
+    directory.write(
+      """
+      network:
+        servers:
+          - s1: {ip: 127.0.0.1, port: \(ports[0])}
+          - s2: {ip: 127.0.0.1, port: \(ports[1])}
+        clients:
+          - me: {ip: 127.0.0.1}
+          - other: {ip: 10.0.0.0/8}
+      service:
+        - text: {providers: [s1, s2], tenants: [\(tenants)], rpcs: [\(rpcs.joined(separator: ", "))]}
+      rpc:
+        text:
+      \(entries)
+      """, to: "init.yaml")
+  }
+
+  struct Run {
+    var exit: Initializer.Exit
+    var output: String
+    var errors: String
+  }
+
+  func initialize(_ change: (inout Initializer.Options) -> Void = { _ in }) async -> Run {
+    var options = Initializer.Options()
+    options.file = file
+    change(&options)
+    let texts = Mutex((output: "", errors: ""))
+    let exit = await Initializer(options: options).run(
+      output: { text in texts.withLock { $0.output += text } },
+      errors: { text in texts.withLock { $0.errors += text } })
+    return texts.withLock { Run(exit: exit, output: $0.output, errors: $0.errors) }
+  }
+}
+
+@Suite("The initializer and real servers", .serialized)
+struct NetworkTests {
+  @Test("distributes, is up to date the second time, and changes what changed")
+  func wholePath() async throws {
+    let network = try RealNetwork()
+    let first = await network.initialize()
+    #expect(first.exit == .done)
+    #expect(first.output.contains("generation 1 in force, sent 2 sources"), "\(first.output)")
+    let client = try RPCClient(InitFile.load(network.file))
+    let text: String = try await client.call("text.concat", 32, "hello", on: "s1")
+    #expect(text == "32hello")
+    let (half, rest): (Int, Int) = try await client.call("text.half", 7, on: "s2")
+    #expect((half, rest) == (3, 1))
+
+    let second = await network.initialize()
+    #expect(second.output.contains("Everything is up to date."))
+    #expect(!second.output.contains("sent"))
+
+    network.directory.write("def half(n):\n    return 0, 0\n", to: "src/half.py")
+    let third = await network.initialize()
+    #expect(third.output.contains("generation 2 in force, sent 1 source ("))
+    let zero: (Int, Int) = try await client.call("text.half", 7, on: "s2")
+    #expect(zero == (0, 0))
+    await client.close()
+  }
+
+  @Test("a procedure that does not load is named with its place, and no server changes")
+  func refused() async throws {
+    let network = try RealNetwork()
+    #expect(await network.initialize().exit == .done)
+    network.directory.write("def half(n, m):\n    return 0, 0\n", to: "src/half.py")
+    let run = await network.initialize()
+    #expect(run.exit == .failed)
+    #expect(run.output.contains("text.half(n: int) -> (int, int): "), "\(run.output)")
+    #expect(run.output.contains("(at half.py:1)"), "\(run.output)")
+    #expect(run.output.contains("Nothing was changed on any server"))
+    let client = try RPCClient(InitFile.load(network.file))
+    let (half, _): (Int, Int) = try await client.call("text.half", 8, on: "s1")
+    #expect(half == 4)
+    await client.close()
+  }
+
+  @Test("a server that is down is named and nobody switches; it catches up with the next run")
+  func missed() async throws {
+    let network = try RealNetwork()
+    #expect(await network.initialize().exit == .done)
+    network.write(rpcs: ["concat"])
+    network.stop(1)
+    let run = await network.initialize()
+    #expect(run.exit == .failed)
+    #expect(run.output.contains("s2") && run.output.contains("missed"))
+    let client = try RPCClient(InitFile.load(network.file, checkingSources: false))
+    let (half, _): (Int, Int) = try await client.call("text.half", 8, on: "s1")
+    #expect(half == 4)
+    try network.restart(1)
+    #expect(await network.initialize().exit == .done)
+    await #expect(throws: RPCError.self) {
+      let _: (Int, Int) = try await client.call("text.half", 8, on: "s2")
+    }
+    await client.close()
+  }
+
+  @Test("tenants that change in the file change at once")
+  func tenants() async throws {
+    let network = try RealNetwork()
+    #expect(await network.initialize().exit == .done)
+    network.write(tenants: "other")
+    let run = await network.initialize()
+    #expect(run.output.contains("tenants of text: +other -me"))
+    #expect(run.output.contains("no source sent"))
+    let client = try RPCClient(InitFile.load(network.file))
+    do {
+      let _: String = try await client.call("text.concat", 1, "x", on: "s1")
+      Issue.record("a client that is no tenant was served")
+    } catch {
+      #expect(error.exception == .clientNotRegistered)
+    }
+    await client.close()
+  }
+
+  @Test("some servers can be named, and wrong input asks no server")
+  func input() async throws {
+    let network = try RealNetwork()
+    let one = await network.initialize { $0.servers = ["s2"] }
+    #expect(one.exit == .done)
+    #expect(!one.output.contains("s1 "))
+    let unknown = await network.initialize { $0.servers = ["s3"] }
+    #expect(unknown.exit == .wrongInput)
+    #expect(unknown.errors.contains("there is no server 's3' (did you mean 's1'?)"))
+    network.write(rpcs: ["concat", "hlf"])
+    let wrong = await network.initialize { $0.output = .json }
+    #expect(wrong.exit == .wrongInput)
+    #expect(try Value(json: String(wrong.output.dropLast()))["ok"] == false)
+  }
+}
