@@ -46,6 +46,8 @@ internal final class DeploymentDesk: Sendable {
   }
 
   func stop() {
+    let room = room
+    thread.mailbox.post { loop in room.on(loop).close() }
     thread.stop()
     thread.join()
   }
@@ -67,6 +69,9 @@ private final class DeploymentRoom {
     self.loop = loop
     staging = Staging(store: store) { Int(Syscall.wallNanoseconds() / 1_000_000) }
   }
+
+  /// Leaves the directory to whoever serves it next.
+  func close() { staging.store.close() }
 
   func restore(_ completion: @escaping @Sendable () -> Void) {
     if let degraded = staging.store.degraded { core.log.warn("the data directory is degraded: \(degraded)") }

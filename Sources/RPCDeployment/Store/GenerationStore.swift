@@ -24,7 +24,8 @@ public final class GenerationStore {
   /// The highest serial that was ever committed, whether its generation is whole or not.
   var lastSerial = 0
   let disk: Disk
-  private let lock: Int32
+  /// The descriptor that holds the lock, -1 once it is closed.
+  private var lock: Int32
 
   /// Opens or makes a store, takes its lock, removes what an interrupted deployment left and finds the
   /// generation in force.
@@ -36,13 +37,20 @@ public final class GenerationStore {
       for name in ["objects", "gen", "incoming"] { try disk.makeDirectory("\(directory)/\(name)") }
       try recover()
     } catch {
-      close(lock)
+      close()
       throw error
     }
   }
 
   deinit {
-    close(lock)
+    close()
+  }
+
+  /// Gives the directory up for another server; nothing may be deployed afterwards.
+  public func close() {
+    guard lock >= 0 else { return }
+    Glibc.close(lock)
+    lock = -1
   }
 
   private static func takeLock(_ directory: String, _ disk: Disk) throws(DeploymentError) -> Int32 {
@@ -55,7 +63,7 @@ public final class GenerationStore {
       if errno == EWOULDBLOCK, let bytes = try? disk.read(path, limit: 64) {
         holder = " (process \(String(decoding: bytes, as: UTF8.self).split(separator: "\n").first ?? "?"))"
       }
-      close(file)
+      Glibc.close(file)
       throw DeploymentError(.locked, "\(directory) is in use by another rpc-server\(holder)")
     }
     // Only for the message above: the lock itself is the kernel's and ends with the process.
