@@ -163,7 +163,9 @@ public final class Server: Sendable {
     }
     guard first else { return }
     let doors = core.doors
-    if let listener = state.withLock({ $0.listener }) {
+    // Given up, so that the socket closes: clients are refused at once instead of waiting in a backlog that
+    // nobody looks at.
+    if let listener = state.withLock({ $0.listener.take() }) {
       doors[0].mailbox.post { loop in listener.on(loop).stop() }
     }
     let countdown = Countdown(doors.count, ())
