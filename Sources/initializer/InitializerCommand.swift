@@ -91,7 +91,6 @@ struct InitializerCommand: AsyncParsableCommand {
 
   /// Usage errors end with 2, as configuration errors do, not with the parser's own 64.
   static func main() async {
-    Interrupt.hold()
     do {
       var command = try parseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {

@@ -159,7 +159,8 @@ struct DeployerTests {
     for await _ in stream { break }
     run.cancel()
     let report = await run.value
-    #expect(!report.succeeded)
+    #expect(report.servers.map(\.outcome) == [.leftAlone, .leftAlone])
+    #expect(DeploymentText(report).text.hasSuffix("Nothing was changed on any server: interrupted.\n"))
     #expect(await network.s1.manifest == nil)
     #expect(await network.s1.isLocked == false)
     #expect(await network.s2.isLocked == false)

@@ -56,7 +56,7 @@ public struct Deployer: Sendable {
   public func run() async -> DeploymentReport {
     var steps = await plan()
     guard !options.dryRun, !steps.contains(where: \.hasFailed) else { return report(steps) }
-    guard steps.contains(where: \.isPending) else { return report(steps) }
+    guard steps.contains(where: \.isPending), !Task.isCancelled else { return report(steps) }
 
     await begin(&steps)
     if !steps.contains(where: \.hasFailed) { await prepare(&steps) }
@@ -94,6 +94,8 @@ public struct Deployer: Sendable {
 
     mutating func fail(_ error: RPCError) {
       switch error.exception {
+      // Somebody interrupted the run: nothing is wrong with the server.
+      case .cancelled where Task.isCancelled: outcome = .leftAlone
       case .unavailable, .deadlineExceeded, .cancelled: outcome = .missed(error)
       default: outcome = .refused(error)
       }
