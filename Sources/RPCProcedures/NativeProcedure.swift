@@ -8,8 +8,8 @@ public import RPCWire
 public typealias NativeBody =
   @Sendable (_ arguments: inout MessagePackReader, _ output: inout ByteQueue) throws(RPCError) -> Void
 
-/// A Swift closure that may suspend: it runs off the loop, as a task.
-public typealias AsyncBody = @Sendable (_ arguments: [UInt8]) async throws(RPCError) -> [UInt8]
+/// A Swift closure that may suspend: it runs off the loop, as a task, on the concurrency pool.
+public typealias AsyncBody = @Sendable @concurrent (_ arguments: [UInt8]) async throws(RPCError) -> [UInt8]
 
 /// How a Swift closure is called.
 public enum NativeImplementation: Sendable {
@@ -95,7 +95,7 @@ public struct NativeProcedure: Sendable {
   /// A closure that may wait, with one return value: it runs as a task, which a cancelled call cancels.
   public init<each Argument: RPCValue, Return: RPCValue>(
     suspending name: QualifiedName, documentation: String? = nil, idempotent: Bool = false,
-    _ body: @escaping @Sendable (repeat each Argument) async throws -> Return
+    _ body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Return
   ) {
     procedure = Self.describe(
       name, documentation, idempotent, Self.types((repeat (each Argument).self)), [Return.valueType])
@@ -110,7 +110,7 @@ public struct NativeProcedure: Sendable {
   @_disfavoredOverload
   public init<each Argument: RPCValue, each Return: RPCValue>(
     suspending name: QualifiedName, documentation: String? = nil, idempotent: Bool = false,
-    _ body: @escaping @Sendable (repeat each Argument) async throws -> (repeat each Return)
+    _ body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> (repeat each Return)
   ) {
     let returns = Self.types((repeat (each Return).self))
     procedure = Self.describe(
@@ -125,7 +125,7 @@ public struct NativeProcedure: Sendable {
   // MARK: Between the wire and the closure
 
   private static func suspending<each Argument: RPCValue, Return>(
-    _ body: @escaping @Sendable (repeat each Argument) async throws -> Return,
+    _ body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Return,
     encode: @escaping @Sendable (Return, inout ByteQueue) -> Void
   ) -> AsyncBody {
     let arity = types((repeat (each Argument).self)).count

@@ -32,7 +32,8 @@ struct LogTests {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  static let caller: Caller = {
+  // Never claims a name: many threads may read it.
+  nonisolated(unsafe) static let caller: Caller = {
     guard let address = SocketAddress(ip: "127.0.0.1", port: 6000) else { preconditionFailure() }
     return Caller(peer: address, local: nil)
   }()
