@@ -127,7 +127,12 @@ extension Session {
     }
     var values: [Value] = []
     for (argument, parameter) in zip(arguments, parameters) {
-      values.append(try parameter.type.value(fromJSON: argument))
+      // A string may stand for any type: it is read as the declared one.
+      if case .string(let text) = argument {
+        values.append(try parameter.type.value(fromText: text))
+      } else {
+        values.append(try parameter.type.value(fromJSON: argument))
+      }
     }
     return values
   }
