@@ -93,6 +93,9 @@ extension Session {
   private func passOptionalParts(
     _ flags: FrameHeader.Flags, _ reader: inout MessagePackReader
   ) throws(WireError) {
+    guard flags.isSubset(of: .known) else {
+      throw .malformedFrame("a CALL has unknown flags (\(flags.rawValue))")
+    }
     if flags.contains(.trace) { _ = try reader.readRaw(CallFrame.traceByteCount) }
     if flags.contains(.metadata) {
       let start = reader.offset

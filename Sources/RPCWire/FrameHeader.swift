@@ -29,6 +29,8 @@ public struct FrameHeader: Hashable, Sendable {
     public static let trace = Flags(rawValue: 2)
     /// A retry: this call was sent before and may have been executed.
     public static let retry = Flags(rawValue: 4)
+    /// Every flag of this version; a peer that sets another one breaks the protocol.
+    public static let known: Flags = [.metadata, .trace, .retry]
   }
 
   /// Bytes of the payload, the header not counted.
