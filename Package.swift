@@ -120,6 +120,10 @@ let package = Package(
       name: "RPCServerTests",
       dependencies: ["RPCServer", "RPCProcedures", "RPCTransport", "RPCWire"], swiftSettings: house),
     .testTarget(
+      name: "ConformanceTests",
+      dependencies: ["RPCServer", "RPCClient", "RPCProcedures", "RPCTransport", "RPCWire"],
+      swiftSettings: house),
+    .testTarget(
       name: "RPCClientTests", dependencies: ["RPCClient", "RPCTransport", "RPCWire"], swiftSettings: house),
   ]
 )
