@@ -125,27 +125,19 @@ COUNTED |= {0xDC: ("list", "H"), 0xDD: ("list", "I"), 0xDE: ("map", "H"), 0xDF: 
 
 
 # Types (section 4)
-def describe(value):
-    """The narrowest type of a value."""
-    if value is None:
-        return "None"
-    for kind in (bool, int, float, str, bytes):
-        if isinstance(value, kind):
-            return kind.__name__
-    if isinstance(value, dict):
-        return f"Dict[str, {_common(value.values())}]"
-    return f"List[{_common(value)}]"
-
-
-def _common(values):
-    kinds = {describe(value) for value in values}
-    optional = "None" in kinds and len(kinds) > 1
-    kinds -= {"None"} if optional else set()
-    kinds = {"float"} if kinds == {"int", "float"} else kinds
-    if len(kinds) > 1:
-        return "Any"
-    kind = kinds.pop() if kinds else "?"
-    return f"Optional[{kind}]" if optional else kind
+def describe(*values):
+    """The narrowest type that all values have."""
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if len(present) < len(values):
+        return f"Optional[{describe(*present)}]" if present else "None"
+    if kinds and kinds <= {list, tuple}:
+        return f"List[{describe(*(item for value in values for item in value))}]"
+    if kinds == {dict}:
+        return f"Dict[str, {describe(*(item for value in values for item in value.values()))}]"
+    if kinds == {int, float}:
+        return "float"
+    return kinds.pop().__name__ if len(kinds) == 1 else "Any" if kinds else "?"
 
 
 # The client (sections 1, 5 and 6)
