@@ -42,4 +42,31 @@ public struct RuntimeLimits: Hashable, Sendable {
   public var pythonProcesses = 16
   /// How long an interpreter that failed to start is left alone, in milliseconds.
   public var pythonRestartMilliseconds = 1000
+
+  // MARK: Lua
+
+  /// Bytes that a call may hold, unless its procedure declares another bound.
+  public var luaMemoryBytes = 64 * 1024 * 1024
+  /// How many times that all calls of a source together may hold.
+  public var luaMachineShares = 4
+  /// Bytes of one string or table.
+  public var luaValueBytes = 16 * 1024 * 1024
+  /// Bytes of a source: compiling it is not sliced.
+  public var luaSourceBytes = 1024 * 1024
+  /// Slices of about a millisecond that one call may use up: the bound on its instructions.
+  public var luaSlicesPerCall = 60_000
+  /// Calls that may run or wait; the next one is refused.
+  public var luaCallsInFlight = 4096
+  /// Processor time that a call may spend where it cannot be paused, in milliseconds: in a metamethod that a
+  /// library function calls.
+  public var luaUnpausableMilliseconds = 10
+  /// Processor time that all of a call's slices may take that took longer than that, in milliseconds.
+  public var luaOverrunMilliseconds = 250
+  /// Processor time that one operation of the interpreter may take, such as a step of the collector, in
+  /// milliseconds. What takes longer costs the whole interpreter.
+  public var luaOperationMilliseconds = 100
+  /// How long a source is refused whose interpreter had to be given up, in milliseconds.
+  public var luaRefusalMilliseconds = 1000
+  /// Bytes of garbage that wait for the next call to collect them.
+  public var luaIdleGarbageBytes = 4 * 1024 * 1024
 }

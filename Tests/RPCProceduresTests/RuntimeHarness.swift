@@ -185,3 +185,22 @@ func failure(_ body: () async throws -> [Value]) async throws -> RPCError? {
     return error
   }
 }
+
+/// Runs `body` with a Lua runtime and ends it whatever happens.
+func withLua(
+  _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
+  _ body: (RuntimeHarness) async throws -> Void
+) async throws {
+  let lua = try RuntimeHarness { loop, log in
+    var limits = RuntimeLimits()
+    change(&limits)
+    return LuaRuntime(loop: loop, limits: limits, log: log)
+  }
+  do {
+    try await body(lua)
+  } catch {
+    await lua.close()
+    throw error
+  }
+  await lua.close()
+}

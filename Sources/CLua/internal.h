@@ -1,0 +1,179 @@
+#pragma once
+#include "CLua.h"
+
+#include <lua5.4/lauxlib.h>
+#include <lua5.4/lua.h>
+#include <lua5.4/lualib.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+// Signals reach a sanitized program at its own calls only, never inside the interpreter: there a hook counts.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RPCLUA_COUNTS 1
+#endif
+#endif
+#ifndef RPCLUA_COUNTS
+#define RPCLUA_COUNTS 0
+#endif
+
+enum {
+  kSliceMilliseconds = 1,
+  kDepthMax = 64,
+  kSmallClasses = 32,
+  kClasses = kSmallClasses + 28,
+  kIdleThreads = 16,
+};
+
+// MARK: Memory
+
+/// A machine's own heap, from memory mapped for it alone: it is given back as a whole, without walking what
+/// is in it, and leaving it in the middle of an allocation harms nobody.
+struct arena {
+  void *free[kClasses];
+  char *bump, *bump_end;
+  struct chunk *chunks;
+  struct large *large;
+  size_t mapped;
+};
+
+void *arena_allocate(struct arena *arena, size_t size);
+void arena_free(struct arena *arena, void *block, size_t size);
+void *arena_resize(struct arena *arena, void *block, size_t old_size, size_t size);
+void arena_unmap(struct arena *arena);
+
+/// Bytes outside the arena that grow at the end.
+struct bytes {
+  uint8_t *data;
+  size_t count, capacity;
+};
+
+// MARK: Machine
+
+struct rpclua_machine {
+  lua_State *state;
+  struct arena arena;
+  rpclua_limits limits;
+  rpclua_log log;
+  /// The call that runs now.
+  rpclua_call *running;
+  /// The slice is over, or something else wants the call's attention: polled by every long loop in C.
+  volatile sig_atomic_t expired;
+  /// Not to be left by a jump: a lock or foreign memory may be held.
+  volatile sig_atomic_t critical;
+  volatile sig_atomic_t ticks;
+  int ticks_checked;
+  bool is_attended;
+  uint64_t slice_processor;
+  size_t used, base;
+  /// Above a limit: collect, then see.
+  bool over;
+  /// No ticker: a hook counts instructions and looks at the clock.
+  bool counts;
+  int collected;
+  sigjmp_buf escape;
+  struct {
+    lua_State *thread;
+    int reference;
+  } idle[kIdleThreads];
+  int idle_count;
+  char message[512];
+};
+
+// MARK: Call
+
+struct frame {
+  const char *type;
+  size_t remaining, index, header;
+  int table;
+  /// 'L' a list, 'D' a map, 'l' a list whose keys are out of order.
+  char kind;
+};
+
+/// A conversion that can be paused between two values.
+struct conversion {
+  struct frame frames[kDepthMax + 2];
+  int depth;
+  const char *type;
+  int index, count;
+  size_t offset, checked;
+  bool has_value, started;
+  unsigned work;
+};
+
+struct rpclua_call {
+  rpclua_machine *machine;
+  void *tag;
+  lua_State *thread;
+  int reference, function;
+  const char *parameters, *returns;
+  int parameter_count, return_count;
+  /// Why it has to end; raised at every instruction until it has.
+  rpclua_outcome verdict;
+  bool started, is_load;
+  bool is_calling, answer_succeeded;
+  ptrdiff_t held;
+  /// Processor time of slices that took far too long because something in them could not be paused.
+  uint64_t overrun;
+  struct bytes input, output, message;
+  struct conversion conversion;
+  const char *request_server, *request_procedure;
+  size_t log_bytes, log_lines;
+  int line;
+  rpclua_call *next_free;
+};
+
+static inline rpclua_machine *machine_of(lua_State *L) {
+  return *(rpclua_machine **)lua_getextraspace(L);
+}
+
+// MARK: Slices (slice.c)
+
+/// Whether a loop in C should pause now, by lua_yieldk; raises where the call has to end. False also where
+/// pausing is impossible: the loop goes on then.
+bool rpclua_pause(lua_State *L);
+static inline bool must_pause(lua_State *L) {
+  return unlikely(machine_of(L)->expired) && rpclua_pause(L);
+}
+
+void rpclua_hook(lua_State *L, lua_Debug *record);
+/// Makes the hook run at the next instruction.
+void rpclua_attend(rpclua_machine *machine);
+void rpclua_slice_begin(rpclua_machine *machine);
+void rpclua_slice_end(rpclua_machine *machine);
+void rpclua_set_current(rpclua_machine *machine);
+uint64_t rpclua_processor_nanoseconds(void);
+/// Raises because of the call's verdict.
+int rpclua_raise_verdict(lua_State *L);
+
+// MARK: Values (decode.c, encode.c)
+
+bool bytes_reserve(rpclua_machine *machine, struct bytes *bytes, size_t more);
+void bytes_append(lua_State *L, struct bytes *bytes, const void *data, size_t count);
+void bytes_free(struct bytes *bytes);
+
+/// Pushes `count` values read from the call's input. False: paused, call again.
+bool rpclua_decode(lua_State *L, rpclua_call *call, const char *types, int count);
+/// Appends the values from `first` to the top to the call's output as a list of `count`. Types null: Any.
+/// False: paused, call again.
+bool rpclua_encode(lua_State *L, rpclua_call *call, const char *types, int first, int count);
+void conversion_begin(struct conversion *conversion);
+size_t utf8_valid_prefix(const char *bytes, size_t count, size_t from, size_t until);
+/// Writes the types of the values 1 to `count` as declarations spell them.
+void rpclua_describe(lua_State *L, int count, char *text, size_t capacity);
+bool rpclua_is_null(lua_State *L, int index);
+/// Ends the call with a verdict and its message.
+int rpclua_fail(lua_State *L, rpclua_outcome verdict, const char *format, ...);
+
+// MARK: Libraries
+
+void rpclua_open_base(lua_State *L);
+void rpclua_open_strings(lua_State *L);
+void rpclua_open_tables(lua_State *L);
+void rpclua_open_rpc(lua_State *L);
+/// Wraps a library function: its string arguments may have `limit` bytes.
+void rpclua_push_guarded(lua_State *L, lua_CFunction function, const char *name, lua_Integer limit);

@@ -1,0 +1,366 @@
+internal import CLua
+public import RPCTransport
+public import RPCWire
+
+/// Runs Lua procedures on the loop itself, in slices: a call that takes longer than about a millisecond is
+/// left, and goes on in the loop's next turn, in turn with the others. Each source has an interpreter of its
+/// own with bounded memory; a procedure reaches nothing of the server, of other sources or of the computer.
+public final class LuaRuntime: ProcedureRuntime {
+  private let loop: EventLoop
+  private let limits: RuntimeLimits
+  private let log: ProcedureOutput.Sink
+  private let nested: (any NestedCaller)?
+
+  private var procedures: [ObjectIdentifier: (unit: SourceUnit, procedure: LuaProcedure)] = [:]
+  private var sources: [LuaSource.Key: LuaSource] = [:]
+  /// Paused calls, the next one first.
+  private var ready: [LuaTask] = []
+  private var readyHead = 0
+  /// Machines with garbage that nobody collects as long as nobody calls.
+  private var untidy: [LuaMachine] = []
+  /// Every task that has not ended, by slot.
+  private var tasks: ContiguousArray<LuaTask?> = []
+  private var freeSlots: [Int] = []
+  private var inFlight: Int { tasks.count - freeSlots.count }
+  /// The turn in which a slice was last used up: one is enough for one turn.
+  private var exhaustedTurn: UInt64 = 0
+  private var isScheduled = false
+  private var isShutDown = false
+
+  /// - Parameters:
+  ///   - nested: how procedures call others; nil where they cannot.
+  ///   - log: takes what procedures log.
+  public init(
+    loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), nested: (any NestedCaller)? = nil,
+    log: @escaping ProcedureOutput.Sink = { _ in }
+  ) {
+    self.loop = loop
+    self.limits = limits
+    self.nested = nested
+    self.log = log
+  }
+
+  // MARK: Asking
+
+  public func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
+    let procedure = register(unit)
+    withMachine(of: procedure.source) { result in
+      switch result {
+      case .failure(let error): completion(.failure(error))
+      case .success(let machine):
+        do throws(RPCError) {
+          _ = try procedure.function(in: machine)
+          completion(.success(()))
+        } catch {
+          completion(.failure(error))
+        }
+      }
+    }
+  }
+
+  public func invoke(_ invocation: Invocation) {
+    guard !isShutDown else {
+      return invocation.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
+    }
+    guard inFlight < limits.luaCallsInFlight else {
+      return invocation.finish(
+        .failure(
+          RPCError(
+            .resourceExhausted,
+            "\(inFlight) Lua calls are in flight, the limit is \(limits.luaCallsInFlight)",
+            actual: inFlight + 1, limit: limits.luaCallsInFlight)))
+    }
+    let procedure = procedures[ObjectIdentifier(invocation.unit)]?.procedure ?? register(invocation.unit)
+    if case .loaded(let machine) = procedure.source.state {
+      start(invocation, procedure, on: machine)
+    } else {
+      withMachine(of: procedure.source) { [self] result in
+        guard !invocation.isFinished else { return }
+        switch result {
+        case .success(let machine): start(invocation, procedure, on: machine)
+        case .failure(let error): invocation.finish(.failure(error))
+        }
+      }
+    }
+  }
+
+  public func cancel(_ invocation: Invocation, reason: RPCError) {
+    var reason = reason
+    guard let task = invocation.state as? LuaTask else {
+      reason.executed = .no
+      return invocation.finish(.failure(reason))
+    }
+    reason.executed = .maybe
+    end(task, .failure(reason))
+  }
+
+  public func forget(digests: [String]) {
+    let forgotten = Set(digests)
+    procedures = procedures.filter { !forgotten.contains($0.value.unit.digest) }
+    sources = sources.filter { !forgotten.contains($0.key.digest) }
+  }
+
+  public func shutdown() {
+    isShutDown = true
+    let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
+    for task in tasks { if let task { end(task, .failure(gone)) } }
+    ready = []
+    readyHead = 0
+    untidy = []
+    procedures = [:]
+    sources = [:]
+  }
+
+  private func register(_ unit: SourceUnit) -> LuaProcedure {
+    if let known = procedures[ObjectIdentifier(unit)] { return known.procedure }
+    let key = LuaSource.Key(unit.procedure)
+    let source = sources[key] ?? LuaSource(unit)
+    sources[key] = source
+    let procedure = LuaProcedure(unit.procedure, source: source)
+    // An older unit of the same procedure is of an older generation; its calls find their way by the key.
+    if let old = procedures.first(where: { $0.value.procedure.procedure == unit.procedure }) {
+      procedures[old.key] = nil
+    }
+    procedures[ObjectIdentifier(unit)] = (unit, procedure)
+    return procedure
+  }
+
+  // MARK: Loading
+
+  private func withMachine(
+    of source: LuaSource, _ completion: @escaping (Result<LuaMachine, RPCError>) -> Void
+  ) {
+    switch source.state {
+    case .loaded(let machine): completion(.success(machine))
+    case .loading(let waiting): source.state = .loading(waiting + [completion])
+    case .unloaded: load(source, completion)
+    }
+  }
+
+  private func load(
+    _ source: LuaSource, _ completion: @escaping (Result<LuaMachine, RPCError>) -> Void
+  ) {
+    let unit = source.unit
+    if source.refusedUntil > loop.now {
+      return completion(
+        .failure(
+          RPCError(
+            .unavailable, "the procedure is refused for a while after it brought its interpreter to a halt",
+            retryAfterMilliseconds: Int((source.refusedUntil - loop.now) / 1_000_000) + 1)))
+    }
+    guard unit.source.count <= limits.luaSourceBytes else {
+      return completion(
+        .failure(
+          RPCError(
+            .failedPrecondition,
+            "the source has \(unit.source.count) bytes, the limit is \(limits.luaSourceBytes)",
+            actual: unit.source.count, limit: limits.luaSourceBytes, source: unit.procedure.sourceName)))
+    }
+    guard
+      let machine = LuaMachine(
+        memoryBytes: unit.procedure.memoryBytes ?? limits.luaMemoryBytes, limits: limits)
+    else {
+      return completion(.failure(RPCError(.resourceExhausted, "no memory for a Lua interpreter")))
+    }
+    if let error = machine.compile(unit) { return completion(.failure(error)) }
+    source.state = .loading([completion])
+    let task = LuaTask(
+      loading: unit.procedure, on: machine,
+      deadline: loop.now &+ UInt64(limits.loadMilliseconds) &* 1_000_000, limits: limits, log: log
+    ) { [weak source] result in
+      guard let source, case .loading(let waiting) = source.state else { return }
+      if case .success = result { source.state = .loaded(machine) } else { source.state = .unloaded }
+      for completion in waiting { completion(result.map { machine }) }
+    }
+    keep(task)
+    run(task)
+  }
+
+  // MARK: Scheduling
+
+  private func start(_ invocation: Invocation, _ procedure: LuaProcedure, on machine: LuaMachine) {
+    let task: LuaTask
+    do throws(RPCError) {
+      task = LuaTask(
+        invocation, procedure, function: try procedure.function(in: machine), on: machine, limits: limits,
+        log: log)
+    } catch {
+      return invocation.finish(.failure(error))
+    }
+    invocation.state = task
+    keep(task)
+    if exhaustedTurn == loop.now {
+      enqueue(task)
+    } else {
+      run(task)
+    }
+  }
+
+  private func keep(_ task: LuaTask) {
+    task.slot = freeSlots.popLast() ?? tasks.count
+    if task.slot == tasks.count { tasks.append(task) } else { tasks[task.slot] = task }
+  }
+
+  private func enqueue(_ task: LuaTask) {
+    ready.append(task)
+    schedule()
+  }
+
+  private func schedule() {
+    guard !isScheduled else { return }
+    isScheduled = true
+    loop.atEndOfTurn { [weak self] in
+      guard let self else { return }
+      isScheduled = false
+      runTurn()
+    }
+  }
+
+  /// Once a turn: paused calls in turn until one of them has used up a slice.
+  private func runTurn() {
+    while readyHead < ready.count {
+      let task = ready[readyHead]
+      readyHead += 1
+      if readyHead > 64, readyHead > ready.count / 2 {
+        ready.removeFirst(readyHead)
+        readyHead = 0
+      }
+      guard !task.isFinished else { continue }
+      if run(task) { break }
+    }
+    if readyHead == ready.count {
+      ready.removeAll(keepingCapacity: ready.count < 1024)
+      readyHead = 0
+      tidy()
+    } else {
+      schedule()
+    }
+  }
+
+  /// Runs one slice of a call. Returns whether it used it up.
+  @discardableResult
+  private func run(_ task: LuaTask) -> Bool {
+    if let deadline = task.deadline, deadline <= loop.now {
+      end(task, .failure(overdue(task)))
+      return false
+    }
+    guard let outcome = task.resume() else {
+      end(task, task.result(of: rpclua_out_of_memory))
+      return false
+    }
+    switch outcome {
+    case rpclua_paused:
+      exhaustedTurn = loop.now
+      task.slices += 1
+      if task.slices > limits.luaSlicesPerCall {
+        end(
+          task,
+          .failure(
+            RPCError(
+              .executionException,
+              "the call used more than \(limits.luaSlicesPerCall) slices of processor time",
+              executed: .yes)))
+      } else {
+        enqueue(task)
+      }
+      return true
+    case rpclua_calling:
+      call(task)
+      return false
+    case rpclua_ejected:
+      giveUp(task)
+      return true
+    case rpclua_out_of_memory:
+      let result = task.result(of: outcome)
+      // What it leaves behind is more than can be collected in passing; the next call gets a new machine.
+      replace(task.machine)
+      end(task, result)
+      return false
+    default:
+      end(task, task.result(of: outcome))
+      return false
+    }
+  }
+
+  private func overdue(_ task: LuaTask) -> RPCError {
+    let what =
+      task.isLoading
+      ? "loading took more than \(limits.loadMilliseconds) ms" : "the deadline passed while the procedure ran"
+    return RPCError(
+      task.isLoading ? .failedPrecondition : .deadlineExceeded, what, executed: task.isLoading ? .no : .maybe)
+  }
+
+  private func end(_ task: LuaTask, _ result: Result<[UInt8], RPCError>) {
+    guard !task.isFinished else { return }
+    tasks[task.slot] = nil
+    freeSlots.append(task.slot)
+    let machine = task.machine
+    task.finish(result)
+    noteGarbage(of: machine)
+  }
+
+  /// The call asks for another procedure: it goes on when that has answered.
+  private func call(_ task: LuaTask) {
+    guard let request = task.request() else { return }
+    let completion: (Result<[Value], RPCError>) -> Void = { [weak self] result in
+      guard let self, !task.isFinished else { return }
+      task.answer(result)
+      enqueue(task)
+    }
+    guard let nested else {
+      return completion(.failure(RPCError(.unavailable, "procedures cannot call others here")))
+    }
+    switch request.arguments {
+    case .success(let arguments):
+      nested.call(
+        request.procedure, arguments, on: request.server, deadline: task.deadline, completion: completion)
+    case .failure(let error):
+      completion(.failure(RPCError(.invalidArguments, error.description)))
+    }
+  }
+
+  // MARK: Machines
+
+  private func replace(_ machine: LuaMachine) {
+    for source in sources.values {
+      if case .loaded(let current) = source.state, current === machine { source.state = .unloaded }
+    }
+  }
+
+  /// The interpreter was stopped in the middle of an operation: nothing that runs on it can go on.
+  private func giveUp(_ culprit: LuaTask) {
+    let machine = culprit.machine
+    machine.markDead()
+    for source in sources.values {
+      if case .loaded(let current) = source.state, current === machine {
+        source.state = .unloaded
+        source.refusedUntil = loop.now &+ UInt64(limits.luaRefusalMilliseconds) &* 1_000_000
+      }
+    }
+    end(culprit, culprit.result(of: rpclua_ejected))
+    let lost = RPCError(
+      .executionException, "another call of the procedure brought its interpreter to a halt", executed: .maybe
+    )
+    for task in tasks { if let task, task.machine === machine { end(task, .failure(lost)) } }
+  }
+
+  /// Garbage is collected while a procedure runs; what the last call left is collected here, bit by bit.
+  private func noteGarbage(of machine: LuaMachine) {
+    guard !machine.isDead, !machine.isCollecting,
+      machine.bytes > machine.bytesAfterCollection + limits.luaIdleGarbageBytes
+    else { return }
+    machine.isCollecting = true
+    untidy.append(machine)
+    schedule()
+  }
+
+  private func tidy() {
+    guard let machine = untidy.last else { return }
+    if machine.isDead || rpclua_collect(machine.pointer) {
+      untidy.removeLast()
+      machine.isCollecting = false
+      machine.bytesAfterCollection = machine.isDead ? 0 : machine.bytes
+    }
+    if !untidy.isEmpty { schedule() }
+  }
+}

@@ -1,0 +1,163 @@
+import RPCProcedures
+import RPCTransport
+import RPCWire
+import Testing
+
+/// What a procedure can do to its neighbours: each of these runs beside one that answers at once, and the
+/// turns of the loop stay short.
+@Suite("Hostile Lua procedures", .serialized)
+struct LuaHostilityTests {
+  struct Attack: Sendable, CustomTestStringConvertible {
+    var name: String
+    var body: String
+    /// How it ends, or nil where it goes on until its deadline.
+    var end: String?
+    /// How else it may end.
+    var otherEnd: String?
+    var testDescription: String { name }
+  }
+
+  private static let unpausable =
+    "the procedure spent too long in library functions that cannot be paused, on huge values or in "
+    + "metamethods that they call"
+  private static let memory = "not enough memory: the call may use 67108864 bytes"
+
+  static let attacks: [Attack] = [
+    Attack(name: "spins", body: "while true do end"),
+    Attack(name: "spins and catches", body: "while true do pcall(function() while true do end end) end"),
+    Attack(
+      name: "spins in an error handler",
+      body: "while true do xpcall(error, function() while true do end end) end"),
+    Attack(
+      name: "spins in a comparator", body: "table.sort({3, 2, 1}, function() while true do end end)"),
+    Attack(
+      name: "sorts a million",
+      body:
+        "local t = {} for i = 1, 1000000 do t[i] = (i * 7919) % 1000003 end while true do table.sort(t) end"),
+    Attack(name: "spins in a replacement", body: "('x'):gsub('.', function() while true do end end)"),
+    Attack(
+      name: "spins in a metamethod of a library function",
+      body: "table.concat(setmetatable({}, {__index = function() while true do end end}), '', 1, 2)",
+      end: unpausable),
+    Attack(
+      name: "catches in such a metamethod",
+      body: """
+        local function spin() while true do pcall(function() while true do end end) end end
+        tostring(setmetatable({}, {__tostring = spin}))
+        """, end: unpausable),
+    Attack(name: "backtracks", body: "('a'):rep(40000):find(('.-'):rep(10) .. 'b')"),
+    Attack(name: "repeats long", body: "local s = ('a'):rep(4000000) while true do s:match('.*b') end"),
+    Attack(name: "balances long", body: "local s = ('('):rep(4000000) while true do s:find('%b()') end"),
+    Attack(
+      name: "iterates matches", body: "for a in ('a'):rep(8000000):gmatch('a') do end while true do end"),
+    Attack(name: "replaces with pcall", body: "while true do ('a'):rep(4000000):gsub('.', pcall) end"),
+    Attack(
+      name: "searches plainly for something long",
+      body: "local s = ('a'):rep(8000000) while true do s:find(('a'):rep(100000) .. 'b', 1, true) end"),
+    Attack(
+      name: "searches plainly for something short",
+      body: "local s = ('a'):rep(8000000) while true do s:find(('a'):rep(200) .. 'b', 1, true) end"),
+    Attack(
+      name: "inserts with a made-up length",
+      body: "table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, 2)"),
+    Attack(
+      name: "removes with a made-up length",
+      body: "table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)"),
+    Attack(
+      name: "concatenates with a made-up length",
+      body: "local e = {__len = function() return 1 << 60 end, __index = {}} e.__index[1] = '' "
+        + "local t = {} for i = 1, 500000 do t[i] = '' end while true do table.concat(t) end"),
+    Attack(
+      name: "moves for ever",
+      body: "table.move({}, 1, 1 << 60, 2, {})"),
+    Attack(
+      name: "fills memory", body: "local t = {} while true do t[#t + 1] = {} end", end: memory),
+    Attack(
+      name: "fills memory and catches",
+      body: "local t = {} while true do pcall(function() while true do t[#t + 1] = {} end end) end",
+      end: memory),
+    Attack(name: "doubles a string", body: "local s = 'x' while true do s = s .. s end", end: memory),
+    Attack(
+      name: "repeats a string for ever", body: "string.rep('x', 1 << 40)",
+      end: "string.rep: a string of -1 bytes, the limit is 16777216"),
+    Attack(
+      name: "walks an empty table that was large",
+      body: """
+        local t = {}
+        for i = 1, 200000 do t['k' .. i] = 1 end
+        for i = 1, 200000 do t['k' .. i] = nil end
+        while true do next(t) end
+        """),
+    Attack(
+      name: "compares long strings",
+      body:
+        "local a, b = ('x'):rep(4000000) .. 'a', ('x'):rep(4000000) .. 'b' while true do local _ = a == b end"
+    ),
+    Attack(
+      name: "computes with long numerals", body: "return ('1'):rep(16000000) + 1",
+      end: "arithmetic: a string of 16000000 bytes, the limit is 256"),
+    Attack(
+      name: "sets a finalizer", body: "setmetatable({}, {__gc = function() while true do end end})",
+      end: "a procedure's metatable cannot have __gc"),
+    Attack(
+      name: "recurses", body: "local function f() return 1 + f() end f()", end: "stack overflow",
+      otherEnd: memory),
+  ]
+
+  @Test("a hostile procedure delays its neighbours by milliseconds only", arguments: attacks)
+  func hostileProceduresAreSliced(_ attack: Attack) async throws {
+    try await withLua { lua in
+      let hostile = SourceUnit.make("hostile()", .lua, "function hostile()\n\(attack.body)\nend")
+      let neighbour = SourceUnit.make("add(int, int) -> int", .lua, "function add(a, b) return a + b end")
+      try await lua.prepare(hostile)
+      try await lua.prepare(neighbour)
+      let pending = await lua.start(hostile, milliseconds: attack.end == nil ? 300 : 20_000)
+      var delays: [UInt64] = []
+      repeat {
+        let begin = Syscall.monotonicNanoseconds()
+        let sum = try await lua.call(neighbour, [1, 2])
+        delays.append(Syscall.monotonicNanoseconds() - begin)
+        #expect(sum == [3])
+      } while !pending.isFinished
+      let error = try await failure { try await pending.result() }
+      let ends = [attack.end ?? "the deadline passed while the procedure ran", attack.otherEnd]
+      #expect(ends.contains(error?.message))
+      delays.sort()
+      // The machine that runs the tests may itself pause for long: the typical delay is what counts, and the
+      // worst one is bounded by what ends an operation by force.
+      #expect(delays[delays.count / 2] < 30_000_000, "the median delay was \(delays[delays.count / 2]) ns")
+    }
+  }
+
+  @Test("a procedure that stops the interpreter itself loses it, and its neighbours lose nothing")
+  func interpreterIsGivenUp() async throws {
+    try await withLua({ $0.luaOperationMilliseconds = 20 }) { lua in
+      // A chain of weak keys in no order: the collector walks it again for every link.
+      let hostile = SourceUnit.make(
+        "hostile(bool) -> int", .lua,
+        """
+        function hostile(on)
+          if not on then return 1 end
+          local weak, keys = setmetatable({}, {__mode = 'k'}), {}
+          for i = 1, 200000 do keys[i] = {} end
+          for i = 1, 199999 do
+            weak[keys[(i * 7919) % 200000 + 1]] = keys[((i + 1) * 7919) % 200000 + 1]
+          end
+          local first = keys[7920]
+          keys = nil
+          while true do local garbage = {} end
+        end
+        """)
+      let neighbour = SourceUnit.make("add(int, int) -> int", .lua, "function add(a, b) return a + b end")
+      try await lua.prepare(neighbour)
+      let error = try await failure { try await lua.call(hostile, [true], milliseconds: 20_000) }
+      #expect(
+        error?.message == "one operation of the interpreter took more than 20 ms of processor time")
+      let refused = try await failure { try await lua.call(hostile, [false]) }
+      #expect(refused?.exception == .unavailable)
+      #expect(refused?.retryAfterMilliseconds != nil)
+      let sum = try await lua.call(neighbour, [1, 2])
+      #expect(sum == [3])
+    }
+  }
+}
