@@ -10,7 +10,7 @@ internal enum RuntimeFactory {
     switch language {
     case .swift: return nil
     case .python: return PythonRuntime(loop: host.loop) { log.printed($0) }
-    case .lua: return nil
+    case .lua: return LuaRuntime(loop: host.loop, nested: host.nestedCaller) { log.printed($0) }
     }
   }
 }
