@@ -164,6 +164,31 @@ struct NetworkTests {
     await client.close()
   }
 
+  @Test("a deployment that was refused the lock does no harm to the one that holds it")
+  func twoAtOnce() async throws {
+    let network = try RealNetwork()
+    let file = try InitFile.load(network.file)
+    let client = RPCClient(topology: file.network)
+    let peer = ClientPeer(client: client, server: "s1", timeout: .seconds(30))
+    let manifest = try #require(file.manifests()["s1"])
+    let request = DeploymentRequest(
+      transaction: "slow", who: "me", baseDigest: "", force: false, manifest: manifest.encode())
+    for digest in try await peer.begin(request) {
+      let bytes = try #require(file.sources[digest])
+      _ = try await peer.put("slow", digest: digest, offset: 0, bytes: bytes, last: true)
+    }
+    try await peer.prepare("slow")
+    let other = await network.initialize { $0.servers = ["s1"] }
+    #expect(other.exit == .failed)
+    #expect(other.output.contains("refused: me is deploying"), "\(other.output)")
+    #expect(try await peer.status().preparedTransaction == "slow")
+    #expect(try await peer.commit("slow") == 1)
+    #expect(try await peer.commit("slow") == 1)
+    let catalogue = try await peer.catalogue()
+    #expect(catalogue == ServerCatalogue(manifest, generation: 1))
+    await client.close()
+  }
+
   @Test("some servers can be named, and wrong input asks no server")
   func input() async throws {
     let network = try RealNetwork()

@@ -59,6 +59,7 @@ extension InitFileReader {
 
   private mutating func checkProcedures() {
     let byName = Dictionary(services.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    let listed = byName.mapValues { Set($0.procedures.map(\.name)) }
     var reported = Set<Place>()
     for item in procedures {
       let name = item.procedure.signature.name
@@ -71,7 +72,7 @@ extension InitFileReader {
           suggestion: Spelling.nearest(to: item.service.name, in: byName.keys.sorted()))
         continue
       }
-      if !service.procedures.contains(where: { $0.name == name }) {
+      if listed[service.name]?.contains(name) != true {
         report(
           item.place,
           "service '\(service.name)' does not list procedure '\(name)' in its 'rpcs' at line \(service.place.line)",

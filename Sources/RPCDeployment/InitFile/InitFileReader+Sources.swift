@@ -44,7 +44,9 @@ extension InitFileReader {
       report(node.place, "the source '\(path)' of \(owner) cannot be used: \(reason)")
     case .bytes(let bytes, let digest):
       procedure.digest = digest
-      let outline = SourceFile.outline(bytes, language)
+      let key = "\(language) \(digest)"
+      let outline = outlines[key] ?? SourceFile.outline(bytes, language)
+      outlines[key] = outline
       if outline.isComplete, !outline.names.contains(function) {
         let place = fields["function"]?.place ?? node.place
         report(

@@ -16,6 +16,8 @@ struct InitFileReader {
   var declaredNames: [String: Set<String>] = [:]
   /// By path as the file gives it: each source is read once, however many procedures it holds.
   var sources: [String: SourceFile] = [:]
+  /// By language and digest: as with the sources, each is scanned once.
+  var outlines: [String: SourceOutline] = [:]
 
   init(file: String, checksSources: Bool) {
     self.file = file
