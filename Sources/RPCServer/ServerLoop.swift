@@ -11,8 +11,8 @@ internal final class ServerLoop {
   let log: LoopLog
   let core: ServerCore
   private(set) var catalogue: Catalogue
-  var metrics = LoopMetrics()
-  private var procedureMetrics = ContiguousArray<ProcedureMetrics>()
+  let metrics = LoopCell(LoopMetrics())
+  private let procedureMetrics = LoopCell(ContiguousArray<ProcedureMetrics>())
   private var runtimes: [Language: any ProcedureRuntime] = [:]
   private(set) lazy var nestedCaller = ServerNestedCaller(host: self)
   private var sessions: [ObjectIdentifier: Session] = [:]
@@ -43,8 +43,8 @@ internal final class ServerLoop {
     let connection = Connection(adopting: descriptor, on: loop, limits: options.connectionLimits)
     let session = Session(connection: connection, host: self, caller: Caller(peer: peer, local: local))
     sessions[ObjectIdentifier(session)] = session
-    metrics.connections += 1
-    metrics.connectionsTotal += 1
+    metrics.value.connections += 1
+    metrics.value.connectionsTotal += 1
     log.connected(session.caller)
     do {
       try session.start()
@@ -61,9 +61,9 @@ internal final class ServerLoop {
 
   func closed(_ session: Session, reason: CloseReason) {
     guard sessions.removeValue(forKey: ObjectIdentifier(session)) != nil else { return }
-    metrics.connections -= 1
-    metrics.bytesIn &+= session.connection.bytesReceived
-    metrics.bytesOut &+= session.connection.bytesSent
+    metrics.value.connections -= 1
+    metrics.value.bytesIn &+= session.connection.bytesReceived
+    metrics.value.bytesOut &+= session.connection.bytesSent
     core.connectionEnded()
     log.disconnected(session.caller, reason)
     if isDraining, sessions.isEmpty { finishDraining() }
@@ -100,10 +100,10 @@ internal final class ServerLoop {
         .resourceExhausted, "\(inFlight) calls are in flight on this connection", actual: inFlight,
         limit: options.callsPerConnection, retryAfterMilliseconds: 10)
     }
-    guard metrics.callsInFlight < callsMax else {
+    guard metrics.value.callsInFlight < callsMax else {
       throw RPCError(
-        .resourceExhausted, "\(metrics.callsInFlight) calls are in flight on this loop of the server",
-        actual: metrics.callsInFlight, limit: callsMax, retryAfterMilliseconds: 10)
+        .resourceExhausted, "\(metrics.value.callsInFlight) calls are in flight on this loop of the server",
+        actual: metrics.value.callsInFlight, limit: callsMax, retryAfterMilliseconds: 10)
     }
   }
 
@@ -174,39 +174,42 @@ internal final class ServerLoop {
 
   @inline(__always)
   func countExecution(_ procedure: BoundProcedure) {
-    metrics.calls &+= 1
-    procedureMetrics[Int(procedure.id)].calls &+= 1
+    metrics.value.calls &+= 1
+    procedureMetrics.value[Int(procedure.id)].calls &+= 1
   }
 
   func countFailure(_ procedure: BoundProcedure?, _ error: RPCError) {
-    metrics.errors &+= 1
+    metrics.value.errors &+= 1
     switch error.exception {
-    case .cancelled: metrics.cancelled &+= 1
-    case .deadlineExceeded: metrics.deadlineExceeded &+= 1
-    case .clientNotRegistered, .resourceExhausted: metrics.refused &+= 1
+    case .cancelled: metrics.value.cancelled &+= 1
+    case .deadlineExceeded: metrics.value.deadlineExceeded &+= 1
+    case .clientNotRegistered, .resourceExhausted: metrics.value.refused &+= 1
     default: break
     }
-    if let procedure { procedureMetrics[Int(procedure.id)].errors &+= 1 }
+    if let procedure { procedureMetrics.value[Int(procedure.id)].errors &+= 1 }
   }
 
   func count(_ call: ActiveCall, _ result: Result<[UInt8], RPCError>) {
     countExecution(call.procedure)
-    procedureMetrics[Int(call.procedure.id)].nanoseconds &+= Syscall.monotonicNanoseconds() &- call.started
+    procedureMetrics.value[Int(call.procedure.id)].nanoseconds &+=
+      Syscall.monotonicNanoseconds() &- call.started
     if case .failure(let error) = result { countFailure(call.procedure, error) }
   }
 
   private func resizeMetrics() {
-    while procedureMetrics.count < catalogue.procedures.count { procedureMetrics.append(ProcedureMetrics()) }
+    while procedureMetrics.value.count < catalogue.procedures.count {
+      procedureMetrics.value.append(ProcedureMetrics())
+    }
   }
 
   /// A copy of this loop's counters, those of open connections included.
   func snapshot() -> LoopSnapshot {
-    var totals = metrics
+    var totals = metrics.value
     for session in sessions.values {
       totals.bytesIn &+= session.connection.bytesReceived
       totals.bytesOut &+= session.connection.bytesSent
     }
-    return LoopSnapshot(totals: totals, procedures: Array(procedureMetrics))
+    return LoopSnapshot(totals: totals, procedures: Array(procedureMetrics.value))
   }
 
   // MARK: Generations

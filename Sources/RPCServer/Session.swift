@@ -96,7 +96,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
   /// One last error, then the end. Whatever else came in is thrown away.
   func refuse(_ error: RPCError, _ output: inout ByteQueue, _ bytes: RawSpan) -> Int {
     host.log.refusedConnection(caller, error)
-    host.metrics.errors += 1
+    host.metrics.value.errors += 1
     switch dialect {
     case .json: JSONReply.append(error, id: nil, to: &output)
     case .undecided where caller.peer.family != 0:
@@ -120,14 +120,14 @@ internal final class Session: ConnectionHandler, TimerTarget {
 
   func began(_ call: ActiveCall) {
     calls[call.id] = call
-    host.metrics.callsInFlight += 1
+    host.metrics.value.callsInFlight += 1
     call.armDeadline(on: host.loop)
   }
 
   /// Takes a concluded call out.
   func ended(_ call: ActiveCall) {
     guard calls.removeValue(forKey: call.id) != nil else { return }
-    host.metrics.callsInFlight -= 1
+    host.metrics.value.callsInFlight -= 1
   }
 
   /// After an answer that was not part of a read: goes on reading, or ends what was waiting for it.

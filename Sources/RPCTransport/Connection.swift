@@ -21,8 +21,8 @@ public final class Connection: EventHandler, TimerTarget {
   private var handler: (any ConnectionHandler)?
   private var watch: Watch?
   private var interest: Interest = .readable
-  private var input = ByteQueue()
-  private var output = ByteQueue()
+  private let input = LoopCell(ByteQueue())
+  private let output = LoopCell(ByteQueue())
   private var state = State()
   private var lingerTimer: TimerID?
 
@@ -73,7 +73,7 @@ public final class Connection: EventHandler, TimerTarget {
   public var isOpen: Bool { state.isOpen }
 
   /// Bytes that wait for the peer to read.
-  public var outputBytes: Int { output.count }
+  public var outputBytes: Int { output.value.count }
 
   // MARK: Readiness
 
@@ -96,7 +96,7 @@ public final class Connection: EventHandler, TimerTarget {
     if state.isLingering {
       let outcome = Syscall.read(descriptor, loop.readBuffer)
       if outcome == .ended { finish(.local) } else if case .failed = outcome { finish(.local) }
-    } else if input.isEmpty {
+    } else if input.value.isEmpty {
       let outcome = Syscall.read(descriptor, loop.readBuffer)
       guard case .moved(let count) = outcome else { return readFailed(outcome) }
       noteReceived(count)
@@ -104,16 +104,16 @@ public final class Connection: EventHandler, TimerTarget {
       let consumed = deliver(bytes)
       guard state.isOpen else { return settle() }
       if consumed < count {
-        input = loop.buffers.take()
-        input.append(bytes.extracting(consumed..<count))
-        state.hasUndelivered = bytesWanted <= input.count
+        input.value = loop.buffers.value.take()
+        input.value.append(bytes.extracting(consumed..<count))
+        state.hasUndelivered = bytesWanted <= input.value.count
       }
     } else {
       // A frame is incomplete: read behind what is there, as much as it still lacks, in steps that grow with
       // what the peer really sent.
-      let step = min(max(bytesWanted - input.count, 16 * 1024), EventLoop.readBytesMax)
+      let step = min(max(bytesWanted - input.value.count, 16 * 1024), EventLoop.readBytesMax)
       var outcome = Transfer.wouldBlock
-      input.fill(upTo: step) { buffer in
+      input.value.fill(upTo: step) { buffer in
         outcome = Syscall.read(descriptor, buffer)
         if case .moved(let count) = outcome { return count }
         return 0
@@ -144,17 +144,17 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   private func deliverKeptInput() {
-    guard bytesWanted <= input.count else { return }
+    guard bytesWanted <= input.value.count else { return }
     // The queue is moved out, so that the handler may close the connection while it looks at the bytes.
     var bytes = ByteQueue()
-    swap(&bytes, &input)
+    swap(&bytes, &input.value)
     let consumed = deliver(bytes.bytes)
     bytes.consume(consumed)
     if bytes.isEmpty || !state.isOpen {
-      loop.buffers.giveBack(&bytes)
+      loop.buffers.value.giveBack(&bytes)
     } else {
-      swap(&bytes, &input)
-      state.hasUndelivered = bytesWanted <= input.count
+      swap(&bytes, &input.value)
+      state.hasUndelivered = bytesWanted <= input.value.count
     }
   }
 
@@ -162,20 +162,20 @@ public final class Connection: EventHandler, TimerTarget {
   private func deliver(_ bytes: RawSpan) -> Int {
     guard let handler else { return bytes.byteCount }
     var queue = ByteQueue()
-    swap(&queue, &output)
-    if queue.allocatedBytes == 0 { queue = loop.buffers.take() }
+    swap(&queue, &output.value)
+    if queue.allocatedBytes == 0 { queue = loop.buffers.value.take() }
     bytesWanted = 0
     state.isDelivering = true
     let consumed = handler.received(bytes, into: &queue, on: self)
     state.isDelivering = false
     precondition(consumed >= 0 && consumed <= bytes.byteCount, "a handler consumed more than it was given")
-    if !output.isEmpty {
+    if !output.value.isEmpty {
       // What was sent meanwhile by way of `send`; order between replies is free.
-      queue.append(output.bytes)
-      output.removeAll()
+      queue.append(contentsOf: output.value)
+      output.value.removeAll()
     }
-    swap(&queue, &output)
-    loop.buffers.giveBack(&queue)
+    swap(&queue, &output.value)
+    loop.buffers.value.giveBack(&queue)
     return consumed
   }
 
@@ -193,8 +193,8 @@ public final class Connection: EventHandler, TimerTarget {
   /// Encodes straight into the output queue. It leaves with everything else of this turn.
   public func send(_ body: (inout ByteQueue) -> Void) {
     guard state.isOpen else { return }
-    if output.allocatedBytes == 0 { output = loop.buffers.take() }
-    body(&output)
+    if output.value.allocatedBytes == 0 { output.value = loop.buffers.value.take() }
+    body(&output.value)
     if !state.isDelivering { scheduleFlush() }
   }
 
@@ -210,21 +210,24 @@ public final class Connection: EventHandler, TimerTarget {
   /// Writes what waits. Called at the end of a turn by itself; calling it is never wrong.
   public func flush() {
     guard state.isOpen, !state.isDelivering else { return }
-    if output.isEmpty, output.allocatedBytes == 0, !state.closesAfterFlush, !state.hasUndelivered { return }
-    while !output.isEmpty {
-      let outcome = output.withReadable { Syscall.write(descriptor, $0) }
+    if output.value.isEmpty, output.value.allocatedBytes == 0, !state.closesAfterFlush, !state.hasUndelivered
+    {
+      return
+    }
+    while !output.value.isEmpty {
+      let outcome = output.value.withReadable { Syscall.write(descriptor, $0) }
       switch outcome {
       case .moved(let count):
         bytesSent &+= UInt64(count)
-        output.consume(count)
+        output.value.consume(count)
         // A short write means a full socket: the next one would only say so.
-        if !output.isEmpty { return waitForRoom() }
+        if !output.value.isEmpty { return waitForRoom() }
       case .wouldBlock: return waitForRoom()
       case .failed(let code): return finish(.failed(SystemError(code: code, operation: "write")))
       case .ended: return
       }
     }
-    loop.buffers.giveBack(&output)
+    loop.buffers.value.giveBack(&output.value)
     if state.closesAfterFlush { return linger() }
     if interest.contains(.writable) || state.isCongested { updateInterest() }
     if state.hasUndelivered { resumeDelivery() }
@@ -236,13 +239,13 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   private func updateInterest() {
-    if output.count > limits.outputHighWater {
+    if output.value.count > limits.outputHighWater {
       state.isCongested = true
-    } else if output.count <= limits.outputLowWater {
+    } else if output.value.count <= limits.outputLowWater {
       state.isCongested = false
     }
     var wanted: Interest = []
-    if !output.isEmpty { wanted.insert(.writable) }
+    if !output.value.isEmpty { wanted.insert(.writable) }
     let isPaused = state.isReadingPaused || state.isCongested
     if !state.inputEnded, !isPaused || state.isLingering { wanted.insert(.readable) }
     guard wanted != interest, let watch else { return }
@@ -258,10 +261,10 @@ public final class Connection: EventHandler, TimerTarget {
   private func resumeDelivery() {
     guard !state.isReadingPaused, !state.closesAfterFlush else { return }
     state.hasUndelivered = false
-    guard !input.isEmpty else { return }
+    guard !input.value.isEmpty else { return }
     bytesWanted = 0
     loop.atEndOfTurn { [self] in
-      guard state.isOpen, !input.isEmpty, !state.isReadingPaused else { return }
+      guard state.isOpen, !input.value.isEmpty, !state.isReadingPaused else { return }
       deliverKeptInput()
       settle()
     }
@@ -340,7 +343,7 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   private func release() {
-    loop.buffers.giveBack(&input)
-    loop.buffers.giveBack(&output)
+    loop.buffers.value.giveBack(&input.value)
+    loop.buffers.value.giveBack(&output.value)
   }
 }

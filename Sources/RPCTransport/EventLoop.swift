@@ -30,14 +30,14 @@ public final class EventLoop {
   public var busyPollNanoseconds: UInt64 = 0
 
   private let poller: Poller
-  private var slots: ContiguousArray<Slot> = []
+  private let slots = LoopCell(ContiguousArray<Slot>())
   private var freeSlots: ContiguousArray<UInt32> = []
-  private var timers: TimerQueue
-  private var mail: [Mailbox.Work] = []
-  private var endOfTurn: ContiguousArray<() -> Void> = []
+  private let timers: LoopCell<TimerQueue>
+  private let mail = LoopCell([Mailbox.Work]())
+  private let endOfTurn = LoopCell(ContiguousArray<() -> Void>())
   private var isRunning = false
   private var isStopping = false
-  internal var buffers = BufferPool()
+  internal let buffers = LoopCell(BufferPool())
   /// Where every connection of the loop reads into.
   internal let readBuffer: UnsafeMutableRawBufferPointer
   internal static let readBytesMax = 256 * 1024
@@ -46,14 +46,14 @@ public final class EventLoop {
     mailbox = try Mailbox()
     poller = try Poller()
     now = Syscall.monotonicNanoseconds()
-    timers = TimerQueue(now: now)
+    timers = LoopCell(TimerQueue(now: now))
     readBuffer = .allocate(byteCount: Self.readBytesMax, alignment: 64)
     // The wake-up descriptor has the token that no slot has.
     try poller.add(mailbox.wakeup.raw, .readable, token: .max)
   }
 
   deinit {
-    buffers.removeAll()
+    buffers.value.removeAll()
     readBuffer.deallocate()
   }
 
@@ -76,7 +76,7 @@ public final class EventLoop {
           deliver(token, readiness)
         }
       }
-      while let due = timers.nextDue(now: now) { due.target.timerFired(tag: due.tag, on: self) }
+      while let due = timers.value.nextDue(now: now) { due.target.timerFired(tag: due.tag, on: self) }
       runMail()
       runEndOfTurn()
     }
@@ -90,7 +90,7 @@ public final class EventLoop {
   }
 
   private func waitForEvents(lastActivity: UInt64) -> Int {
-    let timeout = timers.millisecondsToNext(now: now) ?? -1
+    let timeout = timers.value.millisecondsToNext(now: now) ?? -1
     if timeout == 0 { return poller.wait(milliseconds: 0) }
     if busyPollNanoseconds > 0 {
       repeat {
@@ -99,7 +99,7 @@ public final class EventLoop {
         now = Syscall.monotonicNanoseconds()
       } while now &- lastActivity < busyPollNanoseconds
     }
-    guard endOfTurn.isEmpty, mailbox.prepareToSleep() else { return poller.wait(milliseconds: 0) }
+    guard endOfTurn.value.isEmpty, mailbox.prepareToSleep() else { return poller.wait(milliseconds: 0) }
     let count = poller.wait(milliseconds: timeout)
     mailbox.awoke()
     return count
@@ -109,34 +109,34 @@ public final class EventLoop {
   private func deliver(_ token: UInt64, _ readiness: Readiness) {
     let slot = Int(UInt32(truncatingIfNeeded: token))
     // An event of a descriptor that was closed earlier in this turn: the slot may have a new owner.
-    guard slot < slots.count, slots[slot].generation == UInt32(truncatingIfNeeded: token >> 32),
-      let handler = slots[slot].handler
+    guard slot < slots.value.count, slots.value[slot].generation == UInt32(truncatingIfNeeded: token >> 32),
+      let handler = slots.value[slot].handler
     else { return }
     handler.ready(readiness, on: self)
   }
 
   private func runMail() {
-    mailbox.take(into: &mail)
-    guard !mail.isEmpty else { return }
-    for work in mail { work(self) }
-    mail.removeAll(keepingCapacity: mail.capacity <= 4096)
+    mailbox.take(into: &mail.value)
+    guard !mail.value.isEmpty else { return }
+    for work in mail.value { work(self) }
+    mail.value.removeAll(keepingCapacity: mail.value.capacity <= 4096)
   }
 
   private func runEndOfTurn() {
-    guard !endOfTurn.isEmpty else { return }
+    guard !endOfTurn.value.isEmpty else { return }
     // What these add is for the next turn, so that nobody keeps the loop from its sockets.
     var actions: ContiguousArray<() -> Void> = []
-    swap(&actions, &endOfTurn)
+    swap(&actions, &endOfTurn.value)
     for action in actions { action() }
-    if endOfTurn.isEmpty {
+    if endOfTurn.value.isEmpty {
       actions.removeAll(keepingCapacity: true)
-      swap(&actions, &endOfTurn)
+      swap(&actions, &endOfTurn.value)
     }
   }
 
   /// Runs `action` once everything of this turn has been handled.
   public func atEndOfTurn(_ action: @escaping () -> Void) {
-    endOfTurn.append(action)
+    endOfTurn.value.append(action)
   }
 
   // MARK: Descriptors
@@ -146,38 +146,38 @@ public final class EventLoop {
   public func watch(
     _ descriptor: Int32, _ interest: Interest, _ handler: any EventHandler
   ) throws(SystemError) -> Watch {
-    let slot = freeSlots.popLast() ?? UInt32(slots.count)
-    if Int(slot) == slots.count { slots.append(Slot()) }
-    let watch = Watch(slot: slot, generation: slots[Int(slot)].generation)
+    let slot = freeSlots.popLast() ?? UInt32(slots.value.count)
+    if Int(slot) == slots.value.count { slots.value.append(Slot()) }
+    let watch = Watch(slot: slot, generation: slots.value[Int(slot)].generation)
     do {
       try poller.add(descriptor, interest, token: watch.token)
     } catch {
       freeSlots.append(slot)
       throw error
     }
-    slots[Int(slot)].handler = handler
-    slots[Int(slot)].descriptor = descriptor
+    slots.value[Int(slot)].handler = handler
+    slots.value[Int(slot)].descriptor = descriptor
     return watch
   }
 
   public func update(_ watch: Watch, _ interest: Interest) throws(SystemError) {
     guard isCurrent(watch) else { return }
-    try poller.modify(slots[Int(watch.slot)].descriptor, interest, token: watch.token)
+    try poller.modify(slots.value[Int(watch.slot)].descriptor, interest, token: watch.token)
   }
 
   public func unwatch(_ watch: Watch) {
     guard isCurrent(watch) else { return }
     let slot = Int(watch.slot)
-    poller.remove(slots[slot].descriptor)
-    slots[slot].handler = nil
-    slots[slot].descriptor = -1
-    slots[slot].generation &+= 1
+    poller.remove(slots.value[slot].descriptor)
+    slots.value[slot].handler = nil
+    slots.value[slot].descriptor = -1
+    slots.value[slot].generation &+= 1
     freeSlots.append(watch.slot)
   }
 
   private func isCurrent(_ watch: Watch) -> Bool {
-    Int(watch.slot) < slots.count && slots[Int(watch.slot)].generation == watch.generation
-      && slots[Int(watch.slot)].handler != nil
+    Int(watch.slot) < slots.value.count && slots.value[Int(watch.slot)].generation == watch.generation
+      && slots.value[Int(watch.slot)].handler != nil
   }
 
   // MARK: Timers
@@ -185,16 +185,16 @@ public final class EventLoop {
   /// Calls `target` once, `nanoseconds` from now at the earliest.
   @discardableResult
   public func schedule(after nanoseconds: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
-    timers.schedule(at: now &+ nanoseconds, target: target, tag: tag)
+    timers.value.schedule(at: now &+ nanoseconds, target: target, tag: tag)
   }
 
   /// Calls `target` once, at `deadline` on the loop's clock at the earliest.
   @discardableResult
   public func schedule(at deadline: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
-    timers.schedule(at: deadline, target: target, tag: tag)
+    timers.value.schedule(at: deadline, target: target, tag: tag)
   }
 
   public func cancel(_ id: TimerID) {
-    timers.cancel(id)
+    timers.value.cancel(id)
   }
 }

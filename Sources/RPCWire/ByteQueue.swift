@@ -140,6 +140,10 @@ public struct ByteQueue: ~Copyable {
     }
   }
 
+  public mutating func append(contentsOf other: borrowing ByteQueue) {
+    append(other.bytes)
+  }
+
   public mutating func append(_ bytes: [UInt8]) {
     unsafe append(bytes.span.bytes)
   }

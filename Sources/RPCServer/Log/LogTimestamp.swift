@@ -8,6 +8,11 @@ internal struct LogTimestamp {
   private var millisecond: UInt64 = 0
   private var second: UInt64 = 0
 
+  /// Whether `text` is what `update` would make of that time.
+  func isCurrent(at nanoseconds: UInt64) -> Bool {
+    nanoseconds / 1_000_000 == millisecond
+  }
+
   /// - Parameter nanoseconds: since 1970.
   mutating func update(_ nanoseconds: UInt64) {
     let now = nanoseconds / 1_000_000

@@ -12,13 +12,13 @@ internal final class LoopLog: TimerTarget {
   private let sink: LogSink?
   private let level: LogOptions.Level
   private let line: LogLine
-  private var buffer = ByteQueue()
-  private var timestamp = LogTimestamp()
+  private let buffer = LoopCell(ByteQueue())
+  private let timestamp = LoopCell(LogTimestamp())
   /// The turn that `timestamp` is of, on the loop's clock.
   private var turn: UInt64 = 0
   /// From the loop's clock to 1970, in nanoseconds; looked up anew with every flush, since clocks are set.
   private var epoch: UInt64 = 0
-  private var run = Run()
+  private let run = LoopCell(Run())
   private var timer: TimerID?
   private var isUrgent = false
   private var lastFlush: UInt64 = 0
@@ -26,8 +26,7 @@ internal final class LoopLog: TimerTarget {
   /// Executions of one procedure by one caller within one millisecond.
   private struct Run {
     var procedure: BoundProcedure?
-    /// Held, so that no other caller's label can come to lie at the same place.
-    var caller: [UInt8] = []
+    var caller: Caller?
     var count: UInt64 = 0
   }
 
@@ -44,34 +43,34 @@ internal final class LoopLog: TimerTarget {
   func connected(_ caller: Caller) {
     guard level >= .info else { return }
     begin(.info, "connection")
-    line.word(&buffer, "connection from")
-    line.field(&buffer, "client", caller.label)
+    line.word(&buffer.value, "connection from")
+    line.field(&buffer.value, "client", caller.label)
     end()
   }
 
   func greeted(_ caller: Caller, dialect: String) {
     guard level >= .info else { return }
     begin(.info, "hello")
-    line.field(&buffer, "client", caller.label)
-    line.word(&buffer, "speaks")
-    line.field(&buffer, "dialect", text: dialect)
+    line.field(&buffer.value, "client", caller.label)
+    line.word(&buffer.value, "speaks")
+    line.field(&buffer.value, "dialect", text: dialect)
     end()
   }
 
   func disconnected(_ caller: Caller, _ reason: CloseReason) {
     guard level >= .info else { return }
     begin(.info, "disconnection")
-    line.field(&buffer, "client", caller.label)
-    line.word(&buffer, "disconnected:")
-    line.field(&buffer, "reason", text: reason.description)
+    line.field(&buffer.value, "client", caller.label)
+    line.word(&buffer.value, "disconnected:")
+    line.field(&buffer.value, "reason", text: reason.description)
     end()
   }
 
   func refusedConnection(_ caller: Caller, _ error: RPCError) {
     guard level >= .warning else { return }
     begin(.warning, "refused connection")
-    line.word(&buffer, "refused the connection of")
-    line.field(&buffer, "client", caller.label)
+    line.word(&buffer.value, "refused the connection of")
+    line.field(&buffer.value, "client", caller.label)
     append(error)
     end(urgent: true)
   }
@@ -82,49 +81,43 @@ internal final class LoopLog: TimerTarget {
   @inline(__always)
   func executed(_ procedure: BoundProcedure, by caller: Caller) {
     guard level >= .info else { return }
-    if run.count > 0, turn == loop.now, run.procedure === procedure, Self.same(run.caller, caller.label) {
-      run.count += 1
+    if run.value.count > 0, turn == loop.now, run.value.procedure === procedure, run.value.caller === caller {
+      run.value.count += 1
     } else {
-      beginRun(procedure, caller.label)
+      beginRun(procedure, caller)
     }
   }
 
-  /// Whether two arrays are one in memory: equal without looking.
-  @inline(__always)
-  private static func same(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-    left.withUnsafeBufferPointer(\.baseAddress) == right.withUnsafeBufferPointer(\.baseAddress)
-  }
-
-  private func beginRun(_ procedure: BoundProcedure, _ caller: [UInt8]) {
-    if run.count > 0 {
+  private func beginRun(_ procedure: BoundProcedure, _ caller: Caller) {
+    if run.value.count > 0 {
       // Another turn of the same millisecond makes the same line.
-      let before = timestamp.text
-      updateTime()
-      if run.procedure === procedure, timestamp.text == before, Self.same(run.caller, caller) {
-        run.count += 1
+      if run.value.procedure === procedure, run.value.caller === caller,
+        timestamp.value.isCurrent(at: loop.now &+ epoch)
+      {
+        turn = loop.now
+        run.value.count += 1
         return
       }
-      endRun(at: before)
-    } else {
-      updateTime()
+      endRun(at: timestamp.value.text)
     }
-    if run.procedure !== procedure { run.procedure = procedure }
-    if !Self.same(run.caller, caller) { run.caller = caller }
-    run.count = 1
+    updateTime()
+    if run.value.procedure !== procedure { run.value.procedure = procedure }
+    if run.value.caller !== caller { run.value.caller = caller }
+    run.value.count = 1
     armTimer()
   }
 
   private func endRun(at time: [UInt8]) {
-    let count = run.count
-    run.count = 0
-    guard count > 0, let procedure = run.procedure else { return }
-    line.begin(&buffer, time, .info, event: "call")
-    line.field(&buffer, "client", run.caller)
-    line.field(&buffer, "procedure", procedure.label)
-    line.field(&buffer, "outcome", "ok" as StaticString)
-    if count > 1 { line.number(&buffer, "count", count, unit: " times") }
-    line.end(&buffer)
-    if buffer.count >= LogLimits.bufferBytes { handOver() }
+    let count = run.value.count
+    run.value.count = 0
+    guard count > 0, let procedure = run.value.procedure, let caller = run.value.caller else { return }
+    line.begin(&buffer.value, time, .info, event: "call")
+    line.field(&buffer.value, "client", caller.label)
+    line.field(&buffer.value, "procedure", procedure.label)
+    line.field(&buffer.value, "outcome", "ok" as StaticString)
+    if count > 1 { line.number(&buffer.value, "count", count, unit: " times") }
+    line.end(&buffer.value)
+    if buffer.value.count >= LogLimits.bufferBytes { handOver() }
   }
 
   /// A call that took its time.
@@ -134,10 +127,10 @@ internal final class LoopLog: TimerTarget {
     case .success:
       guard level >= .info else { return }
       begin(.info, "call")
-      line.field(&buffer, "client", caller.label)
-      line.field(&buffer, "procedure", call.procedure.label)
-      line.field(&buffer, "outcome", "ok" as StaticString)
-      line.number(&buffer, "us", duration, unit: " us")
+      line.field(&buffer.value, "client", caller.label)
+      line.field(&buffer.value, "procedure", call.procedure.label)
+      line.field(&buffer.value, "outcome", "ok" as StaticString)
+      line.number(&buffer.value, "us", duration, unit: " us")
       end()
     case .failure(let error): failed(call.procedure, error, by: caller, microseconds: duration)
     }
@@ -154,11 +147,11 @@ internal final class LoopLog: TimerTarget {
     let level = Self.level(of: error)
     guard self.level >= level else { return }
     begin(level, error.exception == .clientNotRegistered ? "refused call" : "call")
-    line.field(&buffer, "client", caller.label)
-    if let procedure { line.field(&buffer, "procedure", procedure.label) }
-    if error.exception == .clientNotRegistered { line.word(&buffer, "refused:") }
+    line.field(&buffer.value, "client", caller.label)
+    if let procedure { line.field(&buffer.value, "procedure", procedure.label) }
+    if error.exception == .clientNotRegistered { line.word(&buffer.value, "refused:") }
     append(error)
-    if let microseconds { line.number(&buffer, "us", microseconds, unit: " us") }
+    if let microseconds { line.number(&buffer.value, "us", microseconds, unit: " us") }
     end(urgent: level <= .warning)
   }
 
@@ -172,11 +165,11 @@ internal final class LoopLog: TimerTarget {
   }
 
   private func append(_ error: RPCError) {
-    line.field(&buffer, "outcome", text: error.exception.rawValue)
-    line.field(&buffer, "message", text: error.message)
+    line.field(&buffer.value, "outcome", text: error.exception.rawValue)
+    line.field(&buffer.value, "message", text: error.message)
     if let source = error.source {
-      line.word(&buffer, "at")
-      line.field(&buffer, "source", text: source)
+      line.word(&buffer.value, "at")
+      line.field(&buffer.value, "source", text: source)
     }
   }
 
@@ -184,23 +177,23 @@ internal final class LoopLog: TimerTarget {
   func printed(_ output: ProcedureOutput) {
     guard level >= .info else { return }
     begin(.info, "output")
-    line.field(&buffer, "procedure", text: output.procedure.signature.qualifiedName)
-    line.field(&buffer, "stream", text: output.stream.rawValue)
-    line.field(&buffer, "message", text: output.text)
+    line.field(&buffer.value, "procedure", text: output.procedure.signature.qualifiedName)
+    line.field(&buffer.value, "stream", text: output.stream.rawValue)
+    line.field(&buffer.value, "message", text: output.text)
     end()
   }
 
   // MARK: Lines
 
   private func begin(_ level: LogOptions.Level, _ event: StaticString) {
-    if run.count > 0 { endRun(at: timestamp.text) }
+    if run.value.count > 0 { endRun(at: timestamp.value.text) }
     updateTime()
-    line.begin(&buffer, timestamp.text, level, event: event)
+    line.begin(&buffer.value, timestamp.value.text, level, event: event)
   }
 
   private func end(urgent: Bool = false) {
-    line.end(&buffer)
-    if buffer.count >= LogLimits.bufferBytes {
+    line.end(&buffer.value)
+    if buffer.value.count >= LogLimits.bufferBytes {
       handOver()
     } else if urgent, !isUrgent {
       isUrgent = true
@@ -217,7 +210,7 @@ internal final class LoopLog: TimerTarget {
 
   private func updateTime() {
     turn = loop.now
-    timestamp.update(loop.now &+ epoch)
+    timestamp.value.update(loop.now &+ epoch)
   }
 
   private func updateEpoch() {
@@ -242,7 +235,7 @@ internal final class LoopLog: TimerTarget {
 
   /// Hands everything over, now.
   func flush() {
-    if run.count > 0 { endRun(at: timestamp.text) }
+    if run.value.count > 0 { endRun(at: timestamp.value.text) }
     handOver()
   }
 
@@ -251,7 +244,7 @@ internal final class LoopLog: TimerTarget {
     timer = nil
     isUrgent = false
     lastFlush = loop.now
-    sink?.write(&buffer)
+    sink?.write(&buffer.value)
     updateEpoch()
   }
 }
