@@ -1,0 +1,417 @@
+/// Cuts one command into tokens. It never fails: what is wrong is noted as issues, what is unfinished as open
+/// constructs, and the tokens up to there are good for completion and hints.
+///
+/// A command ends at a newline outside quotes and brackets. Quotes, brackets, `$`, `@`, `#` mean something only
+/// where a value can start, so `it's`, `a[0]` and `C#` are plain words.
+struct Lexer {
+  private var bytes: [UInt8]
+  private(set) var offset: Int
+  private(set) var tokens: [Token] = []
+  private(set) var issues: [Issue] = []
+  /// Brackets that are open at `offset`, outermost first, and behind them an open quote if there is one.
+  private(set) var open: [OpenConstruct] = []
+  /// Whether anything stands before the next token: `!` starts a shell command only at the very beginning.
+  private var isAtStart = true
+
+  init(_ bytes: [UInt8], from offset: Int = 0) {
+    self.bytes = bytes
+    self.offset = offset
+  }
+
+  init(_ text: String) { self.init(Array(text.utf8)) }
+
+  /// Reads one command. On return `offset` stands behind the newline that ended it, or at the end of the text.
+  mutating func run() {
+    while offset < bytes.count {
+      let byte = bytes[offset]
+      switch byte {
+      case .newline:
+        offset += 1
+        if open.isEmpty { return }
+      case .space, .tab, .carriageReturn:
+        offset += 1
+      case .backslash where isLineEnd(offset + 1):
+        let start = offset
+        offset += 1
+        if offset < bytes.count, bytes[offset] == .carriageReturn { offset += 1 }
+        if offset < bytes.count { offset += 1 }
+        // What it continues with is not there yet.
+        if offset == bytes.count { open.append(OpenConstruct(kind: .continuation, span: start..<start + 1)) }
+      default:
+        if open.isEmpty { outside(byte) } else { inside(byte) }
+        isAtStart = false
+        // An open quote has taken the rest of the text.
+        if let last = open.last, last.kind == .singleQuote || last.kind == .doubleQuote { return }
+      }
+    }
+  }
+
+  /// Goes on with a command that was unfinished at the end of the text. Brackets go on where they stopped, an
+  /// open quote begins again.
+  mutating func resume(with more: some Sequence<UInt8>) {
+    bytes.append(contentsOf: more)
+    if let last = open.last {
+      switch last.kind {
+      case .singleQuote, .doubleQuote:
+        // A very long text in quotes is not read again for every line of it.
+        let quote: UInt8 = last.kind == .singleQuote ? .singleQuote : .doubleQuote
+        if !bytes[offset...].contains(quote) {
+          offset = bytes.count
+          return
+        }
+        offset = last.span.lowerBound
+        open.removeLast()
+      case .continuation: open.removeLast()
+      case .list, .map: break
+      }
+    }
+    run()
+  }
+
+  // MARK: Outside brackets
+
+  private mutating func outside(_ byte: UInt8) {
+    switch byte {
+    case .exclamation where isAtStart:
+      restOfLine { .shell($0) }
+    case .pipe:
+      restOfLine { .pipe($0) }
+    case .ampersand where isLastWord(after: offset + 1):
+      take(1, .background)
+    case .hash:
+      comment()
+    case .minus where peek(1) == .minus && isSpaceOrEnd(offset + 2):
+      comment()
+    case .equals where isSpaceOrEnd(offset + 1):
+      take(1, .assign)
+    default:
+      if let end = nameEnd() {
+        tokens.append(Token(kind: .name(text(offset..<end)), span: offset..<end + 1))
+        offset = end + 1
+        // `a= 1`: the value may stand apart, as in `a = 1`.
+        guard offset < bytes.count, !isSpaceOrEnd(offset) else { return }
+        value(bytes[offset])
+      } else {
+        value(byte)
+      }
+    }
+  }
+
+  /// A value outside brackets, which must end at a space.
+  private mutating func value(_ byte: UInt8) {
+    switch byte {
+    case .doubleQuote, .singleQuote:
+      if quoted() { mustEnd(after: "the closing quote") }
+    case .letterB where peek(1) == .doubleQuote || peek(1) == .singleQuote:
+      if quotedBytes() { mustEnd(after: "the closing quote") }
+    case .openBracket: push(.list, .openList)
+    case .openBrace: push(.map, .openMap)
+    case .at: file()
+    default: word(nested: false)
+    }
+  }
+
+  // MARK: Inside brackets
+
+  private mutating func inside(_ byte: UInt8) {
+    switch byte {
+    case .doubleQuote, .singleQuote: _ = quoted()
+    case .letterB where peek(1) == .doubleQuote || peek(1) == .singleQuote: _ = quotedBytes()
+    case .openBracket: push(.list, .openList)
+    case .openBrace: push(.map, .openMap)
+    case .closeBracket: pop(.list, .closeList)
+    case .closeBrace: pop(.map, .closeMap)
+    case .comma: take(1, .comma)
+    case .colon: take(1, .colon)
+    case .hash: comment()
+    case .at: file()
+    default: word(nested: true)
+    }
+  }
+
+  private mutating func push(_ kind: OpenConstruct.Kind, _ token: Token.Kind) {
+    open.append(OpenConstruct(kind: kind, span: offset..<offset + 1))
+    take(1, token)
+  }
+
+  private mutating func pop(_ kind: OpenConstruct.Kind, _ token: Token.Kind) {
+    if let last = open.last, last.kind != kind {
+      let wanted = last.kind == .list ? "]" : "}"
+      let found = kind == .list ? "]" : "}"
+      issues.append(Issue(offset..<offset + 1, "'\(found)' closes nothing here, '\(wanted)' is open"))
+    }
+    open.removeLast()
+    take(1, token)
+    if open.isEmpty { mustEnd(after: "the closing bracket") }
+  }
+
+  // MARK: Words
+
+  private mutating func word(nested: Bool) {
+    let start = offset
+    var overloadDepth = 0
+    var hasDot = false
+    var pathDepth = 0
+    let isReference = bytes[start] == .dollar || bytes[start] == .underscore
+    scan: while offset < bytes.count {
+      let byte = bytes[offset]
+      switch byte {
+      case .space, .tab:
+        // `text.concat(int, str)` names an overload and may hold spaces.
+        if overloadDepth > 0 && !nested && closesOverload(offset) { break } else { break scan }
+      case .newline, .carriageReturn: break scan
+      case .comma, .colon, .closeBrace: if nested { break scan }
+      case .openBracket where nested && isReference: pathDepth += 1
+      case .closeBracket:
+        if nested && pathDepth == 0 { break scan }
+        pathDepth -= 1
+      case .openParenthesis where hasDot: overloadDepth += 1
+      case .closeParenthesis: overloadDepth -= 1
+      case .dot: hasDot = true
+      case 0..<0x20, 0x7f:
+        issues.append(
+          Issue(
+            offset..<offset + 1,
+            "a control character (0x\(hex(byte))) in the text; use \\x\(hex(byte)) in quotes"))
+      default: break
+      }
+      offset += 1
+    }
+    tokens.append(Token(kind: .word(text(start..<offset)), span: start..<offset))
+  }
+
+  /// Whether a `)` follows on this line, so that the space at `offset` stands inside an overload's types.
+  private func closesOverload(_ offset: Int) -> Bool {
+    var index = offset
+    while index < bytes.count, bytes[index] != .newline {
+      switch bytes[index] {
+      case .closeParenthesis: return true
+      case .space, .comma, .openBracket, .closeBracket, .colon, .underscore: index += 1
+      case let byte where byte.isASCIILetter || byte.isASCIIDigit: index += 1
+      default: return false
+      }
+    }
+    return false
+  }
+
+  private mutating func file() {
+    let start = offset
+    offset += 1
+    if offset < bytes.count, bytes[offset] == .doubleQuote || bytes[offset] == .singleQuote {
+      let quote = bytes[offset]
+      guard let path = string(quote: quote, tokenStart: start) else { return }
+      tokens.append(Token(kind: .file(path), span: start..<offset))
+      return
+    }
+    while offset < bytes.count, !isSpaceOrEnd(offset), open.isEmpty || !isNestedDelimiter(bytes[offset]) {
+      offset += 1
+    }
+    tokens.append(Token(kind: .file(text(start + 1..<offset)), span: start..<offset))
+  }
+
+  // MARK: Small steps
+
+  private mutating func take(_ count: Int, _ kind: Token.Kind) {
+    tokens.append(Token(kind: kind, span: offset..<offset + count))
+    offset += count
+  }
+
+  private mutating func comment() {
+    let start = offset
+    while offset < bytes.count, bytes[offset] != .newline { offset += 1 }
+    tokens.append(Token(kind: .comment, span: start..<offset))
+  }
+
+  private mutating func restOfLine(_ kind: (String) -> Token.Kind) {
+    let start = offset
+    while offset < bytes.count, bytes[offset] != .newline { offset += 1 }
+    let command = text(start + 1..<offset).trimmingSpaces
+    tokens.append(Token(kind: kind(command), span: start..<offset))
+  }
+
+  private mutating func mustEnd(after what: String) {
+    guard offset < bytes.count, !isSpaceOrEnd(offset) else { return }
+    let start = offset
+    while offset < bytes.count, !isSpaceOrEnd(offset) { offset += 1 }
+    issues.append(
+      Issue(
+        start..<offset,
+        "unexpected '\(text(start..<offset).prefix(20))' right after \(what); put a space between"))
+  }
+
+  /// Where the identifier at `offset` ends if `=` and not `==` follows it.
+  private func nameEnd() -> Int? {
+    var index = offset
+    while index < bytes.count {
+      switch bytes[index] {
+      case .underscore: index += 1
+      case let byte where byte.isASCIILetter: index += 1
+      case let byte where byte.isASCIIDigit && index > offset: index += 1
+      case .equals where index > offset && !(index + 1 < bytes.count && bytes[index + 1] == .equals):
+        return index
+      default: return nil
+      }
+    }
+    return nil
+  }
+
+  private func peek(_ distance: Int) -> UInt8? {
+    offset + distance < bytes.count ? bytes[offset + distance] : nil
+  }
+
+  private func isLineEnd(_ index: Int) -> Bool {
+    guard index < bytes.count else { return true }
+    return bytes[index] == .newline
+      || bytes[index] == .carriageReturn && index + 1 < bytes.count && bytes[index + 1] == .newline
+  }
+
+  private func isSpaceOrEnd(_ index: Int) -> Bool {
+    guard index < bytes.count else { return true }
+    switch bytes[index] {
+    case .space, .tab, .newline, .carriageReturn: return true
+    default: return false
+    }
+  }
+
+  private func isNestedDelimiter(_ byte: UInt8) -> Bool {
+    byte == .comma || byte == .closeBracket || byte == .closeBrace || byte == .colon
+  }
+
+  /// Whether only spaces, a comment or a pipe follow.
+  private func isLastWord(after index: Int) -> Bool {
+    var index = index
+    guard isSpaceOrEnd(index) else { return false }
+    while index < bytes.count,
+      bytes[index] == .space || bytes[index] == .tab || bytes[index] == .carriageReturn
+    {
+      index += 1
+    }
+    guard index < bytes.count else { return true }
+    return bytes[index] == .newline || bytes[index] == .hash
+  }
+
+  private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+
+  private func hex(_ byte: UInt8) -> String { String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }
+}
+
+// MARK: Quoted text
+
+extension Lexer {
+  /// A quoted string at `offset`. Returns false when it is not closed.
+  private mutating func quoted() -> Bool {
+    let start = offset
+    guard let value = string(quote: bytes[offset], tokenStart: start) else { return false }
+    tokens.append(Token(kind: .string(value), span: start..<offset))
+    return true
+  }
+
+  private mutating func quotedBytes() -> Bool {
+    let start = offset
+    guard let content = content(quote: bytes[offset + 1], at: offset + 1, tokenStart: start, asBytes: true)
+    else { return false }
+    tokens.append(Token(kind: .bytes(content), span: start..<offset))
+    return true
+  }
+
+  private mutating func string(quote: UInt8, tokenStart: Int) -> String? {
+    guard let content = content(quote: quote, at: offset, tokenStart: tokenStart, asBytes: false) else {
+      return nil
+    }
+    return String(decoding: content, as: UTF8.self)
+  }
+
+  /// What stands between two quotes, escapes of JSON and Python resolved. On return `offset` stands behind the
+  /// closing quote, or at the end of the text when there is none.
+  private mutating func content(quote: UInt8, at start: Int, tokenStart: Int, asBytes: Bool) -> [UInt8]? {
+    var result: [UInt8] = []
+    offset = start + 1
+    while offset < bytes.count {
+      let byte = bytes[offset]
+      if byte == quote {
+        offset += 1
+        return result
+      }
+      if byte == .backslash {
+        guard offset + 1 < bytes.count else { break }
+        escape(asBytes: asBytes, to: &result)
+      } else {
+        result.append(byte)
+        offset += 1
+      }
+    }
+    offset = bytes.count
+    let kind: OpenConstruct.Kind = quote == .doubleQuote ? .doubleQuote : .singleQuote
+    open.append(OpenConstruct(kind: kind, span: tokenStart..<start + 1))
+    return nil
+  }
+
+  private mutating func escape(asBytes: Bool, to result: inout [UInt8]) {
+    let start = offset
+    let byte = bytes[offset + 1]
+    offset += 2
+    switch byte {
+    case UInt8(ascii: "n"): result.append(10)
+    case UInt8(ascii: "t"): result.append(9)
+    case UInt8(ascii: "r"): result.append(13)
+    case UInt8(ascii: "b"): result.append(8)
+    case UInt8(ascii: "f"): result.append(12)
+    case UInt8(ascii: "a"): result.append(7)
+    case UInt8(ascii: "v"): result.append(11)
+    case UInt8(ascii: "e"): result.append(27)
+    case UInt8(ascii: "0"): result.append(0)
+    case .backslash, .doubleQuote, .singleQuote, UInt8(ascii: "/"): result.append(byte)
+    case .newline: break
+    case UInt8(ascii: "x"):
+      guard let value = hexNumber(digits: 2) else {
+        return badEscape(start, "\\x needs two hexadecimal digits")
+      }
+      if asBytes { result.append(UInt8(value)) } else { append(value, to: &result) }
+    case UInt8(ascii: "u"):
+      guard let value = unicodeEscape() else {
+        return badEscape(start, "\\u needs four hexadecimal digits of a valid character")
+      }
+      append(value, to: &result)
+    case UInt8(ascii: "U"):
+      guard let value = hexNumber(digits: 8), Unicode.Scalar(value) != nil else {
+        return badEscape(start, "\\U needs eight hexadecimal digits of a valid character")
+      }
+      append(value, to: &result)
+    default:
+      // The offset may stand inside a character now: go on at its end.
+      while offset < bytes.count, bytes[offset] & 0xc0 == 0x80 { offset += 1 }
+      let text = String(decoding: bytes[start + 1..<offset], as: UTF8.self)
+      badEscape(start, "unknown escape '\\\(text)'; write '\\\\' for a backslash")
+    }
+  }
+
+  /// Four digits, or eight as the two halves of a surrogate pair (JSON).
+  private mutating func unicodeEscape() -> UInt32? {
+    guard let high = hexNumber(digits: 4) else { return nil }
+    guard high & 0xf800 == 0xd800 else { return high }
+    guard high < 0xdc00, peek(0) == .backslash, peek(1) == UInt8(ascii: "u") else { return nil }
+    offset += 2
+    guard let low = hexNumber(digits: 4), low & 0xfc00 == 0xdc00 else { return nil }
+    return 0x10000 + (high - 0xd800) << 10 + (low - 0xdc00)
+  }
+
+  private mutating func hexNumber(digits: Int) -> UInt32? {
+    guard offset + digits <= bytes.count else { return nil }
+    var value: UInt32 = 0
+    for index in offset..<offset + digits {
+      guard let digit = Character(Unicode.Scalar(bytes[index])).hexDigitValue else { return nil }
+      value = value << 4 | UInt32(digit)
+    }
+    offset += digits
+    return value
+  }
+
+  private func append(_ scalar: UInt32, to result: inout [UInt8]) {
+    guard let scalar = Unicode.Scalar(scalar) else { return }
+    result.append(contentsOf: UTF8.encode(scalar)?.map { $0 } ?? [])
+  }
+
+  private mutating func badEscape(_ start: Int, _ message: String) {
+    issues.append(Issue(start..<max(offset, start + 1), message))
+  }
+}

@@ -1,0 +1,72 @@
+/// One piece of a command line, with where it stands in the text (UTF-8 bytes). The parser, the hints and the
+/// completion all work on the same tokens.
+struct Token: Hashable, Sendable {
+  enum Kind: Hashable, Sendable {
+    /// Unquoted text: a name, a number, a path. What it means is decided by who takes it.
+    case word(String)
+    /// `a=` directly before a value.
+    case name(String)
+    /// A lone `=`.
+    case assign
+    /// Text in quotes, escapes resolved.
+    case string(String)
+    /// `b"…"`.
+    case bytes([UInt8])
+    /// `@path`.
+    case file(String)
+    case openList
+    case closeList
+    case openMap
+    case closeMap
+    case comma
+    case colon
+    /// `| command`: the rest of the line, for `/bin/sh`.
+    case pipe(String)
+    /// `!command` at the start of the line.
+    case shell(String)
+    /// `&` at the end.
+    case background
+    /// `# …` or `-- …`.
+    case comment
+  }
+
+  var kind: Kind
+  var span: Range<Int>
+}
+
+/// Something wrong with a line: where and what, in words for the person who typed it.
+struct Issue: Hashable, Sendable {
+  var span: Range<Int>
+  var message: String
+
+  init(_ span: Range<Int>, _ message: String) {
+    self.span = span
+    self.message = message
+  }
+}
+
+/// A quote or bracket that has not been closed yet.
+struct OpenConstruct: Hashable, Sendable {
+  enum Kind: Hashable, Sendable {
+    case singleQuote
+    case doubleQuote
+    case list
+    case map
+    /// A backslash at the end of the line.
+    case continuation
+
+    /// How it is told to people.
+    var name: String {
+      switch self {
+      case .singleQuote: "quote (')"
+      case .doubleQuote: "quote (\")"
+      case .list: "bracket ([)"
+      case .map: "brace ({)"
+      case .continuation: "backslash (\\)"
+      }
+    }
+  }
+
+  var kind: Kind
+  var span: Range<Int>
+}

@@ -1,0 +1,29 @@
+/// Every bound of the shell, in one place.
+enum ShellLimits {
+  /// Bytes of one command in a script: as much as one call can carry.
+  static let commandBytesMax = 16 * 1024 * 1024
+  /// Bytes of one command typed at the prompt; larger values come from files with `@file`.
+  static let promptBytesMax = 64 * 1024
+  /// How deep brackets may nest in a literal: as deep as the wire takes.
+  static let nestingDepthMax = 64
+  /// Results kept for `$1`, `$2`, …; older ones are forgotten.
+  static let resultsKept = 1000
+  /// Commands kept in memory and shown by the arrows.
+  static let historyEntriesMax = 10_000
+  /// Bytes of the history file above which it is rewritten with its newest half.
+  static let historyFileBytesMax = 8 * 1024 * 1024
+  /// Calls of a script in flight at once.
+  static let pipelineCallsMax = 1024
+  /// Bytes that `@file` and `-` read at most.
+  static let fileBytesMax = 16 * 1024 * 1024
+  /// Background jobs at once.
+  static let jobsMax = 64
+  /// How deep scripts may run scripts with `source`.
+  static let sourceDepthMax = 16
+  /// Candidates of a completion that are looked at.
+  static let candidatesMax = 2000
+  /// Rows of candidates before they are paged.
+  static let candidateRowsMax = 40
+  /// The widest a table's column gets before its text is cut, in terminal columns.
+  static let columnWidthMax = 60
+}
