@@ -1,0 +1,125 @@
+import Glibc
+import RPCTransport
+import RPCWire
+
+/// Puts in what the arguments of a line stand for: earlier results, files, standard input.
+struct ArgumentLoader {
+  var variables: Variables
+  /// Reads standard input, once.
+  var readStandardInput: () throws(CommandFailure) -> [UInt8]
+
+  /// The arguments with every reference and file replaced by what it stands for.
+  func load(_ arguments: [Argument]) throws(CommandFailure) -> [Argument] {
+    guard arguments.contains(where: { $0.literal.isIndirect }) else { return arguments }
+    var result = arguments
+    for index in result.indices { result[index].literal = try load(result[index].literal) }
+    return result
+  }
+
+  func load(_ literal: Literal) throws(CommandFailure) -> Literal {
+    var literal = literal
+    switch literal.kind {
+    case .reference(let reference):
+      do throws(ReferenceError) {
+        literal.kind = .value(try reference.resolve(in: variables))
+      } catch {
+        throw .usage(error.message, at: literal.span)
+      }
+    case .file(let path):
+      do throws(SystemError) {
+        literal.kind = .content(
+          try FileContent.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax))
+      } catch {
+        throw .usage("cannot read '\(path)': \(error.reason)", at: literal.span)
+      }
+    case .standardInput: literal.kind = .content(try readStandardInput())
+    case .list(let elements):
+      var loaded: [Literal] = []
+      for element in elements { loaded.append(try load(element)) }
+      literal.kind = .list(loaded)
+    case .map(let entries):
+      var loaded = entries
+      for index in loaded.indices { loaded[index].value = try load(loaded[index].value) }
+      literal.kind = .map(loaded)
+    default: break
+    }
+    return literal
+  }
+
+  /// For hints: what can be known without reading anything. The rest fits everything.
+  static func preview(_ arguments: [Argument], _ variables: Variables) -> (
+    arguments: [Argument], issue: Issue?
+  ) {
+    var issue: Issue?
+    func preview(_ literal: Literal) -> Literal {
+      var literal = literal
+      switch literal.kind {
+      case .reference(let reference):
+        do throws(ReferenceError) {
+          literal.kind = .value(try reference.resolve(in: variables))
+        } catch {
+          if issue == nil { issue = Issue(literal.span, error.message) }
+          literal.kind = .pending
+        }
+      case .file, .standardInput: literal.kind = .pending
+      case .list(let elements): literal.kind = .list(elements.map(preview))
+      case .map(let entries):
+        literal.kind = .map(
+          entries.map { Literal.Entry(key: $0.key, keySpan: $0.keySpan, value: preview($0.value)) })
+      default: break
+      }
+      return literal
+    }
+    let result = arguments.map { argument in
+      var argument = argument
+      argument.literal = preview(argument.literal)
+      return argument
+    }
+    return (result, issue)
+  }
+}
+
+extension Literal {
+  /// Whether it stands for something that is kept elsewhere.
+  var isIndirect: Bool {
+    switch kind {
+    case .reference, .file, .standardInput: true
+    case .list(let elements): elements.contains { $0.isIndirect }
+    case .map(let entries): entries.contains { $0.value.isIndirect }
+    default: false
+    }
+  }
+}
+
+/// Whole files, read with a bound.
+enum FileContent {
+  /// `~/x` with the home directory put in.
+  static func expanded(_ path: String) -> String {
+    guard path == "~" || path.hasPrefix("~/"), let home = getenv("HOME") else { return path }
+    return String(cString: home) + path.dropFirst()
+  }
+
+  static func exists(_ path: String) -> Bool { access(expanded(path), F_OK) == 0 }
+
+  static func read(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
+    let raw = open(path, O_RDONLY | O_CLOEXEC)
+    guard raw >= 0 else { throw SystemError(code: errno, operation: "open") }
+    let descriptor = Descriptor(raw)
+    return try read(descriptor.raw, limit: limit)
+  }
+
+  static func read(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
+    var result: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+    while true {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      if count == 0 { return result }
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw SystemError(code: errno, operation: "read")
+      }
+      result.append(contentsOf: buffer[..<count])
+      guard result.count <= limit else { throw SystemError(code: EFBIG, operation: "read") }
+    }
+  }
+}
