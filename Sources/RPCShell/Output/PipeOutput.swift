@@ -1,0 +1,51 @@
+import CLibEdit
+import Glibc
+import RPCTransport
+import Synchronization
+
+/// `| command`: results go into a program's standard input.
+final class PipeOutput: Output {
+  let renderer: Renderer
+  private let child: ChildProcess
+  private let descriptor: Mutex<Int32?>
+
+  init(_ command: String, renderer: Renderer) throws(CommandFailure) {
+    var renderer = renderer
+    renderer.isInteractive = false
+    // A program gets the table that was seen, without colours.
+    renderer.style = .none
+    self.renderer = renderer
+    var ends: [Int32] = [0, 0]
+    guard rpc_pipe(&ends) == 0 else { throw .other("no pipe: \(SystemError.last("pipe").reason)") }
+    do throws(SystemError) {
+      child = try ChildProcess.start(["/bin/sh", "-c", command], standardInput: ends[0])
+    } catch {
+      close(ends[0])
+      close(ends[1])
+      throw .other("cannot run '\(command)': \(error.reason)")
+    }
+    close(ends[0])
+    descriptor = Mutex(ends[1])
+  }
+
+  func add(_ text: Renderer.Text) {
+    if !text.err.isEmpty { _ = StandardOutput.write(2, Array(text.err.utf8)) }
+    descriptor.withLock { descriptor in
+      guard let raw = descriptor, !text.out.isEmpty else { return }
+      if !StandardOutput.write(raw, Array(text.out.utf8)) {
+        // The program has read enough, as `head` does.
+        close(raw)
+        descriptor = nil
+      }
+    }
+  }
+
+  /// Ends the program's input and waits for it; returns its status.
+  func finish() async -> Int32 {
+    descriptor.withLock { descriptor in
+      if let raw = descriptor { close(raw) }
+      descriptor = nil
+    }
+    return await child.wait()
+  }
+}
