@@ -1,0 +1,159 @@
+import RPCClient
+import RPCWire
+
+/// Calls of a script in flight together, answers told in the order of the lines. Answers come on the client's
+/// thread, which is never held up: they are rendered and written by a thread of this pipeline's own.
+final class CallPipeline: Sendable {
+  /// Where a call stands in its script.
+  struct Origin: Sendable {
+    var plan: CallPlan
+    var line: CommandLine
+    var number: Int
+    var started: ContinuousClock.Instant
+  }
+
+  private struct Slot {
+    var origin: Origin
+    var handle: (any CallCancellation)?
+    var result: Result<CallResult, RPCError>?
+  }
+
+  private struct State {
+    /// In the order of the script; `first` is the sequence number of the first.
+    var slots: ContiguousArray<Slot?> = []
+    var head = 0
+    var first = 0
+    var isPrinterWaiting = false
+    var isClosed = false
+    var isCancelled = false
+    /// Who waits for room, and for how few calls in flight.
+    var waiter: (CheckedContinuation<Void, Never>, room: Int)?
+    /// Taken by the printer, but not written yet.
+    var printing = 0
+
+    var inFlight: Int { slots.count - head + printing }
+  }
+
+  private let state = Monitor(State())
+  private let backend: any ShellBackend
+  /// Tells one answer: in order, one at a time.
+  private let tell: @Sendable (Origin, Result<CallResult, RPCError>) -> Void
+  /// Everything that was there has been told: what is buffered should leave.
+  private let idle: @Sendable () -> Void
+
+  init(
+    backend: any ShellBackend, tell: @escaping @Sendable (Origin, Result<CallResult, RPCError>) -> Void,
+    idle: @escaping @Sendable () -> Void
+  ) {
+    self.backend = backend
+    self.tell = tell
+    self.idle = idle
+    Blocking.start { [self] in print() }
+  }
+
+  /// Sends a call, once fewer than `limit` are in flight.
+  func submit(_ origin: Origin, limit: Int) async {
+    if state.withLock({ $0.inFlight }) >= limit { await wait(for: limit / 2) }
+    let sequence = state.withLock { state in
+      state.slots.append(Slot(origin: origin))
+      return state.first + state.slots.count - 1
+    }
+    let handle = backend.start(origin.plan.request) { [self] result in answered(sequence, result) }
+    let isCancelled = state.withLock { state in
+      let index = sequence - state.first
+      if index >= state.head, state.slots[index]?.result == nil { state.slots[index]?.handle = handle }
+      return state.isCancelled
+    }
+    if isCancelled { handle.cancel() }
+  }
+
+  /// Waits until every answer has been told.
+  func drain() async { await wait(for: 0) }
+
+  /// Gives up everything in flight.
+  func cancel() {
+    let handles = state.withLock { state in
+      state.isCancelled = true
+      return state.slots[state.head...].compactMap { $0?.handle }
+    }
+    for handle in handles { handle.cancel() }
+  }
+
+  /// Ends the printing thread. After `drain`.
+  func close() {
+    state.withLock { $0.isClosed = true }
+    state.signal()
+  }
+
+  private func wait(for room: Int) async {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isThere = state.withLock { state in
+          if state.inFlight <= room { return true }
+          state.waiter = (continuation, room)
+          return false
+        }
+        if isThere { continuation.resume() }
+      }
+    } onCancel: {
+      cancel()
+    }
+  }
+
+  private func answered(_ sequence: Int, _ result: Result<CallResult, RPCError>) {
+    let wakes = state.withLock { state in
+      let index = sequence - state.first
+      state.slots[index]?.result = result
+      state.slots[index]?.handle = nil
+      guard index == state.head, state.isPrinterWaiting else { return false }
+      state.isPrinterWaiting = false
+      return true
+    }
+    if wakes { state.signal() }
+  }
+
+  /// The printing thread: takes what is ready at the head, all of it at once, and tells it.
+  private func print() {
+    while let batch = state.wait({ Self.take(&$0) }) {
+      for (origin, result) in batch { tell(origin, result) }
+      let (waiter, isIdle) = state.withLock { state in
+        state.printing = 0
+        let isIdle = state.inFlight == 0
+        guard let waiter = state.waiter, state.inFlight <= waiter.room else {
+          return (nil, isIdle) as (CheckedContinuation<Void, Never>?, Bool)
+        }
+        state.waiter = nil
+        return (waiter.0, isIdle)
+      }
+      if isIdle || state.withLock({ !Self.isReady($0) }) { idle() }
+      waiter?.resume()
+    }
+  }
+
+  private static func isReady(_ state: State) -> Bool {
+    state.head < state.slots.count && state.slots[state.head]?.result != nil
+  }
+
+  /// What is ready, nil inside when the pipeline has been closed, nil outside to wait on.
+  private static func take(_ state: inout State) -> [(Origin, Result<CallResult, RPCError>)]?? {
+    var batch: [(Origin, Result<CallResult, RPCError>)] = []
+    while state.head < state.slots.count, let slot = state.slots[state.head], let result = slot.result {
+      batch.append((slot.origin, result))
+      state.slots[state.head] = nil
+      state.head += 1
+    }
+    if batch.isEmpty {
+      if state.isClosed { return .some(nil) }
+      state.isPrinterWaiting = true
+      return nil
+    }
+    state.printing = batch.count
+    // Slots that were told are dropped in bulk.
+    if state.head == state.slots.count || state.head > 4096 {
+      state.first += state.head
+      state.slots.removeFirst(state.head)
+      state.head = 0
+    }
+    return .some(batch)
+  }
+}

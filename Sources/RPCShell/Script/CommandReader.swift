@@ -1,0 +1,130 @@
+import Glibc
+import RPCTransport
+
+/// Cuts a script into commands: from a descriptor, whatever it is (a file, a pipe, a terminal, /dev/null), or from a
+/// text. Reads no further than it must, so that a program that waits for each answer gets it.
+struct CommandReader {
+  struct Command {
+    var line: CommandLine
+    /// Where it starts, counted from 1.
+    var number: Int
+  }
+
+  private let descriptor: Int32?
+  private var buffer: [UInt8]
+  private var offset = 0
+  private var lineNumber = 1
+  private var isAtEnd: Bool
+  /// Whether everything in `buffer` is plain ASCII, so that no line needs to be checked.
+  private var isASCII = false
+
+  private static let chunkBytes = 64 * 1024
+
+  init(descriptor: Int32) {
+    self.descriptor = descriptor
+    buffer = []
+    isAtEnd = false
+  }
+
+  init(text: String) {
+    descriptor = nil
+    buffer = Array(text.utf8)
+    isAtEnd = true
+  }
+
+  /// Whether the next command is there already, without waiting for more.
+  var hasBufferedLine: Bool { buffer[offset...].contains(.newline) }
+
+  /// The next command that is not empty, nil at the end.
+  mutating func next() async throws(CommandFailure) -> Command? {
+    while true {
+      while !isAtEnd, !hasBufferedLine { try await readMore() }
+      guard offset < buffer.count else { return nil }
+      let number = lineNumber
+      var line = CommandLine(parsing: buffer, from: offset)
+      if line.isUnfinished, !isAtEnd {
+        line = try await unfinished()
+      } else {
+        count(buffer[offset..<line.end])
+        if !isASCII, String(validating: buffer[offset..<line.end], as: UTF8.self) == nil {
+          line.issues.insert(Issue(offset..<offset, "this line is not UTF-8 text"), at: 0)
+        }
+        offset = line.end
+      }
+      if !line.isEmpty || line.isUnfinished { return Command(line: line, number: number) }
+    }
+  }
+
+  /// Reads on until the open quote or bracket is closed.
+  private mutating func unfinished() async throws(CommandFailure) -> CommandLine {
+    var text = Array(buffer[offset...])
+    var lexer = Lexer(text)
+    lexer.run()
+    offset = buffer.count
+    while !lexer.open.isEmpty, !isAtEnd {
+      while !isAtEnd, !hasBufferedLine { try await readMore() }
+      let more = buffer[offset...]
+      guard text.count + more.count <= ShellLimits.commandBytesMax else {
+        throw .other(
+          "a command of more than \(ShellLimits.commandBytesMax) bytes: the \(lexer.open[0].kind.name) is never closed?"
+        )
+      }
+      text.append(contentsOf: more)
+      lexer.resume(with: more)
+      offset = buffer.count
+    }
+    // What stands behind the command is the next one's.
+    let line = CommandLine(lexer, source: text)
+    count(text[..<line.end])
+    buffer = Array(text[line.end...])
+    offset = 0
+    return line
+  }
+
+  private mutating func count(_ bytes: ArraySlice<UInt8>) {
+    lineNumber += bytes.count { $0 == .newline }
+  }
+
+  private mutating func readMore() async throws(CommandFailure) {
+    guard let descriptor else {
+      isAtEnd = true
+      return
+    }
+    guard buffer.count - offset <= ShellLimits.commandBytesMax else {
+      throw .other("a line of more than \(ShellLimits.commandBytesMax) bytes")
+    }
+    let result = await Blocking.run { Self.read(descriptor) }
+    let chunk: [UInt8]
+    do throws(SystemError) {
+      chunk = try result.get()
+    } catch {
+      throw .other("cannot read the script: \(error.reason)")
+    }
+    if chunk.isEmpty { isAtEnd = true }
+    buffer = Array(buffer[offset...]) + chunk
+    offset = 0
+    isASCII = buffer.allSatisfy { $0 < 0x80 }
+  }
+
+  private static func read(_ descriptor: Int32) -> Result<[UInt8], SystemError> {
+    var failure: SystemError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: chunkBytes) { buffer, count in
+      while true {
+        let got = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+        if got >= 0 {
+          count = got
+          return
+        }
+        if errno == EAGAIN {
+          // Somebody made our input non-blocking; wait as if it were not.
+          var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+          _ = poll(&entry, 1, -1)
+        } else if errno != EINTR {
+          failure = SystemError.last("read")
+          return
+        }
+      }
+    }
+    return failure.map { .failure($0) } ?? .success(bytes)
+  }
+}

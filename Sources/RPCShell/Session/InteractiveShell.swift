@@ -1,0 +1,222 @@
+import CLibEdit
+import Glibc
+import RPCClient
+import RPCWire
+import Synchronization
+
+/// The conversation at the prompt: reads a line, runs it while watching for Ctrl-C, and in between tells the news.
+/// Owns the main thread.
+final class InteractiveShell: PromptAdvisor {
+  private let session: Session
+  private let output: StandardOutput
+  private let signals: SignalSource
+  private let options: Shell.Options
+  private let news: News
+  private let historyFile = HistoryFile.standard
+  /// The signal that ends the program, once it has come.
+  private var isEnding: Int32?
+
+  init(_ session: Session, _ output: StandardOutput, _ signals: SignalSource, _ options: Shell.Options) {
+    self.session = session
+    self.output = output
+    self.signals = signals
+    self.options = options
+    news = News(signals: signals)
+  }
+
+  func run() -> Int32 {
+    // A fault must not leave the terminal in the editor's hands, and Ctrl-\ must not dump core at the prompt.
+    signal(SIGQUIT, SIG_IGN)
+    let isDumb = (Environment["TERM"] ?? "dumb") == "dumb"
+    let reader: any PromptReader
+    let entries = historyFile?.load() ?? []
+    if !isDumb, let editor = LineEditor(signals, self, entries: entries) {
+      reader = editor
+    } else {
+      reader = PlainReader(signals, self)
+    }
+    output.setPager { [session] in session.settings.pager }
+    session.onNotice { [news, output] item in
+      let text = output.renderer.render(item)
+      news.add((text.out + text.err).droppingLastNewline)
+    }
+    output.jobHandler.withLock { $0 = { [news] text in news.add(text.droppingLastNewline) } }
+    session.settingsHandler.withLock { handler in
+      handler = { [output] settings in
+        output.setRenderer { renderer in
+          renderer.format = settings.output
+          renderer.style.isColored = settings.isColored
+          renderer.slowAfter = settings.slow
+        }
+      }
+    }
+    let watcher = NetworkWatcher(session: session, news: news)
+    watcher.start()
+    if !options.isQuiet { greet() }
+    if options.readsStartupFile { runStartupFile() }
+    let exit = converse(reader)
+    watcher.stop()
+    reader.close()
+    for job in session.change({ $0.jobs.running }) { session.cancelJob(job) }
+    session.backend.close()
+    return exit
+  }
+
+  private func greet() {
+    let topology = session.knowledgeWithoutStates.topology
+    let count = topology.servers.count
+    output.emit(
+      .note(
+        "SimpleRPC \(Shell.version), \(count) \(count == 1 ? "server" : "servers") in \(options.config). "
+          + "'help' lists the commands, Tab completes."))
+  }
+
+  private func converse(_ reader: any PromptReader) -> Int32 {
+    while true {
+      for notice in news.take() { output.add(Renderer.Text(out: notice + "\n")) }
+      switch reader.read(prompt()) {
+      case .line(let text):
+        if text.allSatisfy(\.isWhitespace) { continue }
+        remember(text, reader)
+        run(text)
+        if session.isEnding { return Shell.Exit.done }
+        if let isEnding { return 128 + isEnding }
+      case .end:
+        output.add(Renderer.Text(out: "\n"))
+        return Shell.Exit.done
+      case .interrupted: continue
+      case .terminated(let signal): return 128 + signal
+      }
+    }
+  }
+
+  private func remember(_ text: String, _ reader: any PromptReader) {
+    reader.remember(text)
+    guard let historyFile, !text.hasPrefix(" "), !Secrets.contains(text, session.knowledgeWithoutStates)
+    else { return }
+    historyFile.append(text)
+  }
+
+  private func runStartupFile() {
+    let path = Environment["RPC_RCFILE"] ?? Environment.xdg("XDG_CONFIG_HOME", default: ".config", "rpcrc")
+    guard let path, FileContent.exists(path) else { return }
+    wait(
+      for: Task { [session, output] in
+        do throws(CommandFailure) {
+          try await session.runScript(path, stopsAtFailure: false, output)
+        } catch {
+          output.add(output.renderer.render(error))
+        }
+      })
+  }
+
+  /// Runs the commands of a line: a paste may hold several.
+  private func run(_ text: String) {
+    for line in CommandLine.all(in: text) {
+      var wasInterrupted = false
+      let work = Task { [session, output] () -> Bool in
+        do throws(CommandFailure) {
+          try await session.execute(line, output)
+          return false
+        } catch {
+          output.progress(nil)
+          if error.kind == .interrupted { return true }
+          output.add(output.renderer.render(error, line: line))
+          return false
+        }
+      }
+      let done = FirstAnswer<Bool>()
+      wait(for: Task { done.answer(await work.value) }, cancelling: { work.cancel() })
+      wasInterrupted = done.now ?? false
+      if wasInterrupted || session.isEnding || isEnding != nil { return }
+    }
+  }
+
+  /// Waits for a task and hands it Ctrl-C meanwhile. A second one does not wait for the server any longer.
+  private func wait(for task: Task<Void, Never>, cancelling cancel: (() -> Void)? = nil) {
+    let flag = Flag()
+    Task { [signals] in
+      await task.value
+      flag.set()
+      signals.wake()
+    }
+    while !flag.isSet {
+      switch signals.wait() {
+      case .woken: for notice in news.take() { output.add(Renderer.Text(out: notice + "\n")) }
+      case .signal(SIGINT):
+        output.add(Renderer.Text(out: "\n"))
+        if let cancel { cancel() } else { task.cancel() }
+      case .signal(SIGTERM), .signal(SIGHUP):
+        isEnding = SIGTERM
+        if let cancel { cancel() } else { task.cancel() }
+      case .signal(SIGTSTP): Suspension.stop()
+      case .signal(SIGWINCH): resized()
+      case .signal: break
+      }
+    }
+    resized()
+  }
+
+  private func resized() {
+    let columns = Terminal.size(of: 1).columns
+    output.setRenderer { $0.width = columns }
+  }
+
+  // MARK: What the editor asks
+
+  var style: Style { output.renderer.style }
+  var showsHints: Bool { session.settings.hints }
+
+  func hint(_ line: String) -> Hint? { Hint.hint(line, session.knowledge) }
+  func complete(_ text: String) -> Completion { Completion.complete(text, session.knowledge) }
+  func isUnfinished(_ line: String) -> Bool { CommandLine.all(in: line).last?.isUnfinished ?? false }
+  func takeNotices() -> [String] { news.take() }
+
+  func prompt() -> Prompt {
+    let knowledge = session.knowledge
+    let place =
+      switch (knowledge.identity, knowledge.currentServer) {
+      case (nil, nil): ""
+      case (let identity?, nil): "\(identity) "
+      case (nil, let server?): "@\(server) "
+      case (let identity?, let server?): "\(identity)@\(server) "
+      }
+    let count = knowledge.topology.servers.count
+    return Prompt(
+      place: place, right: count > 0 ? "\(knowledge.upCount)/\(count) up" : "", isColored: style.isColored)
+  }
+}
+
+/// Set once, read from another thread.
+final class Flag: Sendable {
+  private let state = Atomic(false)
+  var isSet: Bool { state.load(ordering: .acquiring) }
+  func set() { state.store(true, ordering: .releasing) }
+}
+
+/// Lines that wait to be shown above the prompt.
+final class News: Sendable {
+  private let lines = Mutex<[String]>([])
+  private let signals: SignalSource
+
+  init(signals: SignalSource) { self.signals = signals }
+
+  func add(_ line: String) {
+    lines.withLock { $0.append(line) }
+    signals.wake()
+  }
+
+  /// The prompt may have changed, though there is nothing to say.
+  func touch() { signals.wake() }
+
+  func take() -> [String] {
+    lines.withLock { lines in
+      defer { lines = [] }
+      return lines
+    }
+  }
+}
+
+extension String {
+  var droppingLastNewline: String { hasSuffix("\n") ? String(dropLast()) : self }
+}

@@ -1,0 +1,92 @@
+import RPCClient
+import RPCProcedures
+import RPCWire
+
+extension Session {
+  /// Understands a call's words: asks for a catalogue where none is known yet, reads files, chooses the overload.
+  func plan(_ words: BoundWords) async throws(CommandFailure) -> CallPlan {
+    let settings = settings
+    await ensureCatalogues(for: words)
+    do throws(CommandFailure) {
+      let head = try CallPlan.head(words, knowledgeWithoutStates)
+      var plan = try CallPlan.make(head, try loader().load(words.all("ARG")), settings)
+      if let text = words.flag("-t")?.plainText { plan.request.deadline = Quantity.duration(parsing: text) }
+      return plan
+    } catch {
+      throw remember(error)
+    }
+  }
+
+  func ensureCatalogues(for words: BoundWords) async {
+    let knowledge = knowledgeWithoutStates
+    guard let head = try? CallPlan.head(words, knowledge) else {
+      // A name without service: whoever knows it must be found first.
+      await ensureCatalogue(ofAnyOf: knowledge.currentServer.map { [$0] } ?? knowledge.serverNames)
+      return
+    }
+    switch head.target {
+    case .one(let server): await ensureCatalogue(ofAnyOf: [server])
+    case .several(let servers): await ensureCatalogue(ofAnyOf: servers)
+    case .any: await ensureCatalogue(ofAnyOf: head.name.service.map { knowledge.providers(of: $0) } ?? [])
+    }
+  }
+
+  /// Calls one server, or any, and remembers how it went.
+  func perform(_ plan: CallPlan) async throws(CommandFailure) -> CallResult {
+    let started = ContinuousClock.now
+    do throws(RPCError) {
+      let result = try await backend.call(plan.request)
+      change { $0.history.lastSuccess = result }
+      return result
+    } catch {
+      throw failed(plan, error, ContinuousClock.now - started)
+    }
+  }
+
+  /// Notes a failed call for `why`, and makes of it what is told.
+  func failed(_ plan: CallPlan, _ error: RPCError, _ elapsed: Duration) -> CommandFailure {
+    let servers: [String] =
+      switch plan.target {
+      case .one(let server): [server]
+      case .several(let servers): servers
+      case .any: []
+      }
+    change { state in
+      state.history.lastUsage = nil
+      state.history.lastFailure = CallHistory.Failure(
+        request: plan.request, error: error, elapsed: elapsed, servers: servers)
+    }
+    if error.exception == .cancelled, Task.isCancelled { return .interrupted }
+    var failure = CommandFailure.call(error, procedure: plan.procedure, server: plan.request.server)
+    if error.exception == .invalidArguments, let doubt = plan.doubt {
+      failure.span = doubt.span
+      failure.hint = doubt.message
+    }
+    return failure
+  }
+
+  /// Calls several servers at once.
+  func performEverywhere(_ plan: CallPlan, _ servers: [String]) async -> FanOut {
+    let backend = backend
+    let entries = await withTaskGroup(of: (Int, FanOut.Entry).self) { group in
+      for (index, server) in servers.enumerated() {
+        group.addTask {
+          var request = plan.request
+          request.server = server
+          let started = ContinuousClock.now
+          let result: Result<CallResult, RPCError>
+          do throws(RPCError) {
+            result = .success(try await backend.call(request))
+          } catch {
+            result = .failure(error)
+          }
+          return (index, FanOut.Entry(server: server, elapsed: ContinuousClock.now - started, result: result))
+        }
+      }
+      var entries: [(Int, FanOut.Entry)] = []
+      for await entry in group { entries.append(entry) }
+      return entries.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+    return FanOut(procedure: plan.procedure, entries: entries)
+  }
+}

@@ -1,0 +1,175 @@
+import RPCClient
+import RPCProcedures
+import RPCWire
+import Synchronization
+
+/// One conversation with a network: who calls, whom, with which settings, and what has come of it so far. Shared
+/// by the command at hand, background jobs and whatever listens for news; owns no terminal and prints nothing.
+final class Session: Sendable {
+  struct State: Sendable {
+    var backend: any ShellBackend
+    var settings: Settings
+    var knowledge: Knowledge
+    var history = CallHistory()
+    var jobs = JobTable()
+    /// How many scripts run one another at the moment.
+    var sourceDepth = 0
+    /// Whether `-` may still be read, and what it held when it was.
+    var standardInput: StandardInput
+    /// Servers that are being asked for their catalogue.
+    var refreshing: Set<String> = []
+    var isEnding = false
+    /// Counts the changes of what is known, so that whoever remembers something derived can tell.
+    var version = 0
+  }
+
+  enum StandardInput: Sendable {
+    case readable
+    /// It is the script that is being run.
+    case isScript
+    case content([UInt8])
+  }
+
+  /// Makes a backend for another identity.
+  typealias BackendMaker = @Sendable (_ identity: String?) throws(CommandFailure) -> any ShellBackend
+
+  let state: Mutex<State>
+  /// The file behind the topology, nil where there is none.
+  let network: NetworkSource?
+  private let makeBackend: BackendMaker
+  /// Tells the person something unasked: a job has ended, a server is gone.
+  /// Takes over changed settings: colours and format belong to whoever writes.
+  let settingsHandler = Mutex<(@Sendable (Settings) -> Void)?>(nil)
+  private let noticeHandler = Mutex<(@Sendable (OutputItem) -> Void)?>(nil)
+
+  init(
+    backend: any ShellBackend, settings: Settings = Settings(), standardInput: StandardInput = .readable,
+    network: NetworkSource? = nil, makeBackend: @escaping BackendMaker
+  ) {
+    self.makeBackend = makeBackend
+    self.network = network
+    var knowledge = Knowledge(topology: backend.topology)
+    knowledge.declared = backend.declared
+    knowledge.identity = backend.identity
+    state = Mutex(
+      State(backend: backend, settings: settings, knowledge: knowledge, standardInput: standardInput))
+  }
+
+  // MARK: What everybody asks
+
+  var backend: any ShellBackend { state.withLock { $0.backend } }
+  var settings: Settings { state.withLock { $0.settings } }
+  var version: Int { state.withLock { $0.version } }
+  var isEnding: Bool { state.withLock { $0.isEnding } }
+
+  /// What is known at this moment, the servers' states included.
+  var knowledge: Knowledge {
+    var (knowledge, backend) = state.withLock { ($0.knowledge, $0.backend) }
+    for server in knowledge.topology.servers {
+      knowledge.states[server.name] = backend.state(of: server.name)
+    }
+    knowledge.jobs = state.withLock { $0.jobs.running }
+    return knowledge
+  }
+
+  /// What is known, without asking for the states: for the calls of a script.
+  var knowledgeWithoutStates: Knowledge { state.withLock { $0.knowledge } }
+
+  func update(_ change: (inout Settings) -> Void) { state.withLock { change(&$0.settings) } }
+
+  func change<T: Sendable>(_ body: (inout sending State) -> sending T) -> T {
+    state.withLock { state in body(&state) }
+  }
+
+  func end() { state.withLock { $0.isEnding = true } }
+
+  // MARK: Notices
+
+  func onNotice(_ handler: (@Sendable (OutputItem) -> Void)?) { noticeHandler.withLock { $0 = handler } }
+
+  func notify(_ item: OutputItem) {
+    let handler = noticeHandler.withLock { $0 }
+    handler?(item)
+  }
+
+  // MARK: Server and identity
+
+  func use(_ server: String?) {
+    state.withLock { state in
+      state.knowledge.currentServer = server
+      state.version += 1
+    }
+  }
+
+  /// Goes on as another client. Calls in flight end with the old one.
+  func become(_ identity: String?) throws(CommandFailure) {
+    let next = try makeBackend(identity)
+    let previous = state.withLock { state in
+      let previous = state.backend
+      state.backend = next
+      state.knowledge.identity = identity
+      state.version += 1
+      return previous
+    }
+    previous.close()
+  }
+
+  /// Takes over a file that was read again.
+  func adopt(topology: Topology, declared: [Procedure]) {
+    state.withLock { state in
+      state.knowledge.topology = topology
+      state.knowledge.declared = declared
+      state.version += 1
+    }
+  }
+
+  // MARK: Results
+
+  /// Keeps a result for `_` and `$3`; returns its number.
+  func keep(_ value: Value) -> Int { state.withLock { $0.knowledge.variables.append(value) } }
+
+  func bind(_ name: String, to value: Value?) {
+    state.withLock { $0.knowledge.variables.bind(name, to: value) }
+  }
+
+  // MARK: Catalogues
+
+  /// Asks a server what it offers and remembers the answer.
+  @discardableResult
+  func refreshCatalogue(of server: String) async throws(RPCError) -> ServerCatalogue {
+    let catalogue = try await backend.catalogue(of: server)
+    state.withLock { state in
+      state.knowledge.catalogues[server] = catalogue
+      state.version += 1
+    }
+    return catalogue
+  }
+
+  /// Sees to it that the catalogue of at least one of `servers` is known, if any of them can be reached.
+  func ensureCatalogue(ofAnyOf servers: [String]) async {
+    let known = state.withLock { $0.knowledge.catalogues }
+    if servers.contains(where: { known[$0] != nil }) { return }
+    for server in servers {
+      if (try? await refreshCatalogue(of: server)) != nil { return }
+    }
+  }
+
+  /// Asks for a catalogue without waiting for it; at most one request per server at a time.
+  func refreshInBackground(_ server: String) {
+    let starts = state.withLock { $0.refreshing.insert(server).inserted }
+    guard starts else { return }
+    Task {
+      _ = try? await refreshCatalogue(of: server)
+      state.withLock { _ = $0.refreshing.remove(server) }
+    }
+  }
+}
+
+extension Session {
+  /// What listens for a changed setting, such as the colours of the terminal, is told.
+  func settingsChanged() {
+    let settings = settings
+    let handler = settingsHandler.withLock { $0 }
+    handler?(settings)
+  }
+}

@@ -1,0 +1,245 @@
+import CLinux
+import Glibc
+import RPCClient
+import RPCDeployment
+import RPCTransport
+import RPCWire
+
+/// The `rpc>` shell as a library: what the program `rpc-client` runs.
+public enum Shell {
+  /// Told to servers and by `--version`.
+  public static let version = "1.0.0"
+
+  /// What the program was asked for.
+  public struct Options: Sendable {
+    public enum Color: String, Sendable, CaseIterable { case auto, always, never }
+
+    /// The file that names servers, clients and services.
+    public var config = InitFile.defaultPath
+    /// The client to call as, nil for nobody in particular.
+    public var identity: String?
+    /// Commands to run instead of reading any.
+    public var commands: [String] = []
+    /// A script to run, `-` for standard input.
+    public var script: String?
+    public var stopsAtFailure = false
+    /// No banner and no notes.
+    public var isQuiet = false
+    public var readsStartupFile = true
+    /// Seconds a call may take, nil for the default.
+    public var timeout: Double?
+    /// `auto`, `table`, `json` or `raw`.
+    public var output: String?
+    public var color = Color.auto
+    /// Goes with every call: `key:value`.
+    public var metadata: [String] = []
+
+    public init() {}
+  }
+
+  /// The exit codes beside 64 + the status of a single call.
+  enum Exit {
+    static let done: Int32 = 0
+    static let failed: Int32 = 1
+    static let usage: Int32 = 2
+    static let stopped: Int32 = 3
+    static let interrupted: Int32 = 130
+    static let callBase: Int32 = 64
+  }
+
+  /// Runs the shell to its end and returns the exit code. To be called once, on the main thread, before any other
+  /// thread is started: it decides which signals the whole program sees.
+  public static func run(_ options: Options) -> Int32 {
+    Terminal.chooseLocale()
+    let isInteractive =
+      options.commands.isEmpty && options.script == nil && Terminal.isTerminal(0) && Terminal.isTerminal(1)
+    let signals = SignalSource(
+      isInteractive ? [SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT] : [SIGINT])
+    // Writing to a program that has ended is an error to handle, not the end of the shell.
+    signal(SIGPIPE, SIG_IGN)
+    do throws(CommandFailure) {
+      let session = try makeSession(options, isInteractive: isInteractive)
+      let output = StandardOutput(renderer: renderer(options, session.settings, isInteractive: isInteractive))
+      if isInteractive { return InteractiveShell(session, output, signals, options).run() }
+      return runScripts(options, session, output, signals)
+    } catch {
+      complain(error.message)
+      if let hint = error.hint { complain(hint) }
+      return Exit.usage
+    }
+  }
+
+  private static func complain(_ message: String) {
+    _ = StandardOutput.write(2, Array("rpc-client: \(message)\n".utf8))
+  }
+
+  // MARK: Setting up
+
+  private static func makeSession(_ options: Options, isInteractive: Bool) throws(CommandFailure) -> Session {
+    let file = try load(options.config)
+    let source = NetworkSource(path: options.config)
+    let maker: Session.BackendMaker = { identity throws(CommandFailure) in
+      if let identity, file.network.client(identity) == nil {
+        throw .usage(
+          "\(options.config) registers no client '\(identity)'"
+            + Suggestion.text(for: identity, among: file.network.clients.map(\.name)))
+      }
+      return ClientBackend(
+        topology: file.network, declared: file.procedures, identity: identity, staysConnected: isInteractive)
+    }
+    var settings = Settings()
+    if let seconds = options.timeout { settings.timeout = .milliseconds(Int64(seconds * 1000)) }
+    if let output = options.output {
+      guard let format = OutputFormat(rawValue: output) else {
+        let formats = OutputFormat.allCases.map(\.rawValue)
+        throw .usage(
+          "-o takes \(formats.joined(separator: ", ")), not '\(output)'"
+            + Suggestion.text(for: output, among: formats))
+      }
+      settings.output = format
+    }
+    for entry in options.metadata {
+      guard let colon = entry.firstIndex(of: ":"), colon != entry.startIndex else {
+        throw .usage("-H takes KEY:VALUE, not '\(entry)'")
+      }
+      settings.metadata[String(entry[..<colon])] = .string(
+        String(entry[entry.index(after: colon)...]).trimmingSpaces)
+    }
+    settings.isColored = showsColors(options.color)
+    // Standard input is the script, or what `-` reads.
+    let isScript =
+      !isInteractive && (options.script == "-" || options.commands.isEmpty && options.script == nil)
+    return Session(
+      backend: try maker(options.identity), settings: settings,
+      standardInput: isScript ? .isScript : .readable,
+      network: source, makeBackend: maker)
+  }
+
+  private static func load(_ path: String) throws(CommandFailure) -> InitFile {
+    do throws(InitFileErrors) {
+      return try InitFile.load(path, checkingSources: false)
+    } catch {
+      let isMissing = access(path, R_OK) != 0
+      throw .usage(
+        error.diagnostics.count == 1
+          ? error.description : "\(path) has \(error.diagnostics.count + error.omitted) errors:\n\(error)",
+        hint: isMissing ? "name the file with --config FILE, or run this where init.yaml is" : nil)
+    }
+  }
+
+  private static func renderer(_ options: Options, _ settings: Settings, isInteractive: Bool) -> Renderer {
+    Renderer(
+      format: settings.output, style: Style(isColored: settings.isColored),
+      width: Terminal.size(of: 1).columns,
+      isInteractive: isInteractive, slowAfter: settings.slow, isQuiet: options.isQuiet)
+  }
+
+  /// The flag goes before the environment.
+  private static func showsColors(_ color: Options.Color) -> Bool {
+    switch color {
+    case .always: true
+    case .never: false
+    case .auto: Terminal.isTerminal(1) && !Environment.isSet("NO_COLOR") && Environment["TERM"] != "dumb"
+    }
+  }
+
+  // MARK: Scripts
+
+  private static func runScripts(
+    _ options: Options, _ session: Session, _ output: StandardOutput, _ signals: SignalSource
+  ) -> Int32 {
+    let work = Task { () -> Int32 in
+      let exit = await scripts(options, session, output)
+      output.flush()
+      signals.wake()
+      return exit
+    }
+    let result = FirstAnswer<Int32>()
+    Task { result.answer(await work.value) }
+    // The first Ctrl-C cancels what is in flight, on the servers too; a second one does not wait for that.
+    var interrupts = 0
+    while true {
+      switch signals.wait() {
+      case .woken:
+        let exit = result.now ?? Exit.failed
+        session.backend.close()
+        if output.isBroken { dieOfPipe() }
+        return exit
+      case .signal:
+        interrupts += 1
+        if interrupts > 1 { _exit(Exit.interrupted) }
+        work.cancel()
+      }
+    }
+  }
+
+  private static func scripts(_ options: Options, _ session: Session, _ output: StandardOutput) async -> Int32
+  {
+    var outcome = ScriptRunner.Outcome()
+    func add(_ next: ScriptRunner.Outcome) {
+      outcome.commands += next.commands
+      outcome.failures += next.failures
+      outcome.lastFailure = next.lastFailure ?? outcome.lastFailure
+      outcome.isStopped = outcome.isStopped || next.isStopped
+      outcome.isInterrupted = outcome.isInterrupted || next.isInterrupted
+    }
+    for command in options.commands where !outcome.isStopped && !outcome.isInterrupted && !session.isEnding {
+      var runner = ScriptRunner(
+        session: session, output: output, name: nil, stopsAtFailure: options.stopsAtFailure)
+      add(await runner.run(CommandReader(text: command)))
+    }
+    let script = options.script ?? (options.commands.isEmpty ? "-" : nil)
+    if let script, !outcome.isStopped, !outcome.isInterrupted, !session.isEnding {
+      let name = script == "-" ? "stdin" : script
+      let reader: CommandReader
+      var file: ScriptFile?
+      if script == "-" {
+        reader = CommandReader(descriptor: 0)
+      } else {
+        do {
+          let opened = try ScriptFile(script)
+          file = opened
+          reader = CommandReader(descriptor: opened.descriptor.raw)
+        } catch {
+          complain("cannot read '\(script)': \(error.reason)")
+          return Exit.usage
+        }
+      }
+      var runner = ScriptRunner(
+        session: session, output: output, name: name, stopsAtFailure: options.stopsAtFailure)
+      add(await runner.run(reader))
+      withExtendedLifetime(file) {}
+    }
+    // Background jobs belong to the script.
+    if !outcome.isInterrupted {
+      for job in session.change({ $0.jobs.running }) {
+        await session.wait(for: job)
+        if session.change({ $0.jobs.job(job)?.status }) != .done { outcome.failures += 1 }
+      }
+    }
+    return exitCode(outcome, options)
+  }
+
+  static func exitCode(_ outcome: ScriptRunner.Outcome, _ options: Options) -> Int32 {
+    if outcome.isInterrupted { return Exit.interrupted }
+    if outcome.isStopped { return Exit.stopped }
+    guard outcome.failures > 0 else { return Exit.done }
+    // One call from the command line tells how it ended.
+    if options.script == nil, options.commands.count == 1, outcome.commands == 1,
+      case .call(let error)? = outcome.lastFailure?.kind
+    {
+      return Exit.callBase + Int32(error.code.rawValue)
+    }
+    return Exit.failed
+  }
+
+  /// Ends as any program whose reader is gone: by SIGPIPE, quietly.
+  private static func dieOfPipe() {
+    signal(SIGPIPE, SIG_DFL)
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, SIGPIPE)
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    raise(SIGPIPE)
+  }
+}
