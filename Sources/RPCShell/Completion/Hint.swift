@@ -1,0 +1,169 @@
+import RPCProcedures
+import RPCWire
+
+/// What is shown behind the cursor while someone types: what comes next, or what is wrong already.
+struct Hint: Hashable, Sendable {
+  var text: String
+  var isError: Bool
+
+  static func says(_ text: String) -> Hint { Hint(text: text, isError: false) }
+  static func wrong(_ text: String) -> Hint { Hint(text: text.firstLine, isError: true) }
+
+  /// - Parameter text: the whole line; the cursor is at its end.
+  static func hint(_ text: String, _ knowledge: Knowledge) -> Hint? {
+    guard text.contains(where: { !$0.isWhitespace }) else { return nil }
+    let partial = PartialLine(text, knowledge)
+    let line = partial.line
+    if line.shell != nil || line.pipe != nil || line.background != nil { return nil }
+    if let issue = line.issues.first(where: { $0.span.upperBound < text.utf8.count || !couldGoOn(text) }) {
+      return .wrong(issue.message)
+    }
+    guard let command = partial.command else { return unknown(partial, knowledge) }
+    guard let bound = partial.bound(knowledge) else { return nil }
+    if let issue = bound.issues.first(where: { !$0.message.contains("is missing") }), bound.openFlag == nil {
+      return .wrong(issue.message)
+    }
+    if let flag = bound.openFlag { return partial.partial.isEmpty ? .says(flag.value?.label ?? "") : nil }
+    let isCall = command.grammar.slots.contains { $0.kind == .arguments }
+    if isCall, bound.argument("SERVICE.RPC") != nil { return call(partial, bound, knowledge) }
+    if isCall, let hint = procedureBeingTyped(partial, bound, knowledge) { return hint }
+    return usage(partial, bound, knowledge)
+  }
+
+  /// A mistake at the very end may only be unfinished: `$`, `a=`, `[1,`.
+  private static func couldGoOn(_ text: String) -> Bool { !text.hasSuffix(" ") }
+
+  private static func unknown(_ partial: PartialLine, _ knowledge: Knowledge) -> Hint? {
+    guard let first = partial.words.first else {
+      // The first word is being typed: nothing is wrong while something begins like that.
+      return firstWord(partial, knowledge)
+    }
+    guard first.name == nil, case .bare(let name) = first.literal.kind, BareText.number(name) == nil else {
+      return nil
+    }
+    let known = CommandRegistry.names + knowledge.procedures(on: nil).map(\.signature.qualifiedName)
+    return .wrong("unknown command" + Suggestion.text(for: name, among: known))
+  }
+
+  private static func firstWord(_ partial: PartialLine, _ knowledge: Knowledge) -> Hint? {
+    guard !partial.partial.isEmpty else { return nil }
+    if let command = CommandRegistry.command(partial.partial) {
+      let usage = command.grammar.usage
+      return usage.isEmpty ? nil : .says(" " + usage)
+    }
+    let overloads =
+      (try? ProcedureName(partial.partial)).flatMap { $0 }.map { knowledge.overloads(of: $0, on: nil) } ?? []
+    return overloads.isEmpty ? nil : signatures(overloads, [], leading: " ")
+  }
+
+  /// `call math.ad`: the signature as soon as the name is whole.
+  private static func procedureBeingTyped(
+    _ partial: PartialLine, _ bound: BoundWords, _ knowledge: Knowledge
+  ) -> Hint? {
+    guard !partial.partial.isEmpty, let name = (try? ProcedureName(partial.partial)).flatMap({ $0 }) else {
+      return nil
+    }
+    let context = CompletionContext(knowledge: knowledge, words: bound, partial: partial.partial)
+    let servers = CompletionSources.servers(named: context)
+    let overloads = knowledge.overloads(of: name, on: servers)
+    if !overloads.isEmpty { return signatures(overloads, [], leading: " ") }
+    guard name.service != nil else { return nil }
+    // A whole name that nobody has, and that nothing begins with.
+    let names = knowledge.procedures(on: servers).map(\.signature.qualifiedName)
+    guard !names.isEmpty, !names.contains(where: { $0.hasPrefix(partial.partial) }) else { return nil }
+    let nearest = Suggestion.text(for: partial.partial, among: names)
+    let place = servers.map { " on \($0.joined(separator: ", "))" } ?? ""
+    return .wrong("  no such procedure\(place)\(nearest)")
+  }
+
+  // MARK: Calls
+
+  private static func call(_ partial: PartialLine, _ bound: BoundWords, _ knowledge: Knowledge) -> Hint? {
+    let head: CallPlan.Head
+    do throws(CommandFailure) {
+      head = try CallPlan.head(bound, knowledge)
+    } catch {
+      return .wrong(error.message)
+    }
+    if head.overloads.isEmpty {
+      let names = knowledge.procedures(on: head.catalogues).map(\.signature.qualifiedName)
+      guard !names.isEmpty, head.name.service != "system" else { return nil }
+      let place = head.catalogues.map { " on \($0.joined(separator: ", "))" } ?? ""
+      return .wrong("no such procedure\(place)" + Suggestion.text(for: head.name.qualified, among: names))
+    }
+    let given = bound.all("ARG")
+    // The word being typed is an argument like the others, but not yet held against anybody.
+    var all = given
+    if !partial.partial.isEmpty || partial.partialName != nil, let last = partial.line.words.last {
+      all.append(last)
+    }
+    let (arguments, issue) = ArgumentLoader.preview(all, knowledge.variables)
+    if let issue { return all.count > given.count ? nil : .wrong(issue.message) }
+    let typing = all.count > given.count ? arguments.last : nil
+    let open = partial.line.open.isEmpty ? typing : nil
+    let possible = head.overloads.filter { overload in takes(overload.signature, arguments, typing: typing) }
+    if possible.isEmpty {
+      if !partial.line.open.isEmpty { return nil }
+      guard
+        case .failure(let failure) = Result(catching: { () throws(OverloadResolver.Failure) in
+          try OverloadResolver.choose(arguments, among: head.overloads)
+        }), let issue = failure.issue
+      else { return nil }
+      return .wrong((open == nil ? "" : "  ") + issue.message)
+    }
+    guard partial.line.open.isEmpty else { return nil }
+    return signatures(possible, arguments, leading: typing == nil ? "" : " ")
+  }
+
+  /// Whether an overload may still be the one: every argument fits, the one being typed could come to fit.
+  private static func takes(_ signature: Signature, _ arguments: [Argument], typing: Argument?) -> Bool {
+    guard case .success(let match) = ArgumentMatch.match(arguments, to: signature) else {
+      guard let typing, typing.name == nil, case .bare(let text) = typing.literal.kind, text.isIdentifier
+      else { return false }
+      // `data` may be on its way to `data=`.
+      return signature.parameters.contains { $0.name?.hasPrefix(text) ?? false }
+    }
+    for (parameter, position) in zip(signature.parameters, match.positions) {
+      guard let position else { continue }
+      let argument = arguments[position]
+      if (try? argument.literal.fit(parameter.type)) != nil { continue }
+      guard argument == typing, case .bare(let text) = argument.literal.kind else { return false }
+      let isName =
+        signature.parameters.contains { $0.name?.hasPrefix(text) ?? false } && argument.name == nil
+        && !text.isEmpty
+      guard isName || BareText.couldBecome(parameter.type, text) || text.hasPrefix("_") else { return false }
+    }
+    return true
+  }
+
+  /// What is still to come, for each overload: `b: int → int`.
+  private static func signatures(_ overloads: [Procedure], _ arguments: [Argument], leading: String) -> Hint?
+  {
+    var texts: [String] = []
+    for overload in overloads {
+      let signature = overload.signature
+      guard case .success(let match) = ArgumentMatch.match(arguments, to: signature) else { continue }
+      let rest = match.missing.map { signature.parameters[$0].description }.joined(separator: "  ")
+      let text = rest + (rest.isEmpty ? "" : "  ") + "→ \(signature.returnsText)"
+      if !texts.contains(text) { texts.append(text) }
+    }
+    guard !texts.isEmpty else { return nil }
+    let shown = texts.prefix(3).joined(separator: "  |  ")
+    return .says(leading + shown + (texts.count > 3 ? "  |  …" : ""))
+  }
+
+  // MARK: Other commands
+
+  private static func usage(_ partial: PartialLine, _ bound: BoundWords, _ knowledge: Knowledge) -> Hint? {
+    guard partial.partial.isEmpty else { return nil }
+    var parts: [String] = []
+    for slot in bound.next {
+      switch slot.presence {
+      case .required: parts.append(slot.label)
+      case .optional: parts.append("[\(slot.label)]")
+      case .rest: parts.append("[\(slot.label)…]")
+      }
+    }
+    return parts.isEmpty ? nil : .says(parts.joined(separator: " "))
+  }
+}

@@ -1,0 +1,270 @@
+import CLibEdit
+import Glibc
+
+/// The prompt on libedit's native wide API, with a reader of its own below it: while libedit waits for a key, this
+/// waits for keys, signals and news together, and draws hints. Main thread only.
+final class LineEditor: PromptReader {
+  let edit: OpaquePointer
+  private let historyHandle: OpaquePointer?
+  let signals: SignalSource
+  let advisor: any PromptAdvisor
+  var input = InputReader()
+  var history = PromptHistory()
+  private(set) var prompt = Prompt(place: "", right: "", isColored: false)
+  private var promptText = WideText("")
+  private var rightText = WideText("")
+  /// How `read` was ended, when not by a line.
+  private var ending: PromptAnswer?
+  /// Columns that the hint behind the cursor takes, 0 when none is drawn.
+  private var hintColumns = 0
+
+  /// - Parameter entries: history, oldest first.
+  init?(_ signals: SignalSource, _ advisor: any PromptAdvisor, entries: [String]) {
+    guard let edit = rpc_edit_open("rpc-client") else { return nil }
+    self.edit = edit
+    self.signals = signals
+    self.advisor = advisor
+    historyHandle = history_winit()
+    rpc_terminal_guard(0)
+    configure()
+    for entry in entries { remember(entry) }
+  }
+
+  func read(_ prompt: Prompt) -> PromptAnswer {
+    show(prompt)
+    ending = nil
+    history.begin()
+    write("\u{1b}[?2004h")
+    defer { write("\u{1b}[?2004l") }
+    var count: Int32 = 0
+    let line = el_wgets(edit, &count)
+    if let ending {
+      // libedit keeps what was typed when its reader gives up.
+      el_reset(edit)
+      return ending
+    }
+    guard let line, count > 0 else { return .end }
+    var text = WideText.string(line, count: Int(count))
+    if text.hasSuffix("\n") { text.removeLast() }
+    return .line(text)
+  }
+
+  func remember(_ line: String) {
+    guard history.add(line), let historyHandle else { return }
+    _ = WideText.with(line) { rpc_history_enter(historyHandle, $0) }
+  }
+
+  func close() {
+    rpc_edit_set_edit_mode(edit, 0)
+    el_end(edit)
+    if let historyHandle { history_wend(historyHandle) }
+    rpc_terminal_restore()
+  }
+
+  func write(_ text: String) { _ = StandardOutput.write(1, Array(text.utf8)) }
+
+  // MARK: Setting up
+
+  private func configure() {
+    rpc_edit_set_client_data(edit, Unmanaged.passUnretained(self).toOpaque())
+    WideText.with("emacs") { _ = rpc_edit_set_editor(edit, $0) }
+    // Signals come through our own reader; libedit would send them to the whole process group.
+    rpc_edit_set_signal(edit, 0)
+    if let historyHandle {
+      rpc_history_set_size(historyHandle, Int32(ShellLimits.historyEntriesMax))
+      rpc_history_set_unique(historyHandle, 1)
+      rpc_edit_set_history(edit, historyHandle)
+    }
+    rpc_edit_set_prompt(edit, { LineEditor.at($0)?.promptText.pointer }, 1)
+    rpc_edit_set_right_prompt(edit, { LineEditor.at($0)?.rightText.pointer }, 1)
+    rpc_edit_set_get_character(edit, { LineEditor.at($0)?.getCharacter($1) ?? -1 })
+    addKeys()
+    // The person's own bindings last, so that they win.
+    el_source(edit, nil)
+  }
+
+  /// The editor that a callback is about: it cannot capture anything.
+  static func at(_ edit: OpaquePointer?) -> LineEditor? {
+    guard let edit, let data = rpc_edit_client_data(edit) else { return nil }
+    return Unmanaged<LineEditor>.fromOpaque(data).takeUnretainedValue()
+  }
+
+  func show(_ prompt: Prompt) {
+    self.prompt = prompt
+    promptText = WideText(prompt.marked)
+    rightText = WideText(prompt.right)
+  }
+
+  // MARK: The line
+
+  /// What stands in the editor, and where the cursor is in it, in characters.
+  var line: (text: String, cursor: Int, count: Int) {
+    guard let info = el_wline(edit)?.pointee else { return ("", 0, 0) }
+    let count = info.buffer.distance(to: info.lastchar)
+    return (WideText.string(info.buffer, count: count), info.buffer.distance(to: info.cursor), count)
+  }
+
+  var textBeforeCursor: String {
+    guard let info = el_wline(edit)?.pointee else { return "" }
+    return WideText.string(info.buffer, count: info.buffer.distance(to: info.cursor))
+  }
+
+  func replaceLine(_ text: String) {
+    let count = line.count
+    el_cursor(edit, Int32(count - line.cursor))
+    el_deletestr(edit, Int32(count))
+    insert(text)
+  }
+
+  /// Puts text at the cursor. False when the line is full.
+  @discardableResult
+  func insert(_ text: String) -> Bool {
+    guard !text.isEmpty else { return true }
+    guard line.text.utf8.count + text.utf8.count <= ShellLimits.promptBytesMax else { return false }
+    return WideText.with(text) { el_winsertstr(edit, $0) } == 0
+  }
+
+  // MARK: Waiting for a key
+
+  /// libedit's source of characters: it has drawn everything and has nothing to do.
+  private func getCharacter(_ out: UnsafeMutablePointer<wchar_t>?) -> Int32 {
+    while true {
+      if let scalar = input.next() {
+        eraseHint()
+        out?.pointee = wchar_t(bitPattern: translated(scalar).value)
+        return 1
+      }
+      if input.isAtEnd { return 0 }
+      drawHint()
+      if let ending = wait() {
+        self.ending = ending
+        // What libedit takes for an interruption; it gives the line up.
+        errno = EINTR
+        return -1
+      }
+    }
+  }
+
+  /// Enter goes on with another row where something is open.
+  private func translated(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+    guard scalar == "\r" || scalar == "\n" else { return scalar }
+    return advisor.isUnfinished(line.text) ? Self.newRowKey : scalar
+  }
+
+  /// Waits for input. Returns how reading ends when a signal ends it.
+  private func wait() -> PromptAnswer? {
+    var entries = [
+      pollfd(fd: 0, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: signals.signalDescriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: signals.wakeDescriptor, events: Int16(POLLIN), revents: 0),
+    ]
+    _ = poll(&entries, 3, -1)
+    while let event = signals.next() {
+      switch event {
+      case .woken: showNotices()
+      case .signal(SIGINT):
+        eraseHint()
+        moveBelow()
+        write("^C\r\n")
+        input.clear()
+        return .interrupted
+      case .signal(SIGTERM), .signal(SIGHUP):
+        eraseHint()
+        moveBelow()
+        write("\r\n")
+        if case .signal(let number) = event { return .terminated(number) }
+      case .signal(SIGWINCH): resized()
+      case .signal(SIGTSTP): suspend()
+      case .signal: break
+      }
+    }
+    if entries[0].revents != 0 { input.fill(from: 0) }
+    return nil
+  }
+
+  // MARK: Drawing around the line
+
+  private var columns: Int { Terminal.size(of: 1).columns }
+
+  private func position(of text: String) -> ScreenPosition {
+    ScreenPosition(after: prompt.text, text, columns: columns)
+  }
+
+  private func drawHint() {
+    guard advisor.showsHints, hintColumns == 0 else { return }
+    let (text, cursor, count) = line
+    // While libedit searches its history it keeps the pattern behind the line.
+    guard cursor == count, !text.contains("\nbck:"), !text.contains("\nfwd:"), let hint = advisor.hint(text)
+    else { return }
+    let place = position(of: text)
+    // On the first row the right prompt keeps its place.
+    let reserved = place.row == 0 && !prompt.right.isEmpty ? TextWidth.columns(prompt.right) + 2 : 1
+    let room = columns - place.column - reserved
+    guard room >= 4 else { return }
+    let gap = hint.isError && !hint.text.hasPrefix(" ") && text.last != " " ? "  " : ""
+    let shown = TextWidth.cut(TextWidth.harmless(gap + hint.text), to: room)
+    hintColumns = TextWidth.columns(shown)
+    let role: TextRole = hint.isError ? .bad : .dim
+    let painted = advisor.style.isColored ? advisor.style.paint(shown, role) : shown
+    write("\u{1b}7" + painted + "\u{1b}8")
+  }
+
+  private func eraseHint() {
+    guard hintColumns > 0 else { return }
+    // Not to the end of the row: libedit believes the right prompt to be there.
+    write("\u{1b}7" + String(repeating: " ", count: hintColumns) + "\u{1b}8")
+    hintColumns = 0
+  }
+
+  /// To the last row of the line, wherever the cursor is in it.
+  private func moveBelow() {
+    let (text, cursor, _) = line
+    let rows =
+      position(of: text).row
+      - position(of: String(String.UnicodeScalarView(text.unicodeScalars.prefix(cursor)))).row
+    if rows > 0 { write("\u{1b}[\(rows)B") }
+    if position(of: text).column > 0 { write("\r\u{1b}[\(position(of: text).column)C") }
+  }
+
+  /// Back to the first row of the prompt, everything from there on erased.
+  private func eraseLine(columns: Int) {
+    let (text, cursor, _) = line
+    let before = String(String.UnicodeScalarView(text.unicodeScalars.prefix(cursor)))
+    let rows = ScreenPosition(after: prompt.text, before, columns: columns).row
+    write("\r" + (rows > 0 ? "\u{1b}[\(rows)A" : "") + "\u{1b}[J")
+  }
+
+  /// Prints news above the prompt and draws the line again below them.
+  private func showNotices() {
+    let notices = advisor.takeNotices()
+    let next = advisor.prompt()
+    guard !notices.isEmpty || next != prompt else { return }
+    eraseHint()
+    eraseLine(columns: columns)
+    for notice in notices { write(notice.replacing("\n", with: "\r\n") + "\r\n") }
+    show(next)
+    rpc_edit_refresh(edit)
+  }
+
+  private func resized() {
+    hintColumns = 0
+    eraseLine(columns: columns)
+    el_resize(edit)
+    rpc_edit_refresh(edit)
+  }
+
+  private func suspend() {
+    eraseHint()
+    moveBelow()
+    write("\u{1b}[?2004l\r\n")
+    rpc_edit_set_prepared_terminal(edit, 0)
+    Suspension.stop()
+    rpc_edit_set_prepared_terminal(edit, 1)
+    write("\u{1b}[?2004h")
+    el_resize(edit)
+    rpc_edit_refresh(edit)
+  }
+
+  /// A key that no keyboard sends by itself (Ctrl-^): Enter where the line goes on.
+  static let newRowKey: Unicode.Scalar = "\u{1e}"
+}

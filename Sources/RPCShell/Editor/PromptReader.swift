@@ -1,0 +1,56 @@
+/// What a person answered to the prompt.
+enum PromptAnswer: Hashable, Sendable {
+  case line(String)
+  /// Ctrl-D on an empty line.
+  case end
+  /// Ctrl-C: the line was cleared.
+  case interrupted
+  /// A signal that ends the program.
+  case terminated(Int32)
+}
+
+/// Reads commands from a terminal: the line editor, or the plain one where the terminal can do nothing. Main thread
+/// only.
+protocol PromptReader: AnyObject {
+  func read(_ prompt: Prompt) -> PromptAnswer
+  /// Puts an entry where the arrows find it.
+  func remember(_ line: String)
+  /// Takes back what was changed about the terminal.
+  func close()
+}
+
+/// What stands before and behind the line.
+struct Prompt: Hashable, Sendable {
+  /// `c1@s1 `, empty for nobody at no place.
+  var place: String
+  var name = "rpc"
+  /// `3/4 up`.
+  var right: String
+  var isColored: Bool
+
+  /// As it is seen.
+  var text: String { place + name + "> " }
+
+  /// For the line editor: escapes between `\1`. One SGR at the front and one in the middle, never two together and
+  /// none at the end, which it would lose.
+  var marked: String {
+    guard isColored else { return text }
+    return "\u{1}\u{1b}[1;36m\u{1}" + place + name + "\u{1}\u{1b}[0m\u{1}> "
+  }
+}
+
+/// What the editor asks while someone types. Called on the main thread; must not wait for anything.
+protocol PromptAdvisor: AnyObject {
+  /// - Parameter line: everything typed; the cursor is at its end.
+  func hint(_ line: String) -> Hint?
+  /// - Parameter text: what stands before the cursor.
+  func complete(_ text: String) -> Completion
+  /// Whether Enter goes on with another row.
+  func isUnfinished(_ line: String) -> Bool
+  /// Lines to show above the prompt, taken out.
+  func takeNotices() -> [String]
+  /// The prompt as it is now: who is up may have changed.
+  func prompt() -> Prompt
+  var style: Style { get }
+  var showsHints: Bool { get }
+}
