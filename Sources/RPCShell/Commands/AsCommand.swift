@@ -1,0 +1,38 @@
+import RPCClient
+import RPCWire
+
+enum AsCommand: Command {
+  static let name = "as"
+  static let group = CommandGroup.session
+  static let summary = "call as another client"
+  static let grammar = Grammar(.init("CLIENT", .client, .optional))
+  static let details = """
+    A client is one that init.yaml registers; servers know it by its address, so connections are made anew. \
+    Without a client it lists them; 'as -' is nobody in particular.
+    """
+  static let examples = [
+    CommandExample("as c1", "call as c1"), CommandExample("as", "who there is, and who one is"),
+  ]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    if let client = input.words.word("CLIENT") { return try session.become(client == "-" ? nil : client) }
+    let knowledge = session.knowledgeWithoutStates
+    var table = Table(
+      [.init("client"), .init("address"), .init("may call", widthMax: 100), .init("")],
+      empty: "init.yaml registers no clients")
+    for client in knowledge.topology.clients {
+      let services = knowledge.topology.services.filter { $0.tenants.contains(client.name) }.map(\.name)
+      let isCurrent = client.name == knowledge.identity
+      table.rows.append([
+        .init(client.name, role: .name),
+        .init((client.host ?? "any address") + (client.port.map { ":\($0)" } ?? "")), .names(services),
+        .init(isCurrent ? "← in use" : "", .bool(isCurrent), role: .good),
+      ])
+    }
+    table.columns[3].name = input.output.renderer.format == .json ? "current" : ""
+    input.output.emit(.table(table))
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(AsCommand.self, $0) }

@@ -1,0 +1,150 @@
+import RPCClient
+import RPCProcedures
+import RPCWire
+
+enum DescribeCommand: Command {
+  static let name = "describe"
+  static let group = CommandGroup.looking
+  static let summary = "everything about a procedure, a service or a server"
+  static let grammar = Grammar(
+    .init("SERVER", .server, .optional), .init("SERVICE.RPC", .procedure, .optional))
+  static let details = """
+    Of a procedure: every overload's signature, its documentation, who provides it and who may call it, its language, \
+    source digest, limits, and when the server got it. Of a service or a server: what belongs to it.
+    """
+  static let examples = [
+    CommandExample("describe text.concat", "all overloads"),
+    CommandExample("describe s1 text.concat", "as s1 has it"), CommandExample("describe s1", "the server"),
+  ]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    let server = input.words.word("SERVER")
+    let knowledge = await session.lookAround(at: server)
+    guard let word = input.words.argument("SERVICE.RPC") else {
+      guard let server else {
+        throw .usage("describe what? a procedure, a service or a server", hint: "describe text.concat")
+      }
+      return try await describe(server: server, knowledge, input.output, session)
+    }
+    let text = word.plainText
+    guard let name = try? ProcedureName(text) else {
+      throw .usage("'\(text)' does not name a procedure", at: word.span)
+    }
+    let servers = server.map { [$0] }
+    let overloads = knowledge.overloads(of: name, on: servers)
+    if overloads.isEmpty {
+      if knowledge.serviceNames.contains(text) { return describe(service: text, knowledge, input.output) }
+      let known = knowledge.serviceNames + knowledge.procedures(on: servers).map(\.signature.qualifiedName)
+      throw .usage(
+        "there is no procedure '\(text)'" + Suggestion.text(for: text, among: known), at: word.span)
+    }
+    var deployed: [String: String] = [:]
+    for name in knowledge.serverNames where knowledge.catalogues[name] != nil {
+      deployed[name] = await lastDeployment(of: name, session)
+    }
+    for procedure in overloads {
+      input.output.emit(.fields(fields(procedure, knowledge, servers, deployed)))
+    }
+  }
+
+  private static func fields(
+    _ procedure: Procedure, _ knowledge: Knowledge, _ servers: [String]?, _ deployed: [String: String]
+  ) -> Fields {
+    let signature = procedure.signature
+    let service = knowledge.topology.service(signature.service)
+    let told = knowledge.catalogues.values.lazy.compactMap { $0.service(signature.service) }.first
+    let providers = knowledge.providers(of: signature.service)
+    let tenants = service?.tenants ?? told?.tenants ?? []
+    var fields: [Fields.Field] = []
+    if let documentation = procedure.documentation { fields.append(.init("about", documentation)) }
+    fields.append(.init("providers", providers.joined(separator: ", "), .list(providers.map { .string($0) })))
+    fields.append(
+      .init(
+        "tenants", tenants.isEmpty ? "everybody" : tenants.joined(separator: ", "),
+        .list(tenants.map { .string($0) })))
+    let source = procedure.sourceName.isEmpty ? "" : ", \(procedure.sourceName)"
+    fields.append(
+      .init("language", procedure.language.rawValue + source, .string(procedure.language.rawValue)))
+    if procedure.function != signature.name { fields.append(.init("function", procedure.function)) }
+    if !procedure.digest.isEmpty {
+      fields.append(
+        .init("source digest", String(procedure.digest.prefix(16)) + "…", .string(procedure.digest)))
+    }
+    var limits: [String] = []
+    if let timeout = procedure.timeoutMilliseconds {
+      limits.append("\(Quantity.duration(.milliseconds(timeout))) time")
+    }
+    if let memory = procedure.memoryBytes { limits.append("\(Quantity.bytes(Int64(memory))) memory") }
+    fields.append(
+      .init(
+        "limits", limits.isEmpty ? "the server's" : limits.joined(separator: ", "),
+        .map([
+          .init("timeout_ms", procedure.timeoutMilliseconds.map { .int(Int64($0)) } ?? .null),
+          .init("memory_bytes", procedure.memoryBytes.map { .int(Int64($0)) } ?? .null),
+        ])))
+    if procedure.idempotent { fields.append(.init("idempotent", "yes: may be repeated", .bool(true))) }
+    for name in servers ?? providers {
+      if let when = deployed[name] { fields.append(.init("on \(name)", when)) }
+      guard let other = knowledge.catalogues[name]?.procedures.first(where: { $0.signature == signature }),
+        other.digest != procedure.digest
+      else { continue }
+      fields.append(
+        .init(
+          "on \(name)", "another source: \(other.digest.prefix(16))…", .string(other.digest), role: .warning))
+    }
+    return Fields("\(signature)", fields, titleRole: .name)
+  }
+
+  private static func describe(service name: String, _ knowledge: Knowledge, _ output: any Output) {
+    let providers = knowledge.providers(of: name)
+    let tenants = knowledge.topology.service(name)?.tenants ?? []
+    let procedures = knowledge.procedures(on: nil).filter { $0.signature.service == name }
+    output.emit(
+      .fields(
+        Fields(
+          name,
+          [
+            .init("providers", providers.joined(separator: ", "), .list(providers.map { .string($0) })),
+            .init("tenants", tenants.joined(separator: ", "), .list(tenants.map { .string($0) })),
+            .init(
+              "procedures", procedures.map { "\($0.signature)" }.joined(separator: "\n"),
+              .list(procedures.map { .string("\($0.signature)") }), role: .type),
+          ], titleRole: .name)))
+  }
+
+  private static func describe(
+    server name: String, _ knowledge: Knowledge, _ output: any Output, _ session: Session
+  ) async throws(CommandFailure) {
+    guard let server = knowledge.topology.server(name) else { return }
+    var fields: [Fields.Field] = [.init("address", "\(server.host), port \(server.port)")]
+    if let catalogue = knowledge.catalogues[name] {
+      fields.append(.init("version", catalogue.version))
+      fields.append(.init("generation", "\(catalogue.generation)", .int(Int64(catalogue.generation))))
+      if let when = await lastDeployment(of: name, session) { fields.append(.init("deployed", when)) }
+      fields.append(.init("manifest", String(catalogue.digest.prefix(16)) + "…", .string(catalogue.digest)))
+    } else if case .down(let error) = session.backend.state(of: name) {
+      fields.append(.init("state", "down: \(error.message)", role: .bad))
+    }
+    let services = knowledge.serviceNames.filter { knowledge.providers(of: $0).contains(name) }
+    fields.append(.init("services", services.joined(separator: ", "), .list(services.map { .string($0) })))
+    let procedures = knowledge.listedProcedures(on: [name])
+    fields.append(
+      .init(
+        "procedures", procedures.map { "\($0.signature)" }.joined(separator: "\n"),
+        .list(procedures.map { .string("\($0.signature)") }), role: .type))
+    output.emit(.fields(Fields(name, fields, titleRole: .name)))
+  }
+
+  /// `generation 3, deployed 2026-05-01 12:00:03`, nil when the server does not say.
+  private static func lastDeployment(of server: String, _ session: Session) async -> String? {
+    guard let status = try? await session.backend.deployStatus(of: server) else { return nil }
+    let generation = status["generation"]?.intValue.map { "generation \($0)" } ?? "no generation"
+    guard let milliseconds = status["last_deployment_ms"]?.intValue, milliseconds > 0 else {
+      return generation
+    }
+    return "\(generation), deployed \(Timestamp.local(milliseconds: milliseconds))"
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(DescribeCommand.self, $0) }

@@ -1,0 +1,34 @@
+import RPCWire
+
+enum JobsCommand: Command {
+  static let name = "jobs"
+  static let group = CommandGroup.scripting
+  static let summary = "list what runs in the background"
+  static let grammar = Grammar()
+  static let examples = [CommandExample("jobs", "running and ended")]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    var table = Table(
+      [
+        .init("job", right: true), .init("state"), .init("time", right: true),
+        .init("command", widthMax: 200),
+      ], empty: "no jobs")
+    for job in session.change({ $0.jobs.jobs }) {
+      let time = (job.ended ?? .now) - job.started
+      let role: TextRole =
+        switch job.status {
+        case .running: .warning
+        case .done: .good
+        case .failed, .cancelled: .bad
+        }
+      table.rows.append([
+        .init("\(job.number)", .int(Int64(job.number))), .init("\(job.status)", role: role),
+        .init(Quantity.duration(time), .int(time.nanoseconds / 1000)), .init(job.text),
+      ])
+    }
+    input.output.emit(.table(table))
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(JobsCommand.self, $0) }

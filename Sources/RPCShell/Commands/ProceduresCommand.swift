@@ -1,0 +1,72 @@
+import RPCClient
+import RPCProcedures
+import RPCWire
+
+enum ProceduresCommand: Command {
+  static let name = "procedures"
+  static let aliases = ["rpcs"]
+  static let group = CommandGroup.looking
+  static let summary = "list what can be called, with signatures"
+  static let grammar = Grammar(
+    flags: [.init("-a", "--all", help: "the servers' own service 'system' too")],
+    .init("SERVER", .server, .optional))
+  static let details = "A server that is down shows what init.yaml declares for it."
+  static let examples = [
+    CommandExample("procedures", "everything"), CommandExample("procedures s2", "what s2 has"),
+  ]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    let server = input.words.word("SERVER")
+    let knowledge = await session.lookAround(at: server)
+    var table = Table(
+      [
+        .init("procedure"), .init("arguments", widthMax: 80), .init("returns"), .init("servers"),
+        .init("about", widthMax: 60),
+      ], empty: server.map { "\($0) has no procedures" } ?? "there are no procedures")
+    let names = server.map { [$0] }
+    let isAll = input.words.has("-a")
+    for procedure in isAll ? knowledge.procedures(on: names) : knowledge.listedProcedures(on: names) {
+      let signature = procedure.signature
+      let servers = knowledge.serverNames.filter { name in
+        knowledge.procedures(on: name).contains { $0.signature == signature }
+      }
+      table.rows.append([
+        .init(signature.qualifiedName, role: .name),
+        .init(
+          "(\(signature.parameters.map(\.description).joined(separator: ", ")))",
+          .list(signature.parameters.map { .string("\($0)") }), role: .type),
+        .init(signature.returnsText, .list(signature.returns.map { .string("\($0)") }), role: .type),
+        .names(servers),
+        .init(
+          procedure.documentation?.firstLine ?? "", procedure.documentation.map { .string($0) } ?? .null,
+          role: .dim),
+      ])
+    }
+    if !table.rows.contains(where: { !$0[4].text.isEmpty }) {
+      table.columns.removeLast()
+      for index in table.rows.indices { table.rows[index].removeLast() }
+    }
+    input.output.emit(.table(table))
+    if knowledge.catalogues.isEmpty, !knowledge.declared.isEmpty {
+      input.output.emit(.note("(no server answers: this is what init.yaml declares)"))
+    }
+  }
+}
+
+extension Signature {
+  /// `int`, `None`, `(int, str)`.
+  var returnsText: String {
+    switch returns.count {
+    case 0: "None"
+    case 1: "\(returns[0])"
+    default: "(" + returns.map(\.description).joined(separator: ", ") + ")"
+    }
+  }
+}
+
+extension String {
+  var firstLine: String { String(prefix { $0 != "\n" }) }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(ProceduresCommand.self, $0) }

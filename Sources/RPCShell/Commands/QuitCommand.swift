@@ -1,0 +1,14 @@
+enum QuitCommand: Command {
+  static let name = "quit"
+  static let aliases = ["exit"]
+  static let group = CommandGroup.session
+  static let summary = "leave; Ctrl-D does the same"
+  static let grammar = Grammar()
+  static let details = "Jobs that are still running are cancelled."
+  static let examples = [CommandExample("quit", "good bye")]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) { session.end() }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(QuitCommand.self, $0) }

@@ -1,0 +1,39 @@
+import RPCClient
+import RPCProcedures
+import RPCWire
+
+enum ServicesCommand: Command {
+  static let name = "services"
+  static let group = CommandGroup.looking
+  static let summary = "list the services: who provides them, who may call them"
+  static let grammar = Grammar(.init("SERVER", .server, .optional))
+  static let examples = [
+    CommandExample("services", "all of them"), CommandExample("services s1", "those that s1 provides"),
+  ]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    let server = input.words.word("SERVER")
+    let knowledge = await session.lookAround(at: server)
+    var table = Table(
+      [.init("service"), .init("providers"), .init("tenants"), .init("procedures", right: true)],
+      empty: server.map { "\($0) provides no services" } ?? "init.yaml declares no services")
+    for name in knowledge.serviceNames {
+      let providers = knowledge.providers(of: name)
+      if let server, !providers.contains(server) { continue }
+      let told = knowledge.catalogues.values.lazy.compactMap { $0.service(name) }.first
+      let tenants = knowledge.topology.service(name)?.tenants ?? told?.tenants ?? []
+      let procedures = knowledge.procedures(on: server.map { [$0] }).filter { $0.signature.service == name }
+      let mayCall = knowledge.identity.map { tenants.contains($0) } ?? true
+      table.rows.append([
+        .init(name, role: .name), .names(providers),
+        .init(
+          tenants.joined(separator: ", "), .list(tenants.map { .string($0) }), role: mayCall ? .plain : .dim),
+        .number(Int64(Set(procedures.map(\.signature.name)).count)),
+      ])
+    }
+    input.output.emit(.table(table))
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(ServicesCommand.self, $0) }

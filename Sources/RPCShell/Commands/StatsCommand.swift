@@ -1,0 +1,73 @@
+import RPCWire
+
+enum StatsCommand: Command {
+  static let name = "stats"
+  static let group = CommandGroup.measuring
+  static let summary = "a server's counters, and those of each procedure"
+  static let grammar = Grammar(.init("SERVER", .server, .optional))
+  static let details = "Without a server: the one in use, or every server in a row."
+  static let examples = [
+    CommandExample("stats s1", "what s1 has counted"), CommandExample("stats", "everybody"),
+  ]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    let knowledge = session.knowledgeWithoutStates
+    let chosen = input.words.word("SERVER") ?? knowledge.currentServer
+    let servers = chosen.map { [$0] } ?? knowledge.serverNames
+    var failed: CommandFailure?
+    for server in servers {
+      do throws(RPCError) {
+        emit(try await session.backend.stats(of: server), server, input.output)
+      } catch {
+        if Task.isCancelled { throw .interrupted }
+        let failure = CommandFailure.call(error, procedure: "system.stats", server: server)
+        if servers.count == 1 { throw failure }
+        input.output.add(input.output.renderer.render(failure))
+        failed = .told
+      }
+    }
+    if let failed { throw failed }
+  }
+
+  private static func emit(_ stats: Value, _ server: String, _ output: any Output) {
+    if output.renderer.format == .json {
+      output.emit(.value(.map([.init("server", .string(server))] + (stats.mapValue ?? []))))
+      return
+    }
+    var fields: [Fields.Field] = []
+    for entry in stats.mapValue ?? [] {
+      guard case .int(let number) = entry.value else { continue }
+      let text =
+        switch entry.key {
+        case "bytes_in", "bytes_out": Quantity.bytes(number)
+        case "uptime_ms": Quantity.duration(.milliseconds(number))
+        default: Quantity.count(number)
+        }
+      fields.append(.init(entry.key.replacing("_ms", with: "").replacing("_", with: " "), text, entry.value))
+    }
+    output.emit(.fields(Fields(server, fields, titleRole: .name)))
+    guard let procedures = stats["per_procedure"]?.listValue, !procedures.isEmpty else { return }
+    var table = Table([
+      .init("procedure"), .init("calls", right: true), .init("errors", right: true),
+      .init("mean time", right: true),
+    ])
+    for procedure in procedures {
+      let calls = procedure["calls"]?.intValue ?? 0
+      let total = procedure["total_us"]?.intValue ?? 0
+      let types = (procedure["types"]?.listValue ?? []).map { $0.stringValue ?? "?" }.joined(separator: ", ")
+      let name = [procedure["service"]?.stringValue, procedure["rpc"]?.stringValue].compactMap { $0 }.joined(
+        separator: ".")
+      let mean = calls > 0 ? Duration.microseconds(total / calls) : nil
+      let errors = procedure["errors"]?.intValue ?? 0
+      table.rows.append([
+        .init("\(name)(\(types))", role: .name), .number(calls),
+        .init(Quantity.count(errors), .int(errors), role: errors > 0 ? .bad : .plain),
+        mean.map { .init(Quantity.duration($0)) } ?? .init("–", role: .dim),
+      ])
+    }
+    output.emit(.table(table))
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(StatsCommand.self, $0) }

@@ -1,0 +1,25 @@
+enum TimeCommand: Command {
+  static let name = "time"
+  static let group = CommandGroup.measuring
+  static let summary = "run a command and tell how long it took"
+  static let grammar = Grammar(.init("COMMAND", .line, .rest))
+  static let examples = [CommandExample("time call s1 math.add 1 2", "how long does it take from here")]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    guard !input.words.all("COMMAND").isEmpty else { throw .usage("time what?", hint: "time math.add 1 2") }
+    let started = ContinuousClock.now
+    var failure: CommandFailure?
+    do throws(CommandFailure) {
+      try await session.execute(input.nested, input.output)
+    } catch {
+      failure = error
+    }
+    // Said on standard error, in scripts too: it was asked for.
+    let text = Quantity.duration(ContinuousClock.now - started)
+    input.output.add(Renderer.Text(err: input.output.renderer.style.paint("took \(text)", .dim) + "\n"))
+    if let failure { throw failure }
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(TimeCommand.self, $0) }

@@ -1,0 +1,22 @@
+enum UseCommand: Command {
+  static let name = "use"
+  static let group = CommandGroup.session
+  static let summary = "choose the server that calls go to"
+  static let grammar = Grammar(.init("SERVER", .server, .optional))
+  static let details = "Without a server it tells the one in use; 'use -' goes back to any provider."
+  static let examples = [
+    CommandExample("use s1", "calls go to s1 from now on"), CommandExample("use -", "to any provider again"),
+  ]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    guard let server = input.words.word("SERVER") else {
+      let current = session.knowledgeWithoutStates.currentServer
+      input.output.emit(.text(current ?? "any provider"))
+      return
+    }
+    session.use(server == "-" ? nil : server)
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(UseCommand.self, $0) }

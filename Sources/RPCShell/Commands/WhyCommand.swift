@@ -1,0 +1,151 @@
+import RPCClient
+import RPCProcedures
+import RPCWire
+
+enum WhyCommand: Command {
+  static let name = "why"
+  static let group = CommandGroup.looking
+  static let summary = "explain the last failure: where, how long, whether it ran, what to do"
+  static let grammar = Grammar()
+  static let details = """
+    Shows what was sent, whether the procedure was executed, the line of its source that raised, how the servers \
+    are now, and what would be right.
+    """
+  static let examples = [CommandExample("why", "after something failed")]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    let history = session.change { $0.history }
+    if let usage = history.lastUsage {
+      var fields: [Fields.Field] = [
+        .init("what", usage.message), .init("executed", "no: the line was not understood"),
+      ]
+      if let hint = usage.hint { fields.append(.init("try", hint)) }
+      input.output.emit(.fields(Fields("The line was wrong", fields, titleRole: .bad)))
+      return
+    }
+    guard let failure = history.lastFailure else {
+      input.output.emit(.text("Nothing has failed yet."))
+      return
+    }
+    let fields = await explain(failure, session)
+    input.output.emit(
+      .fields(
+        Fields("\(failure.request.procedure): \(failure.error.exception.rawValue)", fields, titleRole: .bad)))
+    if let excerpt = await source(of: failure, session) { input.output.emit(.text(excerpt)) }
+  }
+
+  private static func explain(_ failure: CallHistory.Failure, _ session: Session) async -> [Fields.Field] {
+    let error = failure.error
+    let knowledge = session.knowledge
+    var fields: [Fields.Field] = [.init("message", error.message)]
+    let types = failure.request.types.map { "(" + $0.map(\.description).joined(separator: ", ") + ")" }
+    let arguments = failure.request.arguments.map { TextWidth.cut(ValueText.text($0), to: 60) }.joined(
+      separator: " ")
+    fields.append(
+      .init("called with", (types.map { $0 + "  " } ?? "") + (arguments.isEmpty ? "no arguments" : arguments))
+    )
+    fields.append(.init("took", time(failure), .int(failure.elapsed.nanoseconds / 1000)))
+    fields.append(.init("executed", executed(error), .string("\(error.executed)")))
+    fields.append(.init("status", "\(error.code.rawValue) (\(error.code))", .int(Int64(error.code.rawValue))))
+    if let source = error.source { fields.append(.init("raised at", source)) }
+    if let actual = error.actual, let limit = error.limit {
+      fields.append(.init("limit", "\(actual) where \(limit) is the limit"))
+    }
+    let service = String(failure.request.procedure.prefix { $0 != "." })
+    let servers = failure.servers.isEmpty ? knowledge.providers(of: service) : failure.servers
+    for server in servers { fields.append(state(of: server, knowledge)) }
+    fields += advice(failure, service, knowledge).map { .init("try", $0) }
+    return fields
+  }
+
+  private static func time(_ failure: CallHistory.Failure) -> String {
+    var text = Quantity.duration(failure.elapsed)
+    if let deadline = failure.request.deadline {
+      text += " of the \(Quantity.duration(deadline)) it was given"
+    }
+    return text
+  }
+
+  private static func executed(_ error: RPCError) -> String {
+    switch error.executed {
+    case .no: "no: repeating is safe"
+    case .maybe: "maybe: whether repeating is safe depends on the procedure"
+    case .yes: "yes"
+    }
+  }
+
+  private static func state(of server: String, _ knowledge: Knowledge) -> Fields.Field {
+    switch knowledge.states[server] ?? .idle {
+    case .up(let generation, let roundTrip):
+      let trip = roundTrip.map { ", round trip \(Quantity.duration($0))" } ?? ""
+      return .init(server, "up now, generation \(generation)\(trip)", role: .good)
+    case .down(let error): return .init(server, "down: \(error.message)", role: .bad)
+    case .idle, .connecting: return .init(server, "not connected")
+    }
+  }
+
+  /// What would be right, by what is known of the network.
+  private static func advice(_ failure: CallHistory.Failure, _ service: String, _ knowledge: Knowledge)
+    -> [String]
+  {
+    let error = failure.error
+    let procedure = failure.request.procedure
+    switch error.exception {
+    case .serviceNotFound:
+      let providers = knowledge.providers(of: service)
+      if !providers.isEmpty {
+        return [
+          "call \(providers[0]) \(procedure) …: \(providers.joined(separator: " and ")) provides '\(service)'"
+        ]
+      }
+      return Spelling.nearest(to: service, in: knowledge.serviceNames).map { ["the service '\($0)'"] } ?? [
+        "services"
+      ]
+    case .rpcNotFound:
+      let names = knowledge.procedures(on: nil).map(\.signature.qualifiedName)
+      return Spelling.nearest(to: procedure, in: names).map { ["call \($0) …"] } ?? ["procedures"]
+    case .invalidArguments:
+      guard let name = try? ProcedureName(procedure) else { return [] }
+      return knowledge.overloads(of: name, on: nil).map { "\($0.signature)" }
+    case .clientNotRegistered:
+      let tenants = knowledge.topology.service(service)?.tenants ?? []
+      return tenants.isEmpty ? [] : ["as \(tenants.joined(separator: ", or as "))"]
+    case .deadlineExceeded: return ["set timeout 2m, or call -t 2m \(procedure) …"]
+    case .unavailable: return ["servers"]
+    case .executionException: return ["source \(procedure)"]
+    default:
+      return error.retryAfterMilliseconds.map { ["again in \(Quantity.duration(.milliseconds($0)))"] } ?? []
+    }
+  }
+
+  /// The lines of the deployed source around the one that raised.
+  private static func source(of failure: CallHistory.Failure, _ session: Session) async -> String? {
+    guard let location = failure.error.source, let colon = location.lastIndex(of: ":"),
+      let number = Int(location[location.index(after: colon)...]),
+      let name = try? ProcedureName(failure.request.procedure)
+    else { return nil }
+    let knowledge = session.knowledgeWithoutStates
+    let overloads = knowledge.overloads(of: name, on: nil)
+    guard
+      let procedure = overloads.first(where: { $0.signature.parameterTypes == failure.request.types })
+        ?? overloads.first
+    else { return nil }
+    let servers =
+      failure.servers.isEmpty ? knowledge.providers(of: procedure.signature.service) : failure.servers
+    for server in servers {
+      guard let text = try? await session.backend.source(of: procedure.signature, on: server) else {
+        continue
+      }
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+      guard lines.indices.contains(number - 1) else { return nil }
+      return (max(1, number - 2)...min(lines.count, number + 2)).map { line in
+        (line == number ? "→ " : "  ") + TextWidth.padded("\(line)", to: 4, right: true)
+          + "  \(lines[line - 1])"
+      }.joined(separator: "\n")
+    }
+    return nil
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(WhyCommand.self, $0) }
