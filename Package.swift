@@ -125,5 +125,8 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "RPCClientTests", dependencies: ["RPCClient", "RPCTransport", "RPCWire"], swiftSettings: house),
+    .testTarget(
+      name: "RPCShellTests", dependencies: ["RPCShell", "RPCWire", "RPCProcedures", "RPCClient"],
+      swiftSettings: house),
   ]
 )
