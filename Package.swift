@@ -100,6 +100,14 @@ let package = Package(
       ],
       swiftSettings: house),
 
+    // The programs of Docs/EMBEDDING.md, built with the tests so that they stay true.
+    .executableTarget(
+      name: "embedded-server", dependencies: ["RPCServer"], path: "Examples/embedded-server",
+      swiftSettings: house),
+    .executableTarget(
+      name: "embedded-client", dependencies: ["RPCClient"], path: "Examples/embedded-client",
+      swiftSettings: house),
+
     // What the benchmarks load; no product.
     .executableTarget(
       name: "bench-server", dependencies: ["RPCServer", "RPCProcedures", "RPCWire"],

@@ -1,0 +1,2 @@
+// What a program that calls procedures works with: one import is enough.
+@_exported public import RPCWire
