@@ -1,7 +1,281 @@
-internal import RPCWire
+internal import Glibc
+internal import RPCTransport
+public import RPCWire
+internal import Synchronization
 
+/// Makes calls on their caller's own thread, over connections that wait in a pool for the next caller: as
+/// many per server as there are threads that call at once.
+@usableFromInline
 internal final class BlockingClient: Sendable {
-  init(engine: ClientEngine) {}
-  func close() {}
-  func forgetConnections() {}
+  private struct Server {
+    var idle: [BlockingConnection] = []
+    /// Attempts to connect in a row that led to nothing, and when the next one may be made.
+    var failures = 0
+    var downUntil: UInt64 = 0
+    var lastError: RPCError?
+    /// When a call last chose this server, for taking turns.
+    var lastChosen: UInt64 = 0
+    var outstanding = 0
+  }
+
+  private struct State {
+    var topology: Topology
+    var servers: [String: Server] = [:]
+    /// Every connection, so that closing the client wakes whoever waits on one.
+    var connections: [ObjectIdentifier: BlockingConnection] = [:]
+    var turn: UInt64 = 0
+    var isClosed = false
+  }
+
+  private let state: Mutex<State>
+  private let options: ClientOptions
+  private let identity: String?
+
+  internal init(topology: Topology, identity: String?, options: ClientOptions) {
+    state = Mutex(State(topology: topology))
+    self.options = options
+    self.identity = identity
+  }
+
+  /// With a registered source port there is one connection to each server at a time, which everybody shares:
+  /// the loop's.
+  @usableFromInline
+  internal var isExclusive: Bool {
+    guard let identity else { return false }
+    return state.withLock { SourceAddress($0.topology.client(identity)).isExclusive }
+  }
+
+  // MARK: Calling
+
+  /// Calls and waits; tries again where that is safe.
+  ///
+  /// - Parameters:
+  ///   - encode: writes the arguments as a MessagePack list; called once for each attempt.
+  ///   - decode: takes the reply's payload, in place.
+  @usableFromInline
+  internal func call(
+    _ procedure: RemoteProcedure, options call: CallOptions, encode: (inout ByteQueue) -> Void,
+    decode: (RawSpan) throws(WireError) -> Void
+  ) throws(RPCError) {
+    _ = try perform(procedure.route, call, encode: encode, decode: decode)
+  }
+
+  /// Returns the server that answered and after how many attempts.
+  internal func perform(
+    _ route: Route, _ call: CallOptions, encode: (inout ByteQueue) -> Void,
+    decode: (RawSpan) throws(WireError) -> Void
+  ) throws(RPCError) -> (server: String, attempts: Int) {
+    let started = Syscall.monotonicNanoseconds()
+    var deadline = UInt64.max
+    if let duration = call.deadline?.nanoseconds, duration < ClientLimits.deadlineNanosecondsMax {
+      deadline = started &+ duration
+    }
+    var attempts = 0
+    var moves = 0
+    var mayHaveExecuted = false
+    var failedServer: String?
+    while true {
+      attempts += 1
+      let server = try choose(route, avoiding: failedServer)
+      do {
+        try attempt(
+          route, on: server, call, deadline: deadline, isRetry: mayHaveExecuted, encode: encode,
+          decode: decode)
+        return (server.name, attempts)
+      } catch {
+        var failure = error
+        if failure.error.exception == .deadlineExceeded, deadline != .max {
+          let now = Syscall.monotonicNanoseconds()
+          if now >= deadline { failure.error = expired(failure.error, route, call, attempts) }
+        }
+        failedServer = server.name
+        if failure.error.executed == .maybe { mayHaveExecuted = true }
+        let now = Syscall.monotonicNanoseconds()
+        let serverPause = pause(of: server.name, at: now)
+        let circumstances = RetryDecision.Circumstances(
+          idempotent: failure.isIdempotent, attempts: attempts, neverBegan: failure.neverBegan, moves: moves,
+          hasAlternative: hasAlternative(route, to: server.name, at: now), serverPause: serverPause,
+          remaining: deadline == .max ? nil : deadline > now ? deadline - now : 0)
+        let decision = RetryDecision.decide(
+          failure.error, call.retry, circumstances, chance: Double.random(in: 0..<1))
+        if case .retry(let nanoseconds) = decision {
+          if failure.neverBegan {
+            moves += 1
+            attempts -= 1
+          }
+          sleep(nanoseconds)
+          continue
+        }
+        // Those who wait for better times wait as long as their deadline lets them.
+        let mayWait =
+          call.waitForReady && failure.error.exception == .unavailable && failure.error.executed == .no
+        if mayWait, serverPause < (deadline == .max ? .max : deadline > now ? deadline - now : 0) {
+          attempts -= 1
+          sleep(max(serverPause, 1_000_000))
+          continue
+        }
+        if mayHaveExecuted, failure.error.executed == .no { failure.error.executed = .maybe }
+        throw failure.error
+      }
+    }
+  }
+
+  private func attempt(
+    _ route: Route, on server: Topology.Server, _ call: CallOptions, deadline: UInt64, isRetry: Bool,
+    encode: (inout ByteQueue) -> Void, decode: (RawSpan) throws(WireError) -> Void
+  ) throws(AttemptFailure) {
+    let connection: BlockingConnection
+    do {
+      connection = try checkOut(server, deadline: deadline)
+    } catch {
+      checkIn(nil, server.name)
+      throw AttemptFailure(error: error)
+    }
+    defer { checkIn(connection, server.name) }
+    try connection.call(
+      route, options: call, deadline: deadline, isRetry: isRetry, encode: encode, decode: decode)
+  }
+
+  private func expired(
+    _ error: RPCError, _ route: Route, _ call: CallOptions, _ attempts: Int
+  ) -> RPCError {
+    var error = error
+    error.message = "\(route.name) was \(error.message) within \(call.deadline ?? .zero)"
+    if attempts > 1 { error.message += " (attempt \(attempts))" }
+    return error
+  }
+
+  private func sleep(_ nanoseconds: UInt64) {
+    guard nanoseconds > 0 else { return }
+    var time = timespec(
+      tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+    var rest = timespec()
+    while nanosleep(&time, &rest) != 0, errno == EINTR { time = rest }
+  }
+
+  // MARK: Choosing a server
+
+  private func choose(_ route: Route, avoiding failed: String?) throws(RPCError) -> Topology.Server {
+    let now = Syscall.monotonicNanoseconds()
+    let options = options
+    return try state.withLock { state throws(RPCError) in
+      if state.isClosed { throw RPCError(.unavailable, "the client was closed") }
+      let candidates = try state.topology.candidates(for: route)
+      var best = candidates[0]
+      if candidates.count > 1 {
+        func rank(_ server: Topology.Server) -> (Int, Int, UInt64) {
+          let record = state.servers[server.name] ?? Server()
+          let penalty = server.name == failed ? 2 : record.downUntil > now ? 1 : 0
+          return (
+            penalty, options.balancing == .leastOutstanding ? record.outstanding : 0, record.lastChosen
+          )
+        }
+        best = candidates.min { rank($0) < rank($1) } ?? best
+      }
+      state.turn += 1
+      state.servers[best.name, default: Server()].lastChosen = state.turn
+      state.servers[best.name, default: Server()].outstanding += 1
+      return best
+    }
+  }
+
+  private func hasAlternative(_ route: Route, to name: String, at now: UInt64) -> Bool {
+    guard route.server == nil else { return false }
+    return state.withLock { state in
+      let candidates = (try? state.topology.candidates(for: route)) ?? []
+      return candidates.contains { $0.name != name && (state.servers[$0.name]?.downUntil ?? 0) <= now }
+    }
+  }
+
+  private func pause(of server: String, at now: UInt64) -> UInt64 {
+    state.withLock { state in
+      let until = state.servers[server]?.downUntil ?? 0
+      return until > now ? until - now : 0
+    }
+  }
+
+  // MARK: The pool
+
+  private func checkOut(
+    _ server: Topology.Server, deadline: UInt64
+  ) throws(RPCError) -> BlockingConnection {
+    let now = Syscall.monotonicNanoseconds()
+    while let connection = state.withLock({ $0.servers[server.name]?.idle.popLast() }) {
+      if connection.server == server, connection.isUsable(at: now) { return connection }
+      forget(connection)
+    }
+    let source = try state.withLock { state throws(RPCError) in
+      if let record = state.servers[server.name], record.downUntil > now, var error = record.lastError {
+        error.executed = .no
+        throw error
+      }
+      return SourceAddress(identity.flatMap { state.topology.client($0) })
+    }
+    do {
+      let connection = try BlockingConnection(
+        to: server, from: source, identity: identity, options: options, deadline: deadline)
+      state.withLock { state in
+        state.connections[ObjectIdentifier(connection)] = connection
+        state.servers[server.name]?.failures = 0
+        state.servers[server.name]?.downUntil = 0
+        if state.isClosed { connection.interrupt() }
+      }
+      return connection
+    } catch {
+      state.withLock { state in
+        let failures = (state.servers[server.name]?.failures ?? 0) + 1
+        state.servers[server.name]?.failures = failures
+        state.servers[server.name]?.lastError = error
+        state.servers[server.name]?.downUntil =
+          Syscall.monotonicNanoseconds()
+          &+ options.reconnect.nanoseconds(retry: failures, chance: Double.random(in: 0..<1))
+      }
+      throw error
+    }
+  }
+
+  private func checkIn(_ connection: BlockingConnection?, _ server: String) {
+    let isKept = state.withLock { state in
+      state.servers[server]?.outstanding -= 1
+      guard let connection, !connection.isRetired, !state.isClosed,
+        let count = state.servers[server]?.idle.count, count < ClientLimits.idleBlockingConnectionsMax
+      else { return false }
+      state.servers[server]?.idle.append(connection)
+      return true
+    }
+    if !isKept, let connection { forget(connection) }
+  }
+
+  private func forget(_ connection: BlockingConnection) {
+    state.withLock { $0.connections[ObjectIdentifier(connection)] = nil }
+  }
+
+  // MARK: Changes
+
+  internal func updateTopology(_ topology: Topology) {
+    let idle = state.withLock { state in
+      state.topology = topology
+      let idle = state.servers.values.flatMap(\.idle)
+      // Calls in flight keep theirs, and find it unwelcome when they return it.
+      for connection in idle { state.connections[ObjectIdentifier(connection)] = nil }
+      for name in Array(state.servers.keys) {
+        if topology.server(name) == nil { state.servers[name] = nil } else { state.servers[name]?.idle = [] }
+      }
+      return idle
+    }
+    // Closed here, outside the lock.
+    _ = idle
+  }
+
+  internal func close() {
+    let connections = state.withLock { state in
+      state.isClosed = true
+      defer {
+        state.servers = [:]
+        state.connections = [:]
+      }
+      return Array(state.connections.values)
+    }
+    for connection in connections { connection.interrupt() }
+  }
 }

@@ -142,26 +142,15 @@ public final class ClientCore {
 
   private func providers(of service: String) -> [ClientChannel] {
     if let known = providers[service] { return known }
-    // Every server answers for itself.
-    let names =
-      service == "system" ? topology.servers.map(\.name) : topology.service(service)?.providers ?? []
-    let found = names.compactMap { channel($0) }
+    let found = topology.providers(of: service).compactMap { channel($0.name) }
     // Bounded by the topology: what it does not have is not remembered.
     if !found.isEmpty { providers[service] = found }
     return found
   }
 
   private func noServer(_ call: Call) -> RPCError {
-    if let name = call.route.server {
-      let known = topology.servers.map(\.name).joined(separator: ", ")
-      return RPCError(.serviceNotFound, "there is no server '\(name)'; there are: \(known)")
-    }
-    let service = call.route.binding.service
-    guard topology.service(service) != nil else {
-      let known = topology.services.map(\.name).joined(separator: ", ")
-      return RPCError(.serviceNotFound, "no server provides the service '\(service)'; there are: \(known)")
-    }
-    return RPCError(.serviceNotFound, "the service '\(service)' has no provider")
+    if let name = call.route.server { return topology.unknownServer(name) }
+    return topology.noProvider(of: call.route.binding.service)
   }
 
   // MARK: Outcomes

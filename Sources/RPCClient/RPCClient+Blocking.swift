@@ -22,11 +22,21 @@ extension RPCClient {
   public func callBlocking<each A: RPCValue, each R: RPCValue>(
     _ procedure: RemoteProcedure, _ arguments: repeat each A, options: CallOptions = CallOptions()
   ) throws(RPCError) -> (repeat each R) {
-    let call = makeCall(procedure, repeat each arguments, options: options, as: repeat (each R).self)
-    let answer = BlockingAnswer<(repeat each R)>()
-    call.receiver = .callback { answer.put($0) }
-    engine.submit(call)
-    return try answer.wait().get()
+    if blocking.isExclusive {
+      let call = makeCall(procedure, repeat each arguments, options: options, as: repeat (each R).self)
+      let answer = BlockingAnswer<(repeat each R)>()
+      call.receiver = .callback { answer.put($0) }
+      engine.submit(call)
+      return try answer.wait().get()
+    }
+    checkTypes(procedure, repeat (each A).self, returning: repeat (each R).self)
+    var results = DecodedResults<(repeat each R)>()
+    try blocking.call(procedure, options: options) { queue in
+      encodeArguments(repeat each arguments, to: &queue)
+    } decode: { payload throws(WireError) in
+      results.put(try decodeResults(payload, as: repeat (each R).self))
+    }
+    return results.taken
   }
 
   /// Calls a procedure with values and blocks until it has answered.
@@ -34,9 +44,40 @@ extension RPCClient {
     _ procedure: String, _ arguments: [Value], types: [ValueType]? = nil, on server: String? = nil,
     options: CallOptions = CallOptions()
   ) throws(RPCError) -> CallResult {
-    let answer = BlockingAnswer<CallResult>()
-    start(procedure, arguments, types: types, on: server, options: options) { answer.put($0) }
-    return try answer.wait().get()
+    if blocking.isExclusive {
+      let answer = BlockingAnswer<CallResult>()
+      start(procedure, arguments, types: types, on: server, options: options) { answer.put($0) }
+      return try answer.wait().get()
+    }
+    let started = Syscall.monotonicNanoseconds()
+    var values: [Value] = []
+    let route = try dynamicRoute(procedure, arguments, types: types, on: server)
+    let (name, attempts) = try blocking.perform(route, options) { queue in
+      queue.appendListHeader(count: arguments.count)
+      for argument in arguments { argument.encode(to: &queue) }
+    } decode: { payload throws(WireError) in
+      values = try decodeValues(payload)
+    }
+    let elapsed = Duration.nanoseconds(Int64(clamping: Syscall.monotonicNanoseconds() &- started))
+    return CallResult(values: values, server: name, elapsed: elapsed, attempts: attempts)
+  }
+}
+
+/// What a reply was decoded into. (The compiler has no optional tuples of a pack's types yet.)
+@usableFromInline
+internal struct DecodedResults<Output> {
+  @usableFromInline internal var values: Output?
+
+  @inlinable
+  internal init() {}
+
+  @inlinable
+  internal mutating func put(_ output: Output) { values = output }
+
+  @inlinable
+  internal var taken: Output {
+    guard let values else { preconditionFailure("a call that did not fail was decoded") }
+    return values
   }
 }
 

@@ -106,13 +106,20 @@ extension RPCClient {
   }
 
   @inlinable
+  internal func checkTypes<each A: RPCValue, each R: RPCValue>(
+    _ procedure: RemoteProcedure, _ arguments: repeat (each A).Type, returning results: repeat (each R).Type
+  ) {
+    precondition(
+      procedure.signature == ObjectIdentifier(((repeat each A) -> (repeat each R)).self),
+      "a procedure is called with the types it was looked up with")
+  }
+
+  @inlinable
   internal func makeCall<each A: RPCValue, each R: RPCValue>(
     _ procedure: RemoteProcedure, _ arguments: repeat each A, options: CallOptions,
     as results: repeat (each R).Type
   ) -> TypedCall<(repeat each R)> {
-    precondition(
-      procedure.signature == ObjectIdentifier(((repeat each A) -> (repeat each R)).self),
-      "a procedure is called with the types it was looked up with")
+    checkTypes(procedure, repeat (each A).self, returning: repeat (each R).self)
     var queue = engine.argumentsQueue()
     encodeArguments(repeat each arguments, to: &queue)
     return TypedCall(route: procedure.route, arguments: queue, options: options) {

@@ -10,13 +10,13 @@ public import RPCWire
 /// ```
 public final class RPCClient: Sendable {
   @usableFromInline internal let engine: ClientEngine
-  internal let blocking: BlockingClient
+  @usableFromInline internal let blocking: BlockingClient
 
   /// - Parameter identity: the name among the topology's clients that the program runs as; with a registered
   ///   address its connections come from there.
   public init(topology: Topology, identity: String? = nil, options: ClientOptions = ClientOptions()) {
     engine = ClientEngine(topology: topology, identity: identity, options: options)
-    blocking = BlockingClient(engine: engine)
+    blocking = BlockingClient(topology: topology, identity: identity, options: options)
   }
 
   public convenience init(
@@ -58,7 +58,7 @@ public final class RPCClient: Sendable {
   /// Takes a changed network into use: calls in flight end where they began.
   public func updateTopology(_ topology: Topology) {
     engine.updateTopology(topology)
-    blocking.forgetConnections()
+    blocking.updateTopology(topology)
   }
 
   /// Opens a connection to every server, without waiting for any.
