@@ -14,31 +14,34 @@ internal final class Session: ConnectionHandler, TimerTarget {
   }
 
   internal let channel: ClientChannel
-  private let connection: Connection
-  private let loop: EventLoop
-  internal private(set) var phase = Phase.handshaking
-  internal private(set) var generation = 0
-  internal private(set) var roundTrip: Duration?
+  internal let connection: Connection
+  internal let loop: EventLoop
+  internal var phase = Phase.handshaking
+  internal var generation = 0
+  internal var roundTrip: Duration?
   /// Answers of any kind: a session that gave one was a good one.
-  internal private(set) var answers: UInt64 = 0
+  internal var answers: UInt64 = 0
   internal let opened: UInt64
 
-  private var decoder: FrameDecoder
-  private var nextID: UInt64 = 1
-  private var pending = PendingTable<Call>()
-  private var bindings = BindingTable()
+  internal var decoder: FrameDecoder
+  internal var nextID: UInt64 = 1
+  internal var pending = PendingTable<Call>()
+  internal var bindings = BindingTable()
   /// Calls beyond what the server takes at once, oldest first.
-  private var backlog = CallQueue()
-  private var frameBytesMax = WireLimits.frameBytes
-  private var callsMax = WireLimits.callsPerConnection
+  internal var backlog = CallQueue()
+  internal var frameBytesMax = WireLimits.frameBytes
+  internal var callsMax = WireLimits.callsPerConnection
   /// Bytes put into the stream so far, sent or not.
-  private var queuedBytes: UInt64 = 0
-  private var failure: RPCError?
+  internal var queuedBytes: UInt64 = 0
+  /// Why the connection is being closed, where that is our doing.
+  internal var failure: RPCError?
+  /// What calls are told that come while the server goes away.
+  internal var drainingError = RPCError(.unavailable, "the server is going away")
 
-  private var pingNanoseconds: UInt64 = 0
-  private var livenessTimer: TimerID?
-  private var livenessPing: UInt64?
-  private var pings: [UInt64: (started: UInt64, completion: ((Result<Duration, RPCError>) -> Void)?)] = [:]
+  internal var pingNanoseconds: UInt64 = 0
+  internal var livenessTimer: TimerID?
+  internal var livenessPing: UInt64?
+  internal var pings: [UInt64: (started: UInt64, completion: ((Result<Duration, RPCError>) -> Void)?)] = [:]
 
   internal init(channel: ClientChannel, connection: Connection, loop: EventLoop) {
     self.channel = channel
@@ -139,13 +142,13 @@ internal final class Session: ConnectionHandler, TimerTarget {
     write { $0.appendEmptyFrame(.cancel, callID: call.callID) }
   }
 
-  private func takeID() -> UInt64 {
+  internal func takeID() -> UInt64 {
     defer { nextID += 1 }
     return nextID
   }
 
   /// Appends to the stream and keeps count, so that a lost connection tells what had left.
-  private func write(_ body: (inout ByteQueue) -> Void) {
+  internal func write(_ body: (inout ByteQueue) -> Void) {
     connection.send { queue in
       let before = queue.count
       body(&queue)
@@ -259,152 +262,6 @@ internal final class Session: ConnectionHandler, TimerTarget {
       let call = backlog.popFirst()
     {
       if call.phase == .waiting { sendWithinLimits(call) }
-    }
-  }
-
-  // MARK: The connection's own life
-
-  private func handleHello(_ hello: Hello) throws(WireError) {
-    guard phase == .handshaking else { throw .malformedFrame("a second HELLO") }
-    guard hello.version == Preface.majorVersion else {
-      throw .malformedFrame("version \(hello.version), this client speaks \(Preface.majorVersion)")
-    }
-    phase = .up
-    frameBytesMax = hello.frameBytes
-    callsMax = max(1, hello.callsInFlight)
-    generation = hello.generation
-    roundTrip = .nanoseconds(Int64(clamping: loop.now &- opened))
-    let wish = UInt64(hello.pingMilliseconds) * 1_000_000
-    pingNanoseconds = wish > 0 ? wish : channel.core.options.pingInterval.nanoseconds
-    if pingNanoseconds > 0 { livenessTimer = loop.schedule(after: pingNanoseconds, self) }
-    channel.sessionReady(self)
-  }
-
-  private func handleGoAway(_ goAway: GoAway) {
-    guard phase != .draining else { return }
-    phase = .draining
-    drainingError = RPCError(.unavailable, "\(channel.server.label) is going away: \(goAway.reason)")
-    channel.sessionDraining(self, reason: goAway.reason)
-    moveOn(pending.removeAll(above: goAway.lastCallID).compactMap(\.payload))
-  }
-
-  /// The channel uses another connection from now on: this one ends when everything is answered.
-  internal func retire() {
-    guard isOpen else { return }
-    phase = .draining
-    drainingError = RPCError(.unavailable, "\(channel.server.label) moved to another address")
-    moveOn([])
-  }
-
-  /// Sends the calls that did not begin here, and those that wait, somewhere else.
-  private func moveOn(_ calls: [Call]) {
-    var refused = calls + bindings.removeAllWaiting()
-    while let call = backlog.popFirst() { refused.append(call) }
-    for call in refused {
-      call.session = nil
-      channel.core.neverBegan(call, drainingError)
-    }
-    closeIfDrained()
-  }
-
-  private var drainingError = RPCError(.unavailable, "the server is going away")
-
-  private func closeIfDrained() {
-    if phase == .draining, pending.count == 0 { close(nil) }
-  }
-
-  internal func inputEnded(on connection: Connection) {
-    close(lost("closed by the server"))
-  }
-
-  internal func closed(_ connection: Connection, reason: CloseReason) {
-    let error = failure ?? (reason == .local ? nil : lost("\(reason)"))
-    tearDown(error)
-  }
-
-  private func lost(_ reason: String) -> RPCError {
-    RPCError(.unavailable, "the connection to \(channel.server.label) was lost: \(reason)", executed: .maybe)
-  }
-
-  /// Ends the connection; every call on it fails with `error`, or as cancelled when there is none.
-  internal func close(_ error: RPCError?) {
-    guard isOpen else { return }
-    failure = error
-    connection.close()
-  }
-
-  private func tearDown(_ error: RPCError?) {
-    guard isOpen else { return }
-    phase = .closed
-    if let livenessTimer { loop.cancel(livenessTimer) }
-    let sent = connection.bytesSent
-    let reason =
-      error
-      ?? RPCError(.unavailable, "the connection to \(channel.server.label) was closed", executed: .maybe)
-    let entries = pending.removeAll()
-    var unsent = bindings.removeAllWaiting()
-    while let call = backlog.popFirst() { unsent.append(call) }
-    let waitingPings = pings.values.compactMap(\.completion)
-    pings = [:]
-    channel.sessionEnded(self, error)
-    for entry in entries {
-      guard let call = entry.payload else { continue }
-      call.session = nil
-      // A frame whose last byte never left was not understood either.
-      if entry.frameEnd > sent {
-        channel.core.neverBegan(call, reason)
-      } else {
-        var error = reason
-        error.executed = .maybe
-        channel.core.attemptFailed(call, error)
-      }
-    }
-    for call in unsent { channel.core.neverBegan(call, reason) }
-    for completion in waitingPings { completion(.failure(reason)) }
-  }
-
-  // MARK: Signs of life
-
-  /// Asks the server for a sign of life and tells how long it took.
-  internal func ping(_ completion: @escaping (Result<Duration, RPCError>) -> Void) {
-    _ = sendPing(completion)
-  }
-
-  private func sendPing(_ completion: ((Result<Duration, RPCError>) -> Void)?) -> UInt64 {
-    let id = takeID()
-    pings[id] = (Syscall.monotonicNanoseconds(), completion)
-    write { $0.appendEmptyFrame(.ping, callID: id) }
-    return id
-  }
-
-  private func handlePong(_ id: UInt64) {
-    // A PONG nobody waits for does no harm.
-    guard let ping = pings.removeValue(forKey: id) else { return }
-    if id == livenessPing {
-      livenessPing = nil
-      if let livenessTimer { loop.cancel(livenessTimer) }
-      livenessTimer = loop.schedule(after: pingNanoseconds, self)
-    }
-    let duration = Duration.nanoseconds(Int64(clamping: Syscall.monotonicNanoseconds() &- ping.started))
-    roundTrip = duration
-    channel.roundTripMeasured(self)
-    ping.completion?(.success(duration))
-  }
-
-  internal func timerFired(tag: UInt64, on loop: EventLoop) {
-    guard isOpen else { return }
-    let silence = loop.now &- connection.lastReceived
-    if livenessPing != nil {
-      let patience = channel.core.options.pingTimeout
-      guard silence < patience.nanoseconds else {
-        return close(lost("no sign of life for \(patience)"))
-      }
-      livenessTimer = loop.schedule(after: patience.nanoseconds - silence, self)
-    } else if silence >= pingNanoseconds {
-      livenessPing = sendPing(nil)
-      livenessTimer = loop.schedule(after: channel.core.options.pingTimeout.nanoseconds, self)
-    } else {
-      livenessTimer = loop.schedule(after: pingNanoseconds - silence, self)
     }
   }
 }

@@ -1,0 +1,235 @@
+internal import CLinux
+internal import Glibc
+internal import RPCTransport
+internal import RPCWire
+
+/// Why an attempt on a blocking connection failed.
+internal struct AttemptFailure: Error {
+  var error: RPCError
+  /// The call certainly did not begin on the server, through no fault of its own.
+  var neverBegan = false
+  var isIdempotent = false
+}
+
+/// A socket whose caller waits for it: opens it, writes what is queued, hands over whole frames. It belongs
+/// to one thread at a time.
+internal final class BlockingSocket {
+  internal let server: Topology.Server
+  /// Nothing can be sent or received any more, or nothing new should be.
+  internal var isRetired = false
+  /// What `send` writes.
+  internal var output = ByteQueue()
+
+  private let descriptor: Descriptor
+  private let options: ClientOptions
+  private var decoder: FrameDecoder
+  private var input = ByteQueue()
+
+  private static let readBytes = 16 * 1024
+
+  // MARK: Opening
+
+  /// Connects by `deadline`, on the monotonic clock.
+  internal init(
+    to server: Topology.Server, from source: SourceAddress, options: ClientOptions, by deadline: UInt64
+  ) throws(RPCError) {
+    self.server = server
+    self.options = options
+    decoder = FrameDecoder(frameBytesLimit: options.frameBytes)
+    descriptor = try Self.connect(to: server, from: source, by: deadline, timeout: options.connectTimeout)
+    _ = rpc_set_nonblocking(descriptor.raw, 0)
+    limitReads()
+  }
+
+  private static func connect(
+    to server: Topology.Server, from source: SourceAddress, by deadline: UInt64, timeout: Duration
+  ) throws(RPCError) -> Descriptor {
+    var failures: [String] = []
+    let addresses: [SocketAddress]
+    do {
+      addresses = try SocketAddress.resolve(host: server.host, port: Int(server.port))
+    } catch {
+      throw RPCError(.unavailable, "\(server.label) cannot be reached: \(error.operation)")
+    }
+    for address in addresses {
+      do {
+        let descriptor = try Socket.connect(to: address, from: try source.address(toReach: address))
+        guard wait(descriptor.raw, for: POLLOUT, until: deadline) else {
+          throw RPCError(.unavailable, "\(server.label) did not accept a connection within \(timeout)")
+        }
+        if let code = Socket.pendingError(of: descriptor.raw) {
+          throw SystemError(code: code, operation: "connect to \(address)")
+        }
+        return descriptor
+      } catch let error as SystemError {
+        failures.append(source.explain(error))
+      } catch let error as RPCError {
+        throw error
+      } catch {
+        failures.append("\(error)")
+      }
+    }
+    let reason = failures.isEmpty ? "'\(server.host)' has no address" : failures.joined(separator: "; ")
+    throw RPCError(.unavailable, "\(server.label) cannot be reached: \(reason)")
+  }
+
+  /// A read without a deadline comes back after the ping interval, to see whether the server still lives.
+  private func limitReads() {
+    let pingNanoseconds = options.pingInterval.nanoseconds
+    guard pingNanoseconds > 0 else { return }
+    var time = timeval(
+      tv_sec: Int(pingNanoseconds / 1_000_000_000), tv_usec: Int(pingNanoseconds % 1_000_000_000 / 1000))
+    _ = setsockopt(
+      descriptor.raw, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+  }
+
+  /// Wakes whoever waits on this connection, from any thread; it is of no use afterwards.
+  internal func interrupt() {
+    shutdown(descriptor.raw, Int32(SHUT_RDWR))
+  }
+
+  // MARK: Bytes
+
+  /// Waits until the socket is ready or the deadline is over.
+  private static func wait(_ raw: Int32, for events: Int32, until deadline: UInt64) -> Bool {
+    var descriptor = pollfd(fd: raw, events: Int16(events), revents: 0)
+    while true {
+      var milliseconds: Int32 = -1
+      if deadline != .max {
+        let now = Syscall.monotonicNanoseconds()
+        guard deadline > now else { return false }
+        milliseconds = Int32(clamping: (deadline - now + 999_999) / 1_000_000)
+      }
+      let count = poll(&descriptor, 1, milliseconds)
+      if count > 0 { return true }
+    }
+  }
+
+  /// Writes everything that is queued. What was not wholly written when this fails did not begin.
+  internal func send(by deadline: UInt64) throws(AttemptFailure) {
+    while !output.isEmpty {
+      let count = output.withReadable {
+        Glibc.send(
+          descriptor.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+      }
+      if count > 0 {
+        output.consume(count)
+        continue
+      }
+      let code = errno
+      if code == EINTR { continue }
+      guard code == EAGAIN else {
+        throw lost(SystemError(code: code, operation: "write").description, executed: .no)
+      }
+      guard Self.wait(descriptor.raw, for: POLLOUT, until: deadline) else {
+        // Half a frame is out: nothing can follow it.
+        isRetired = true
+        throw expired(.no)
+      }
+    }
+  }
+
+  /// Hands frames to `handle` until it returns true, reading where there is none left.
+  internal func receive(
+    by deadline: UInt64, _ handle: (FrameHeader, RawSpan) throws(AttemptFailure) -> Bool
+  ) throws(AttemptFailure) {
+    var isPinged = false
+    while true {
+      if try deliver(handle) { return }
+      if options.busyPoll != .zero, try spin() { continue }
+      if deadline != .max {
+        guard Self.wait(descriptor.raw, for: POLLIN, until: deadline) else { throw expired(.maybe) }
+      }
+      if try fill(0) {
+        isPinged = false
+        continue
+      }
+      // Nothing for the whole ping interval.
+      if isPinged { throw lost("no sign of life for \(options.pingTimeout)", executed: .maybe) }
+      isPinged = true
+      output.appendEmptyFrame(.ping, callID: 0)
+      try send(by: deadline)
+    }
+  }
+
+  /// Takes in what has come meanwhile, without waiting.
+  internal func receiveNews(
+    _ handle: (FrameHeader, RawSpan) throws(AttemptFailure) -> Bool
+  ) throws(AttemptFailure) {
+    while try fill(Int32(MSG_DONTWAIT)) { _ = try deliver(handle) }
+  }
+
+  /// Looks for input again and again for the busy-poll time.
+  private func spin() throws(AttemptFailure) -> Bool {
+    let end = Syscall.monotonicNanoseconds() &+ options.busyPoll.nanoseconds
+    repeat {
+      if try fill(Int32(MSG_DONTWAIT)) { return true }
+    } while Syscall.monotonicNanoseconds() < end
+    return false
+  }
+
+  /// Hands the whole frames that are there to `handle`, until it returns true; whether it did.
+  private func deliver(
+    _ handle: (FrameHeader, RawSpan) throws(AttemptFailure) -> Bool
+  ) throws(AttemptFailure) -> Bool {
+    // Moved out, so that the handler may do as it likes with this object while it looks at the bytes.
+    var bytes = ByteQueue()
+    swap(&bytes, &input)
+    defer { swap(&bytes, &input) }
+    while true {
+      let header: FrameHeader?
+      do {
+        header = try decoder.next(in: bytes.bytes, at: 0)
+      } catch {
+        throw broken("\(error)")
+      }
+      guard let header else { return false }
+      let end = FrameHeader.byteCount + Int(header.length)
+      let isDone = try handle(header, bytes.bytes.extracting(FrameHeader.byteCount..<end))
+      bytes.consume(end)
+      if isDone { return true }
+    }
+  }
+
+  /// Reads what there is; false when there is nothing yet.
+  private func fill(_ flags: Int32) throws(AttemptFailure) -> Bool {
+    let room = max(Self.readBytes, decoder.bytesNeeded(in: input.bytes, at: 0) - input.count)
+    var count = 0
+    var code: Int32 = 0
+    repeat {
+      input.fill(upTo: min(room, 1024 * 1024)) { buffer in
+        count = recv(descriptor.raw, buffer.baseAddress, buffer.count, flags)
+        code = errno
+        return max(count, 0)
+      }
+    } while count < 0 && code == EINTR
+    if count == 0 { throw lost("closed by the server", executed: .maybe) }
+    if count < 0 {
+      guard code == EAGAIN else {
+        throw lost(SystemError(code: code, operation: "read").description, executed: .maybe)
+      }
+      return false
+    }
+    return true
+  }
+
+  // MARK: Errors
+
+  internal func broken(_ what: String) -> AttemptFailure {
+    isRetired = true
+    return AttemptFailure(
+      error: RPCError(.protocolError, "\(server.label) broke the protocol: \(what)", executed: .maybe))
+  }
+
+  private func lost(_ reason: String, executed: RPCError.Executed) -> AttemptFailure {
+    isRetired = true
+    return AttemptFailure(
+      error: RPCError(
+        .unavailable, "the connection to \(server.label) was lost: \(reason)", executed: executed),
+      neverBegan: executed == .no)
+  }
+
+  internal func expired(_ executed: RPCError.Executed) -> AttemptFailure {
+    AttemptFailure(error: RPCError(.deadlineExceeded, "not answered by \(server.label)", executed: executed))
+  }
+}
