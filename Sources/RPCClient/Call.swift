@@ -1,24 +1,22 @@
 public import RPCTransport
 public import RPCWire
 
-/// One call, from its caller's thread to the loop and back: arguments as bytes, deadline, and where it
-/// stands. Subclasses know what to do with the answer.
+/// One call, from its caller's thread to the loop and back: arguments as bytes, deadline, where it stands, and
+/// what becomes of the answer. Calls that are over are used again, so that a call made on the loop's thread
+/// costs no memory.
 ///
-/// `@unchecked Sendable`: what the initialiser sets is only read later, and everything else is touched on
-/// the loop's thread alone, to which the call is handed through a lock.
+/// `@unchecked Sendable`: its caller prepares it, hands it to the loop through a lock and touches it no more;
+/// from then on everything happens on the loop's thread. A handle that outlives the call knows by `serial`
+/// that it does.
+///
+/// What is marked `@exclusivity(unchecked)` is read and written in passing only, never while a reference into
+/// it is held: the check would cost more than the access, thirty times per call.
 @usableFromInline
-internal class Call: TimerTarget, @unchecked Sendable {
-  internal let route: Route
-  /// The arguments as a MessagePack list: kept until the answer, since the call may have to be sent again.
-  internal private(set) var arguments: ByteQueue
-  internal let options: CallOptions
-  /// On the monotonic clock, in nanoseconds.
-  internal let started: UInt64
-  /// On the monotonic clock, in nanoseconds; `.max` without one.
-  internal let deadline: UInt64
+internal final class Call: TimerTarget, @unchecked Sendable {
+  /// Takes the reply's payload, in place, unless `failure` says why there is none. On the loop.
+  @usableFromInline internal typealias Completion = @Sendable (_ call: Call, _ payload: RawSpan) -> Void
 
-  // The loop's side
-  internal enum Phase {
+  internal enum Phase: UInt8 {
     /// Not yet given to the loop.
     case new
     /// Waits for a connection, a binding, room or the next attempt.
@@ -28,33 +26,80 @@ internal class Call: TimerTarget, @unchecked Sendable {
     case done
   }
 
-  internal var phase = Phase.new
-  internal var wasCancelledEarly = false
-  internal var core: ClientCore?
-  internal var channel: ClientChannel?
-  internal var session: Session?
-  internal var callID: UInt64 = 0
-  internal var attempts = 0
-  internal var moves = 0
-  internal var rebinds = 0
-  /// An attempt went out whose fate is not known.
-  internal var mayHaveExecuted = false
-  internal var isIdempotent = false
-  internal var deadlineTimer: TimerID?
-  internal var retryTimer: TimerID?
-  internal var lastError: RPCError?
+  // The caller's side
+  @exclusivity(unchecked) internal var route: Route
+  /// The arguments as a MessagePack list: kept until the answer, since the call may have to be sent again.
+  @usableFromInline @exclusivity(unchecked) internal var arguments: ByteQueue
+  @exclusivity(unchecked) internal var options: CallOptions
+  /// On the monotonic clock, in nanoseconds.
+  @exclusivity(unchecked) internal var started: UInt64
+  /// On the monotonic clock, in nanoseconds; `.max` without one.
+  @exclusivity(unchecked) internal var deadline: UInt64
+  @usableFromInline @exclusivity(unchecked) internal var completion: Completion?
 
-  @usableFromInline
-  internal init(route: Route, arguments: consuming ByteQueue, options: CallOptions) {
+  // The loop's side
+  /// Tells this call from others that the object was and will be.
+  @usableFromInline @exclusivity(unchecked) internal var serial: UInt64 = 0
+  @exclusivity(unchecked) internal var phase = Phase.new
+  @exclusivity(unchecked) internal var wasCancelledEarly = false
+  /// An attempt went out whose fate is not known.
+  @exclusivity(unchecked) internal var mayHaveExecuted = false
+  @exclusivity(unchecked) internal var isIdempotent = false
+  /// Set while the call is the core's. The core outlives its calls: closing it ends them.
+  @exclusivity(unchecked) internal unowned(unsafe) var core: ClientCore?
+  /// Set while an attempt is the channel's, which outlives it likewise.
+  @exclusivity(unchecked) internal unowned(unsafe) var channel: ClientChannel?
+  /// Set while the call is in the session's table.
+  @exclusivity(unchecked) internal unowned(unsafe) var session: Session?
+  @exclusivity(unchecked) internal var callID: UInt64 = 0
+  @exclusivity(unchecked) internal var attempts = 0
+  @exclusivity(unchecked) internal var moves = 0
+  @exclusivity(unchecked) internal var rebinds = 0
+  @exclusivity(unchecked) internal var deadlineTimer: TimerID?
+  @exclusivity(unchecked) internal var retryTimer: TimerID?
+  /// The channel that the last attempt failed at.
+  @exclusivity(unchecked) internal var failedChannel: ObjectIdentifier?
+  @exclusivity(unchecked) internal var lastError: RPCError?
+  /// Why there is no reply.
+  @usableFromInline @exclusivity(unchecked) internal var failure: RPCError?
+
+  /// - Parameter now: on the monotonic clock.
+  internal init(route: Route, options: CallOptions, now: UInt64) {
     self.route = route
-    self.arguments = arguments
     self.options = options
-    let now = Syscall.monotonicNanoseconds()
+    arguments = ByteQueue()
     started = now
-    deadline = options.deadline.map { Self.deadline(now, $0) } ?? .max
+    deadline = Self.deadline(now, options.deadline)
   }
 
-  private static func deadline(_ start: UInt64, _ duration: Duration) -> UInt64 {
+  /// Makes a call that is over a new one.
+  internal func renew(route: Route, options: CallOptions, now: UInt64) {
+    self.route = route
+    self.options = options
+    started = now
+    deadline = options.deadline == nil ? .max : Self.deadline(now, options.deadline)
+    phase = .new
+    callID = 0
+    attempts = 0
+  }
+
+  /// Ends what the call was, keeping its memory.
+  internal func retire() {
+    serial &+= 1
+    completion = nil
+    arguments.removeAll()
+    wasCancelledEarly = false
+    mayHaveExecuted = false
+    isIdempotent = false
+    moves = 0
+    rebinds = 0
+    if failedChannel != nil { failedChannel = nil }
+    if lastError != nil { lastError = nil }
+    if failure != nil { failure = nil }
+  }
+
+  private static func deadline(_ start: UInt64, _ duration: Duration?) -> UInt64 {
+    guard let duration else { return .max }
     let nanoseconds = duration.nanoseconds
     return nanoseconds >= ClientLimits.deadlineNanosecondsMax ? .max : start &+ nanoseconds
   }
@@ -62,18 +107,6 @@ internal class Call: TimerTarget, @unchecked Sendable {
   /// The loop's clock may be a turn old; a deadline is judged by it all the same, as timers are.
   internal func remaining(at now: UInt64) -> UInt64? {
     deadline == .max ? nil : deadline > now ? deadline - now : 0
-  }
-
-  /// Takes the reply's payload, in place. On the loop, once, unless `fail` was called.
-  @usableFromInline
-  internal func succeed(_ payload: RawSpan, from server: String, at now: UInt64) {
-    preconditionFailure("a call knows what to do with its answer")
-  }
-
-  /// On the loop, once, unless `succeed` was called.
-  @usableFromInline
-  internal func fail(_ error: RPCError) {
-    preconditionFailure("a call knows what to do with its answer")
   }
 
   internal static let deadlineTag: UInt64 = 0
@@ -84,6 +117,36 @@ internal class Call: TimerTarget, @unchecked Sendable {
     core?.timerFired(for: self, tag: tag)
   }
 
-  /// Gives the arguments' memory up once the call is over.
-  internal func releaseArguments() -> ByteStorage? { arguments.releaseStorage() }
+  // MARK: Values
+
+  internal func encode(_ values: [Value]) {
+    arguments.appendListHeader(count: values.count)
+    for value in values { value.encode(to: &arguments) }
+  }
+
+  /// What the call, which is over, returned.
+  internal func result(_ payload: RawSpan) -> Result<CallResult, RPCError> {
+    if let failure { return .failure(failure) }
+    do {
+      let values = try decodeValues(payload)
+      let now = Syscall.monotonicNanoseconds()
+      let elapsed = Duration.nanoseconds(Int64(clamping: now > started ? now - started : 0))
+      return .success(
+        CallResult(values: values, server: channel?.server.name ?? "", elapsed: elapsed, attempts: attempts))
+    } catch {
+      return .failure(undecodable(error))
+    }
+  }
+
+  /// The reply is not what the caller's types, or the protocol, let it be.
+  @usableFromInline
+  internal func undecodable(_ error: WireError) -> RPCError {
+    Self.undecodable(error, route: route, from: channel?.server.name ?? "")
+  }
+
+  internal static func undecodable(_ error: WireError, route: Route, from server: String) -> RPCError {
+    RPCError(
+      .protocolError, "the result of \(route.name) from server '\(server)' cannot be read: \(error)",
+      executed: .yes)
+  }
 }

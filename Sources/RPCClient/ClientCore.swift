@@ -20,10 +20,10 @@ public final class ClientCore {
   private var generator = SystemRandomNumberGenerator()
   private var turn: UInt64 = 0
   private var isClosed = false
-  private var deferred: [(Call, RPCError)] = []
-  /// Memory of arguments whose calls are over.
-  private var spare: [ByteStorage] = []
-  private static let spareMax = 512
+  private var deferred: [(call: Call, serial: UInt64, error: RPCError)] = []
+  /// Calls that are over, to be used again.
+  @exclusivity(unchecked) private var spare: ContiguousArray<Call> = []
+  private static let spareMax = 1024
 
   public convenience init(
     loop: EventLoop, topology: Topology, identity: String? = nil, options: ClientOptions = ClientOptions()
@@ -43,7 +43,7 @@ public final class ClientCore {
   }
 
   deinit {
-    for storage in spare { storage.deallocate() }
+    precondition(isClosed || channels.isEmpty, "a client core is closed before it is dropped")
   }
 
   // MARK: Calling
@@ -69,31 +69,28 @@ public final class ClientCore {
         procedure, server: server, types: types ?? arguments.map { ValueType(describing: $0) })
       // The completion never leaves the loop's thread, on which the call is made.
       nonisolated(unsafe) let completion = completion
-      let call = ValuesCall(route: route, arguments: encode(arguments), options: options) { completion($0) }
+      let call = makeCall(route, options)
+      call.encode(arguments)
+      call.completion = { call, payload in completion(call.result(payload)) }
+      let handle = NestedCall(call: call, serial: call.serial)
       submit(call)
-      return NestedCall(call: call)
+      return handle
     } catch {
       loop.atEndOfTurn { completion(.failure(error)) }
-      return NestedCall(call: nil)
+      return NestedCall(call: nil, serial: 0)
     }
   }
 
   /// Ends a call; its completion gets `Cancelled` unless it is over.
-  public func cancel(_ call: NestedCall) {
-    if let call = call.call { cancel(call) }
+  public func cancel(_ nested: NestedCall) {
+    if let call = nested.call { cancel(call, serial: nested.serial) }
   }
 
-  private func encode(_ arguments: [Value]) -> ByteQueue {
-    var queue = takeArgumentsQueue()
-    queue.appendListHeader(count: arguments.count)
-    for argument in arguments { argument.encode(to: &queue) }
-    return queue
-  }
-
-  /// A queue for arguments that are encoded on the loop's thread.
-  internal func takeArgumentsQueue() -> ByteQueue {
-    if let storage = spare.popLast() { return ByteQueue(adopting: storage) }
-    return ByteQueue()
+  /// A call to be filled and submitted, on the loop's thread.
+  internal func makeCall(_ route: Route, _ options: CallOptions) -> Call {
+    guard let call = spare.popLast() else { return Call(route: route, options: options, now: loop.now) }
+    call.renew(route: route, options: options, now: loop.now)
+    return call
   }
 
   internal func submit(_ call: Call) {
@@ -126,7 +123,7 @@ public final class ClientCore {
     guard candidates.count > 1 else { return candidates.first }
     // The last one that failed comes last, one that is down before it.
     func rank(_ channel: ClientChannel) -> (Int, Int, UInt64) {
-      let penalty = channel === call.channel ? 2 : channel.isDown ? 1 : 0
+      let penalty = ObjectIdentifier(channel) == call.failedChannel ? 2 : channel.isDown ? 1 : 0
       return (penalty, options.balancing == .leastOutstanding ? channel.outstanding : 0, channel.lastChosen)
     }
     return candidates.min { rank($0) < rank($1) }
@@ -155,10 +152,11 @@ public final class ClientCore {
 
   // MARK: Outcomes
 
-  internal func succeeded(_ call: Call, _ payload: RawSpan, from channel: ClientChannel) {
-    guard call.phase != .done else { return }
-    finish(call)
-    call.succeed(payload, from: channel.server.name, at: loop.now)
+  internal func succeeded(_ call: Call, _ payload: RawSpan) {
+    guard call.phase == .sent else { return }
+    finish(call, payload)
+    // One that was answered stands in no queue any more, so it may become another call.
+    if spare.count < Self.spareMax, call.arguments.allocatedBytes <= 1024 { spare.append(call) }
   }
 
   /// The call certainly did not begin on the server: it moves on without its caller's noticing, if it can.
@@ -177,16 +175,17 @@ public final class ClientCore {
     call.phase = .waiting
     call.session = nil
     call.lastError = error
-    call.channel?.outstanding -= 1
+    let channel = call.channel
+    channel?.outstanding -= 1
+    call.failedChannel = channel.map { ObjectIdentifier($0) }
+    call.channel = nil
     if error.executed == .maybe { call.mayHaveExecuted = true }
     let circumstances = RetryDecision.Circumstances(
       idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan, moves: call.moves,
-      hasAlternative: hasAlternative(call), serverPause: call.channel?.pause ?? 0,
+      hasAlternative: hasAlternative(call), serverPause: channel?.pause ?? 0,
       remaining: call.remaining(at: loop.now))
     switch RetryDecision.decide(error, call.options.retry, circumstances, chance: chance()) {
-    case .fail:
-      call.channel = nil
-      deferFailure(call, final(call, error))
+    case .fail: deferFailure(call, final(call, error))
     case .retry(let nanoseconds):
       if neverBegan {
         call.moves += 1
@@ -199,7 +198,9 @@ public final class ClientCore {
 
   private func hasAlternative(_ call: Call) -> Bool {
     guard call.route.server == nil else { return false }
-    return providers(of: call.route.binding.service).contains { $0 !== call.channel && !$0.isDown }
+    return providers(of: call.route.binding.service).contains {
+      ObjectIdentifier($0) != call.failedChannel && !$0.isDown
+    }
   }
 
   /// What the caller is told, seen over all attempts.
@@ -221,7 +222,8 @@ public final class ClientCore {
     end(call, deadlineError(call))
   }
 
-  internal func cancel(_ call: Call) {
+  internal func cancel(_ call: Call, serial: UInt64) {
+    guard call.serial == serial else { return }
     switch call.phase {
     case .done: return
     // The caller was quicker to cancel than its call was to get here: `submit` ends it.
@@ -233,8 +235,8 @@ public final class ClientCore {
   /// Ends a call from our side; the server is told.
   private func end(_ call: Call, _ error: RPCError) {
     call.session?.cancel(call)
-    if call.channel != nil, call.retryTimer == nil { call.channel?.outstanding -= 1 }
-    finishFailed(call, error)
+    call.failure = error
+    finish(call, RawSpan())
   }
 
   private func cancelled(_ call: Call) -> RPCError {
@@ -252,49 +254,39 @@ public final class ClientCore {
     call.phase == .sent || call.mayHaveExecuted ? .maybe : .no
   }
 
-  private func finish(_ call: Call) {
+  /// Tells the caller.
+  private func finish(_ call: Call, _ payload: RawSpan) {
     call.phase = .done
     call.session = nil
-    if let channel = call.channel {
-      channel.outstanding -= 1
-      call.channel = nil
+    if let channel = call.channel { channel.outstanding -= 1 }
+    if let timer = call.deadlineTimer {
+      loop.cancel(timer)
+      call.deadlineTimer = nil
     }
-    cleanUp(call)
-  }
-
-  private func finishFailed(_ call: Call, _ error: RPCError) {
-    call.phase = .done
-    call.session = nil
-    call.channel = nil
-    cleanUp(call)
-    call.fail(error)
-  }
-
-  private func cleanUp(_ call: Call) {
-    if let timer = call.deadlineTimer { loop.cancel(timer) }
-    if let timer = call.retryTimer { loop.cancel(timer) }
-    call.deadlineTimer = nil
-    call.retryTimer = nil
+    if let timer = call.retryTimer {
+      loop.cancel(timer)
+      call.retryTimer = nil
+    }
+    if let completion = call.completion { completion(call, payload) }
     call.core = nil
-    guard let storage = call.releaseArguments() else { return }
-    if spare.count < Self.spareMax, storage.capacity <= 1024 {
-      spare.append(storage)
-    } else {
-      storage.deallocate()
-    }
+    call.channel = nil
+    call.retire()
   }
 
   /// Failures are told at the end of the turn: a callback that calls again at once cannot recurse.
   private func deferFailure(_ call: Call, _ error: RPCError) {
     if deferred.isEmpty { loop.atEndOfTurn { [self] in deliverFailures() } }
-    deferred.append((call, error))
+    deferred.append((call, call.serial, error))
   }
 
   private func deliverFailures() {
     let failures = deferred
     deferred = []
     // A deadline or a cancellation may have been quicker.
-    for (call, error) in failures where call.phase != .done { finishFailed(call, error) }
+    for (call, serial, error) in failures where call.serial == serial && call.phase != .done {
+      call.failure = error
+      finish(call, RawSpan())
+    }
   }
 
   // MARK: Servers
@@ -347,4 +339,5 @@ public final class ClientCore {
 /// A call that was made on a loop, for ending it.
 public struct NestedCall {
   internal let call: Call?
+  internal let serial: UInt64
 }

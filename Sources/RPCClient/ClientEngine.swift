@@ -1,6 +1,6 @@
 internal import Glibc
 internal import RPCTransport
-public import RPCWire
+internal import RPCWire
 internal import Synchronization
 
 /// Carries calls from any thread to the client's loop, and starts that loop with the first call. Many calls
@@ -27,7 +27,7 @@ internal final class ClientEngine: @unchecked Sendable {
   private let state: Mutex<State>
   /// The loop's thread once it runs, else 0, which no thread is.
   private let loopThread = Atomic<UInt>(0)
-  private nonisolated(unsafe) var core: ClientCore?
+  @exclusivity(unchecked) private nonisolated(unsafe) var core: ClientCore?
   private nonisolated(unsafe) var drained: [Call] = []
 
   internal init(topology: Topology, identity: String?, options: ClientOptions) {
@@ -56,7 +56,11 @@ internal final class ClientEngine: @unchecked Sendable {
         failure = error
       }
     }
-    if let failure { return call.fail(failure) }
+    if let failure {
+      call.failure = failure
+      call.completion?(call, RawSpan())
+      return
+    }
     // Outside the lock: waking the loop is a system call.
     mailbox?.post { [self] _ in drain() }
   }
@@ -71,20 +75,22 @@ internal final class ClientEngine: @unchecked Sendable {
   }
 
   @usableFromInline
-  internal func cancel(_ call: Call) {
-    if let core = coreIfOnLoop { return core.cancel(call) }
+  internal func cancel(_ call: Call, serial: UInt64) {
+    if let core = coreIfOnLoop { return core.cancel(call, serial: serial) }
     let mailbox = state.withLock { state in
       // Without a loop the call was not handed over yet; whoever does it takes this lock first.
       if state.thread == nil { call.wasCancelledEarly = true }
       return state.thread?.mailbox
     }
-    mailbox?.post { [self] _ in core?.cancel(call) }
+    mailbox?.post { [self] _ in core?.cancel(call, serial: serial) }
   }
 
-  /// Memory for arguments: some that is warm on the loop's thread, fresh elsewhere.
+  /// A call to be filled and submitted: one that has been used before on the loop's thread, a new one
+  /// elsewhere.
   @usableFromInline
-  internal func argumentsQueue() -> ByteQueue {
-    coreIfOnLoop?.takeArgumentsQueue() ?? ByteQueue()
+  internal func makeCall(_ route: Route, _ options: CallOptions) -> Call {
+    if let core = coreIfOnLoop { return core.makeCall(route, options) }
+    return Call(route: route, options: options, now: Syscall.monotonicNanoseconds())
   }
 
   private var coreIfOnLoop: ClientCore? {

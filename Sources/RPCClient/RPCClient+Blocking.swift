@@ -25,7 +25,7 @@ extension RPCClient {
     if blocking.isExclusive {
       let call = makeCall(procedure, repeat each arguments, options: options, as: repeat (each R).self)
       let answer = BlockingAnswer<(repeat each R)>()
-      call.receiver = .callback { answer.put($0) }
+      call.completion = { call, payload in answer.put(outcome(of: call, payload, as: repeat (each R).self)) }
       engine.submit(call)
       return try answer.wait().get()
     }

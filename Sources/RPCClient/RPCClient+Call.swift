@@ -11,17 +11,19 @@ public struct RemoteProcedure: Sendable {
 /// Ends a call that was started with a callback.
 public struct CallHandle: Sendable {
   @usableFromInline internal let call: Call?
+  @usableFromInline internal let serial: UInt64
   @usableFromInline internal let engine: ClientEngine
 
-  @usableFromInline
-  internal init(call: Call?, engine: ClientEngine) {
+  @inlinable
+  internal init(call: Call?, serial: UInt64, engine: ClientEngine) {
     self.call = call
+    self.serial = serial
     self.engine = engine
   }
 
   /// Ends the call, on the server too; its callback gets `Cancelled` unless it is over.
   public func cancel() {
-    if let call { engine.cancel(call) }
+    if let call { engine.cancel(call, serial: serial) }
   }
 }
 
@@ -79,14 +81,17 @@ extension RPCClient {
     _ procedure: RemoteProcedure, _ arguments: repeat each A, options: CallOptions = CallOptions()
   ) async throws(RPCError) -> (repeat each R) {
     let call = makeCall(procedure, repeat each arguments, options: options, as: repeat (each R).self)
+    let serial = call.serial
     let engine = engine
     let result: Result<(repeat each R), RPCError> = await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
-        call.receiver = .task(continuation)
+        call.completion = { call, payload in
+          continuation.resume(returning: outcome(of: call, payload, as: repeat (each R).self))
+        }
         engine.submit(call)
       }
     } onCancel: {
-      engine.cancel(call)
+      engine.cancel(call, serial: serial)
     }
     return try result.get()
   }
@@ -100,9 +105,10 @@ extension RPCClient {
     completion: @escaping @Sendable (Result<(repeat each R), RPCError>) -> Void
   ) -> CallHandle {
     let call = makeCall(procedure, repeat each arguments, options: options, as: repeat (each R).self)
-    call.receiver = .callback(completion)
+    let serial = call.serial
+    call.completion = { call, payload in completion(outcome(of: call, payload, as: repeat (each R).self)) }
     engine.submit(call)
-    return CallHandle(call: call, engine: engine)
+    return CallHandle(call: call, serial: serial, engine: engine)
   }
 
   @inlinable
@@ -118,36 +124,25 @@ extension RPCClient {
   internal func makeCall<each A: RPCValue, each R: RPCValue>(
     _ procedure: RemoteProcedure, _ arguments: repeat each A, options: CallOptions,
     as results: repeat (each R).Type
-  ) -> TypedCall<(repeat each R)> {
+  ) -> Call {
     checkTypes(procedure, repeat (each A).self, returning: repeat (each R).self)
-    var queue = engine.argumentsQueue()
-    encodeArguments(repeat each arguments, to: &queue)
-    return TypedCall(route: procedure.route, arguments: queue, options: options) {
-      (payload: RawSpan) throws(WireError) -> (repeat each R) in
-      try decodeResults(payload, as: repeat (each R).self)
-    }
+    let call = engine.makeCall(procedure.route, options)
+    encodeArguments(repeat each arguments, to: &call.arguments)
+    return call
   }
 }
 
-/// Writes the arguments as a MessagePack list.
+/// What a call that is over is to its caller.
 @inlinable
-internal func encodeArguments<each A: RPCValue>(_ arguments: repeat each A, to queue: inout ByteQueue) {
-  var count = 0
-  for _ in repeat (each A).self { count += 1 }
-  queue.appendListHeader(count: count)
-  repeat (each arguments).encode(to: &queue)
-}
-
-/// Reads a reply's payload as the types that the caller takes.
-@inlinable
-internal func decodeResults<each R: RPCValue>(
-  _ payload: RawSpan, as results: repeat (each R).Type
-) throws(WireError) -> (repeat each R) {
-  var count = 0
-  for _ in repeat (each R).self { count += 1 }
-  var reader = MessagePackReader(payload)
-  try checkArity(&reader, expected: count)
-  return (repeat try (each R).decode(from: &reader))
+internal func outcome<each R: RPCValue>(
+  of call: Call, _ payload: RawSpan, as results: repeat (each R).Type
+) -> Result<(repeat each R), RPCError> {
+  if let failure = call.failure { return .failure(failure) }
+  do {
+    return .success(try decodeResults(payload, as: repeat (each R).self))
+  } catch {
+    return .failure(call.undecodable(error))
+  }
 }
 
 // MARK: Values
@@ -160,18 +155,16 @@ extension RPCClient {
     _ procedure: String, _ arguments: [Value], types: [ValueType]? = nil, on server: String? = nil,
     options: CallOptions = CallOptions()
   ) async throws(RPCError) -> CallResult {
-    let slot = ContinuationSlot()
-    let call = try makeCall(procedure, arguments, types: types, on: server, options: options) {
-      slot.resume($0)
-    }
+    let call = try makeCall(procedure, arguments, types: types, on: server, options: options)
+    let serial = call.serial
     let engine = engine
     let result: Result<CallResult, RPCError> = await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
-        slot.continuation = continuation
+        call.completion = { call, payload in continuation.resume(returning: call.result(payload)) }
         engine.submit(call)
       }
     } onCancel: {
-      engine.cancel(call)
+      engine.cancel(call, serial: serial)
     }
     return try result.get()
   }
@@ -184,25 +177,24 @@ extension RPCClient {
     completion: @escaping @Sendable (Result<CallResult, RPCError>) -> Void
   ) -> CallHandle {
     do {
-      let call = try makeCall(
-        procedure, arguments, types: types, on: server, options: options, completion: completion)
+      let call = try makeCall(procedure, arguments, types: types, on: server, options: options)
+      let serial = call.serial
+      call.completion = { call, payload in completion(call.result(payload)) }
       engine.submit(call)
-      return CallHandle(call: call, engine: engine)
+      return CallHandle(call: call, serial: serial, engine: engine)
     } catch {
       completion(.failure(error))
-      return CallHandle(call: nil, engine: engine)
+      return CallHandle(call: nil, serial: 0, engine: engine)
     }
   }
 
   private func makeCall(
-    _ procedure: String, _ arguments: [Value], types: [ValueType]?, on server: String?, options: CallOptions,
-    completion: @escaping @Sendable (Result<CallResult, RPCError>) -> Void
-  ) throws(RPCError) -> ValuesCall {
+    _ procedure: String, _ arguments: [Value], types: [ValueType]?, on server: String?, options: CallOptions
+  ) throws(RPCError) -> Call {
     let route = try dynamicRoute(procedure, arguments, types: types, on: server)
-    var queue = engine.argumentsQueue()
-    queue.appendListHeader(count: arguments.count)
-    for argument in arguments { argument.encode(to: &queue) }
-    return ValuesCall(route: route, arguments: queue, options: options, completion: completion)
+    let call = engine.makeCall(route, options)
+    call.encode(arguments)
+    return call
   }
 
   internal func dynamicRoute(
@@ -213,16 +205,5 @@ extension RPCClient {
       throw RPCError(.invalidArguments, "\(arguments.count) arguments, but \(types.count) argument types")
     }
     return try engine.routes.dynamic(procedure, server: server, types: types)
-  }
-}
-
-/// Where the callback of a call finds the task that waits.
-///
-/// `@unchecked Sendable`: written once before the call is handed to the loop through a lock, read after.
-private final class ContinuationSlot: @unchecked Sendable {
-  var continuation: UnsafeContinuation<Result<CallResult, RPCError>, Never>?
-  func resume(_ result: Result<CallResult, RPCError>) {
-    continuation?.resume(returning: result)
-    continuation = nil
   }
 }

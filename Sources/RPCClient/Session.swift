@@ -115,7 +115,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       let mark = CallFrame.begin(
         in: &queue, callID: id, procedureID: procedureID, timeoutMicroseconds: timeout, flags: flags)
       if flags.contains(.metadata) { call.options.metadata.encode(to: &queue) }
-      queue.append(call.arguments.bytes)
+      call.arguments.withReadable { queue.append(RawSpan(_unsafeBytes: $0)) }
       queue.endFrame(mark)
       frameBytes = queue.count - start - FrameHeader.byteCount
       if frameBytes > frameBytesMax { queue.truncate(to: start) }
@@ -206,7 +206,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       throw .malformedFrame("a reply to no call (id \(callID))")
     }
     answers &+= 1
-    if let call = entry.payload { channel.core.succeeded(call, payload, from: channel) }
+    if let call = entry.payload { channel.core.succeeded(call, payload) }
     if !backlog.isEmpty { sendBacklog() }
     closeIfDrained()
   }
