@@ -30,7 +30,12 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   @exclusivity(unchecked) internal var route: Route
   /// The arguments as a MessagePack list: kept until the answer, since the call may have to be sent again.
   @usableFromInline @exclusivity(unchecked) internal var arguments: ByteQueue
-  @exclusivity(unchecked) internal var options: CallOptions
+  @exclusivity(unchecked) internal var retry: RetryPolicy
+  @exclusivity(unchecked) internal var waitForReady: Bool
+  /// What the caller said; `deadline` is when that is.
+  @exclusivity(unchecked) internal var patience: Duration?
+  /// Nil for none, which is the rule.
+  @exclusivity(unchecked) internal var metadata: [String: Value]?
   /// On the monotonic clock, in nanoseconds.
   @exclusivity(unchecked) internal var started: UInt64
   /// On the monotonic clock, in nanoseconds; `.max` without one.
@@ -42,8 +47,6 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   @usableFromInline @exclusivity(unchecked) internal var serial: UInt64 = 0
   @exclusivity(unchecked) internal var phase = Phase.new
   @exclusivity(unchecked) internal var wasCancelledEarly = false
-  /// An attempt went out whose fate is not known.
-  @exclusivity(unchecked) internal var mayHaveExecuted = false
   @exclusivity(unchecked) internal var isIdempotent = false
   /// Set while the call is the core's. The core outlives its calls: closing it ends them.
   @exclusivity(unchecked) internal unowned(unsafe) var core: ClientCore?
@@ -53,20 +56,32 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   @exclusivity(unchecked) internal unowned(unsafe) var session: Session?
   @exclusivity(unchecked) internal var callID: UInt64 = 0
   @exclusivity(unchecked) internal var attempts = 0
-  @exclusivity(unchecked) internal var moves = 0
-  @exclusivity(unchecked) internal var rebinds = 0
   @exclusivity(unchecked) internal var deadlineTimer: TimerID?
   @exclusivity(unchecked) internal var retryTimer: TimerID?
-  /// The channel that the last attempt failed at.
-  @exclusivity(unchecked) internal var failedChannel: ObjectIdentifier?
-  @exclusivity(unchecked) internal var lastError: RPCError?
-  /// Why there is no reply.
-  @usableFromInline @exclusivity(unchecked) internal var failure: RPCError?
+  /// What goes beyond a call that is sent and answered; nil until something does.
+  @exclusivity(unchecked) internal var trouble: Trouble?
+  /// Whether `failure` says why there is no reply.
+  @usableFromInline @exclusivity(unchecked) internal var hasFailed = false
+
+  /// The history of a call that did not go smoothly.
+  internal final class Trouble {
+    /// An attempt went out whose fate is not known.
+    var mayHaveExecuted = false
+    var moves = 0
+    var rebinds = 0
+    /// The channel that the last attempt failed at.
+    var failedChannel: ObjectIdentifier?
+    var lastError: RPCError?
+    var failure: RPCError?
+  }
 
   /// - Parameter now: on the monotonic clock.
   internal init(route: Route, options: CallOptions, now: UInt64) {
     self.route = route
-    self.options = options
+    retry = options.retry
+    waitForReady = options.waitForReady
+    patience = options.deadline
+    metadata = options.metadata.isEmpty ? nil : options.metadata
     arguments = ByteQueue()
     started = now
     deadline = Self.deadline(now, options.deadline)
@@ -74,8 +89,11 @@ internal final class Call: TimerTarget, @unchecked Sendable {
 
   /// Makes a call that is over a new one.
   internal func renew(route: Route, options: CallOptions, now: UInt64) {
-    self.route = route
-    self.options = options
+    if self.route !== route { self.route = route }
+    retry = options.retry
+    waitForReady = options.waitForReady
+    patience = options.deadline
+    if !options.metadata.isEmpty { metadata = options.metadata }
     started = now
     deadline = options.deadline == nil ? .max : Self.deadline(now, options.deadline)
     phase = .new
@@ -89,13 +107,32 @@ internal final class Call: TimerTarget, @unchecked Sendable {
     completion = nil
     arguments.removeAll()
     wasCancelledEarly = false
-    mayHaveExecuted = false
-    isIdempotent = false
-    moves = 0
-    rebinds = 0
-    if failedChannel != nil { failedChannel = nil }
-    if lastError != nil { lastError = nil }
-    if failure != nil { failure = nil }
+    if metadata != nil { metadata = nil }
+    if trouble != nil {
+      trouble = nil
+      hasFailed = false
+    }
+  }
+
+  internal var mayHaveExecuted: Bool { trouble?.mayHaveExecuted ?? false }
+
+  /// The history, begun if need be.
+  internal var history: Trouble {
+    if let trouble { return trouble }
+    let begun = Trouble()
+    trouble = begun
+    return begun
+  }
+
+  /// Why there is no reply; asked where `hasFailed`.
+  @usableFromInline
+  internal var failure: RPCError {
+    trouble?.failure ?? RPCError(.unavailable, "the call ended without a reason", executed: .maybe)
+  }
+
+  internal func setFailure(_ error: RPCError) {
+    hasFailed = true
+    history.failure = error
   }
 
   private static func deadline(_ start: UInt64, _ duration: Duration?) -> UInt64 {
@@ -126,7 +163,7 @@ internal final class Call: TimerTarget, @unchecked Sendable {
 
   /// What the call, which is over, returned.
   internal func result(_ payload: RawSpan) -> Result<CallResult, RPCError> {
-    if let failure { return .failure(failure) }
+    if hasFailed { return .failure(failure) }
     do {
       let values = try decodeValues(payload)
       let now = Syscall.monotonicNanoseconds()

@@ -15,11 +15,17 @@ internal final class ClientChannel: TimerTarget {
   internal let core: ClientCore
   internal private(set) var server: Topology.Server
   /// Calls given to this channel and not answered: what balancing goes by.
-  internal var outstanding = 0
+  @exclusivity(unchecked) internal var outstanding = 0
   /// When a call last chose this channel, for taking turns.
-  internal var lastChosen: UInt64 = 0
+  @exclusivity(unchecked) internal var lastChosen: UInt64 = 0
 
-  private var state = State.idle
+  @exclusivity(unchecked) private var state = State.idle {
+    didSet {
+      if case .open(let session) = state { openSession = session } else { openSession = nil }
+    }
+  }
+  /// The session of `state`, at hand for every call.
+  @exclusivity(unchecked) private var openSession: Session?
   private var waiting = CallQueue()
   private var pings: [(Result<Duration, RPCError>) -> Void] = []
   /// Attempts in a row that led to nothing.
@@ -50,9 +56,9 @@ internal final class ClientChannel: TimerTarget {
 
   /// Sends a call, or keeps it until the connection stands.
   internal func accept(_ call: Call) {
+    if let openSession { return openSession.send(call) }
     switch state {
-    case .open(let session): session.send(call)
-    case .down(let error, let until) where core.loop.now < until && !call.options.waitForReady:
+    case .down(let error, let until) where core.loop.now < until && !call.waitForReady:
       var error = error
       error.executed = .no
       core.attemptFailed(call, error)
@@ -153,7 +159,7 @@ internal final class ClientChannel: TimerTarget {
     var calls: [Call] = []
     while let call = waiting.popFirst() { calls.append(call) }
     for call in calls where call.phase == .waiting {
-      if call.options.waitForReady, error.exception == .unavailable, !isClosed {
+      if call.waitForReady, error.exception == .unavailable, !isClosed {
         waiting.append(call)
       } else {
         core.attemptFailed(call, error)

@@ -15,11 +15,12 @@ public final class ClientCore {
 
   private var topology: Topology
   private var channels: [String: ClientChannel] = [:]
-  private var providers: [String: [ClientChannel]] = [:]
+  /// Tells routes that were resolved before a change from those after it.
+  @exclusivity(unchecked) private var topologyVersion: UInt64 = 1
   private let routes: RouteTable
   private var generator = SystemRandomNumberGenerator()
-  private var turn: UInt64 = 0
-  private var isClosed = false
+  @exclusivity(unchecked) private var turn: UInt64 = 0
+  @exclusivity(unchecked) private var isClosed = false
   private var deferred: [(call: Call, serial: UInt64, error: RPCError)] = []
   /// Calls that are over, to be used again.
   @exclusivity(unchecked) private var spare: ContiguousArray<Call> = []
@@ -118,31 +119,32 @@ public final class ClientCore {
   // MARK: Choosing a server
 
   private func choose(_ call: Call) -> ClientChannel? {
-    if let name = call.route.server { return channel(name) }
-    let candidates = providers(of: call.route.binding.service)
-    guard candidates.count > 1 else { return candidates.first }
+    let route = call.route
+    if route.channelsVersion != topologyVersion { resolve(route) }
+    guard route.channels.count > 1 else { return route.channels.first }
     // The last one that failed comes last, one that is down before it.
+    let failed = call.trouble?.failedChannel
     func rank(_ channel: ClientChannel) -> (Int, Int, UInt64) {
-      let penalty = ObjectIdentifier(channel) == call.failedChannel ? 2 : channel.isDown ? 1 : 0
-      return (penalty, options.balancing == .leastOutstanding ? channel.outstanding : 0, channel.lastChosen)
+      let penalty = ObjectIdentifier(channel) == failed ? 2 : channel.isDown ? 1 : 0
+      return (
+        penalty, options.balancing == .leastOutstanding ? channel.outstanding : 0, channel.lastChosen
+      )
     }
-    return candidates.min { rank($0) < rank($1) }
+    return route.channels.min { rank($0) < rank($1) }
   }
 
-  private func channel(_ name: String) -> ClientChannel? {
-    if let channel = channels[name] { return channel }
-    guard let server = topology.server(name) else { return nil }
+  /// Looks up once where a route leads.
+  private func resolve(_ route: Route) {
+    let servers = (try? topology.candidates(for: route)) ?? []
+    route.channels = ContiguousArray(servers.map { channel(to: $0) })
+    route.channelsVersion = topologyVersion
+  }
+
+  private func channel(to server: Topology.Server) -> ClientChannel {
+    if let channel = channels[server.name] { return channel }
     let channel = ClientChannel(core: self, server: server)
-    channels[name] = channel
+    channels[server.name] = channel
     return channel
-  }
-
-  private func providers(of service: String) -> [ClientChannel] {
-    if let known = providers[service] { return known }
-    let found = topology.providers(of: service).compactMap { channel($0.name) }
-    // Bounded by the topology: what it does not have is not remembered.
-    if !found.isEmpty { providers[service] = found }
-    return found
   }
 
   private func noServer(_ call: Call) -> RPCError {
@@ -174,21 +176,22 @@ public final class ClientCore {
     guard call.phase != .done else { return }
     call.phase = .waiting
     call.session = nil
-    call.lastError = error
     let channel = call.channel
     channel?.outstanding -= 1
-    call.failedChannel = channel.map { ObjectIdentifier($0) }
     call.channel = nil
-    if error.executed == .maybe { call.mayHaveExecuted = true }
+    let history = call.history
+    history.lastError = error
+    history.failedChannel = channel.map { ObjectIdentifier($0) }
+    if error.executed == .maybe { history.mayHaveExecuted = true }
     let circumstances = RetryDecision.Circumstances(
-      idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan, moves: call.moves,
+      idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan, moves: history.moves,
       hasAlternative: hasAlternative(call), serverPause: channel?.pause ?? 0,
       remaining: call.remaining(at: loop.now))
-    switch RetryDecision.decide(error, call.options.retry, circumstances, chance: chance()) {
+    switch RetryDecision.decide(error, call.retry, circumstances, chance: chance()) {
     case .fail: deferFailure(call, final(call, error))
     case .retry(let nanoseconds):
       if neverBegan {
-        call.moves += 1
+        history.moves += 1
         call.attempts -= 1
       }
       // Never in the same breath: a server that fails at once must not keep the loop.
@@ -198,8 +201,8 @@ public final class ClientCore {
 
   private func hasAlternative(_ call: Call) -> Bool {
     guard call.route.server == nil else { return false }
-    return providers(of: call.route.binding.service).contains {
-      ObjectIdentifier($0) != call.failedChannel && !$0.isDown
+    return call.route.channels.contains {
+      ObjectIdentifier($0) != call.trouble?.failedChannel && !$0.isDown
     }
   }
 
@@ -235,7 +238,7 @@ public final class ClientCore {
   /// Ends a call from our side; the server is told.
   private func end(_ call: Call, _ error: RPCError) {
     call.session?.cancel(call)
-    call.failure = error
+    call.setFailure(error)
     finish(call, RawSpan())
   }
 
@@ -244,9 +247,11 @@ public final class ClientCore {
   }
 
   private func deadlineError(_ call: Call) -> RPCError {
-    var message = "\(call.route.name) was not answered within \(call.options.deadline ?? .zero)"
+    var message = "\(call.route.name) was not answered within \(call.patience ?? .zero)"
     if let channel = call.channel { message += " by \(channel.server.label)" }
-    if let error = call.lastError { message += " (the last of \(call.attempts) attempts: \(error.message))" }
+    if let error = call.trouble?.lastError {
+      message += " (the last of \(call.attempts) attempts: \(error.message))"
+    }
     return RPCError(.deadlineExceeded, message, executed: executed(call))
   }
 
@@ -284,7 +289,7 @@ public final class ClientCore {
     deferred = []
     // A deadline or a cancellation may have been quicker.
     for (call, serial, error) in failures where call.serial == serial && call.phase != .done {
-      call.failure = error
+      call.setFailure(error)
       finish(call, RawSpan())
     }
   }
@@ -292,20 +297,20 @@ public final class ClientCore {
   // MARK: Servers
 
   internal func ping(_ server: String, _ completion: @escaping (Result<Duration, RPCError>) -> Void) {
-    guard let channel = channel(server) else {
-      return completion(.failure(RPCError(.serviceNotFound, "there is no server '\(server)'")))
+    guard let known = topology.server(server) else {
+      return completion(.failure(topology.unknownServer(server)))
     }
-    channel.ping(completion)
+    channel(to: known).ping(completion)
   }
 
   /// Opens connections to all servers, called or not.
   public func connectAll() {
-    for server in topology.servers { channel(server.name)?.connectEagerly() }
+    for server in topology.servers { channel(to: server).connectEagerly() }
   }
 
   public func updateTopology(_ topology: Topology) {
     self.topology = topology
-    providers = [:]
+    topologyVersion += 1
     source = SourceAddress(identity.flatMap { topology.client($0) })
     for (name, channel) in channels {
       if let server = topology.server(name) {
@@ -325,7 +330,8 @@ public final class ClientCore {
       channel.close(RPCError(.cancelled, "the client was closed", executed: .maybe))
     }
     channels = [:]
-    providers = [:]
+    topologyVersion += 1
+    routes.forgetChannels()
     deliverFailures()
   }
 

@@ -57,7 +57,7 @@ internal final class ClientEngine: @unchecked Sendable {
       }
     }
     if let failure {
-      call.failure = failure
+      call.setFailure(failure)
       call.completion?(call, RawSpan())
       return
     }

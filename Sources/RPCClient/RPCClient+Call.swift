@@ -137,7 +137,7 @@ extension RPCClient {
 internal func outcome<each R: RPCValue>(
   of call: Call, _ payload: RawSpan, as results: repeat (each R).Type
 ) -> Result<(repeat each R), RPCError> {
-  if let failure = call.failure { return .failure(failure) }
+  if call.hasFailed { return .failure(call.failure) }
   do {
     return .success(try decodeResults(payload, as: repeat (each R).self))
   } catch {

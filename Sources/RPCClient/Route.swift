@@ -47,6 +47,11 @@ internal final class Route: Sendable {
   let binding: BindingKey
   let server: String?
 
+  /// The channels that its calls may take, as of the core's `topologyVersion`. A route belongs to one core,
+  /// and these to the thread of its loop.
+  @exclusivity(unchecked) nonisolated(unsafe) var channels: ContiguousArray<ClientChannel> = []
+  @exclusivity(unchecked) nonisolated(unsafe) var channelsVersion: UInt64 = 0
+
   init(binding: BindingKey, server: String?) {
     self.binding = binding
     self.server = server
@@ -105,6 +110,12 @@ internal final class RouteTable: Sendable {
       tables.dynamic[name] = route
     }
     return route
+  }
+
+  /// Breaks the ties to channels; on the loop's thread, at its end.
+  func forgetChannels() {
+    let routes = tables.withLock { Array($0.typed.values) + Array($0.dynamic.values) }
+    for route in routes { route.channels = [] }
   }
 
   private static func binding(

@@ -3,6 +3,8 @@ internal import RPCWire
 
 /// One native connection to a server: HELLO, bindings, the calls on the wire and their answers. It lives on
 /// the loop's thread; what happens to it it tells its channel.
+///
+/// What is marked `@exclusivity(unchecked)` is used in passing only, by methods that call nobody meanwhile.
 internal final class Session: ConnectionHandler, TimerTarget {
   internal enum Phase {
     /// The server's HELLO has not come.
@@ -16,23 +18,23 @@ internal final class Session: ConnectionHandler, TimerTarget {
   internal let channel: ClientChannel
   internal let connection: Connection
   internal let loop: EventLoop
-  internal var phase = Phase.handshaking
+  @exclusivity(unchecked) internal var phase = Phase.handshaking
   internal var generation = 0
   internal var roundTrip: Duration?
   /// Answers of any kind: a session that gave one was a good one.
-  internal var answers: UInt64 = 0
+  @exclusivity(unchecked) internal var answers: UInt64 = 0
   internal let opened: UInt64
 
-  internal var decoder: FrameDecoder
-  internal var nextID: UInt64 = 1
-  internal var pending = PendingTable<Call>()
-  internal var bindings = BindingTable()
+  @exclusivity(unchecked) internal var decoder: FrameDecoder
+  @exclusivity(unchecked) internal var nextID: UInt64 = 1
+  @exclusivity(unchecked) internal var pending = PendingTable<Call>()
+  @exclusivity(unchecked) internal var bindings = BindingTable()
   /// Calls beyond what the server takes at once, oldest first.
-  internal var backlog = CallQueue()
-  internal var frameBytesMax = WireLimits.frameBytes
-  internal var callsMax = WireLimits.callsPerConnection
+  @exclusivity(unchecked) internal var backlog = CallQueue()
+  @exclusivity(unchecked) internal var frameBytesMax = WireLimits.frameBytes
+  @exclusivity(unchecked) internal var callsMax = WireLimits.callsPerConnection
   /// Bytes put into the stream so far, sent or not.
-  internal var queuedBytes: UInt64 = 0
+  @exclusivity(unchecked) internal var queuedBytes: UInt64 = 0
   /// Why the connection is being closed, where that is our doing.
   internal var failure: RPCError?
   /// What calls are told that come while the server goes away.
@@ -100,38 +102,44 @@ internal final class Session: ConnectionHandler, TimerTarget {
   }
 
   private func transmit(_ call: Call, procedureID: UInt32, isIdempotent: Bool) {
-    let remaining = call.remaining(at: loop.now)
-    // The deadline's own timer ends the call, with the better message.
-    if remaining == 0 { return }
-    // A deadline is never rounded down to none.
-    let timeout = remaining.map { UInt32(clamping: ($0 + 999) / 1000) } ?? 0
-    call.isIdempotent = isIdempotent
+    var timeout: UInt32 = 0
+    if let remaining = call.remaining(at: loop.now) {
+      // The deadline's own timer ends the call, with the better message.
+      if remaining == 0 { return }
+      // A deadline is never rounded down to none.
+      timeout = UInt32(clamping: (remaining + 999) / 1000)
+    }
+    var flags: FrameHeader.Flags = call.mayHaveExecuted ? .retry : []
+    if call.metadata != nil { flags.insert(.metadata) }
     let id = takeID()
-    var frameBytes = 0
-    write { queue in
-      let start = queue.count
-      var flags: FrameHeader.Flags = call.mayHaveExecuted ? .retry : []
-      if !call.options.metadata.isEmpty { flags.insert(.metadata) }
-      let mark = CallFrame.begin(
+    var bytes = 0
+    connection.send { queue in
+      let start = CallFrame.begin(
         in: &queue, callID: id, procedureID: procedureID, timeoutMicroseconds: timeout, flags: flags)
-      if flags.contains(.metadata) { call.options.metadata.encode(to: &queue) }
+      if let metadata = call.metadata { metadata.encode(to: &queue) }
       call.arguments.withReadable { queue.append(RawSpan(_unsafeBytes: $0)) }
-      queue.endFrame(mark)
-      frameBytes = queue.count - start - FrameHeader.byteCount
-      if frameBytes > frameBytesMax { queue.truncate(to: start) }
+      queue.endFrame(start)
+      bytes = queue.count - start
+      if bytes > frameBytesMax + FrameHeader.byteCount { queue.truncate(to: start) }
     }
-    guard frameBytes <= frameBytesMax else {
-      return channel.core.attemptFailed(
-        call,
-        RPCError(
-          .resourceExhausted,
-          "a call of \(frameBytes) bytes is larger than the limit of \(frameBytesMax) bytes of \(channel.server.label)",
-          actual: frameBytes, limit: frameBytesMax))
+    guard bytes <= frameBytesMax + FrameHeader.byteCount else {
+      return refuse(call, bytes - FrameHeader.byteCount)
     }
+    queuedBytes &+= UInt64(bytes)
+    call.isIdempotent = isIdempotent
     call.phase = .sent
     call.session = self
     call.callID = id
     pending.insert(id, call, frameEnd: queuedBytes)
+  }
+
+  private func refuse(_ call: Call, _ bytes: Int) {
+    channel.core.attemptFailed(
+      call,
+      RPCError(
+        .resourceExhausted,
+        "a call of \(bytes) bytes is larger than the limit of \(frameBytesMax) bytes of \(channel.server.label)",
+        actual: bytes, limit: frameBytesMax))
   }
 
   /// Ends a call whose caller has gone; its answer is still counted.
@@ -233,12 +241,14 @@ internal final class Session: ConnectionHandler, TimerTarget {
   private func failed(_ call: Call, _ error: RPCError) {
     call.session = nil
     guard error.exception == .staleBinding else { return channel.core.attemptFailed(call, error) }
-    call.rebinds += 1
-    guard call.rebinds <= ClientLimits.rebindsMax else {
+    let history = call.history
+    history.rebinds += 1
+    guard history.rebinds <= ClientLimits.rebindsMax else {
       return channel.core.attemptFailed(
         call,
         RPCError(
-          .unavailable, "\(channel.server.label) changed its procedures \(call.rebinds) times during the call"
+          .unavailable,
+          "\(channel.server.label) changed its procedures \(history.rebinds) times during the call"
         ))
     }
     bindings.forget(call.route.binding)
