@@ -1,4 +1,5 @@
 import CLibEdit
+import CLinux
 import Glibc
 
 /// What is asked of the terminal outside the line editor.
