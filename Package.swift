@@ -115,6 +115,10 @@ let package = Package(
 
     // Tests
     .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["rpc-server", "initializer", "rpc-client", "RPCClient", "RPCWire", "CLinux"],
+      swiftSettings: house),
+    .testTarget(
       name: "RPCDeploymentTests",
       dependencies: ["RPCDeployment", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
       swiftSettings: house),

@@ -98,14 +98,23 @@ public final class Catalogue: Sendable {
     var best: (procedure: BoundProcedure, cost: Int)?
     for overload in overloads {
       guard let cost = overload.signature.conversionCost(from: arguments) else { continue }
-      if let returns, !Self.match(declared: overload.signature.returns, expected: returns) { continue }
+      guard overload.signature.returnsFit(returns) else { continue }
       if best.map({ cost < $0.cost }) ?? true { best = (overload, cost) }
     }
     if let best { return best.procedure }
+    throw noOverload(
+      service: service, procedure: procedure, arguments: arguments, returns: returns, overloads)
+  }
+
+  /// What a caller is told whose types no overload fits.
+  public func noOverload(
+    service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?,
+    _ overloads: [BoundProcedure]
+  ) -> RPCError {
     let given = arguments.map(\.description).joined(separator: ", ")
     var wanted = "\(service).\(procedure) takes no (\(given))"
     if let returns { wanted += " -> (\(returns.map(\.description).joined(separator: ", ")))" }
-    throw invalidArguments(wanted, overloads)
+    return invalidArguments(wanted, overloads)
   }
 
   /// Every overload of a procedure that this server serves.
@@ -140,13 +149,5 @@ public final class Catalogue: Sendable {
   public func invalidArguments(_ message: String, _ overloads: [BoundProcedure]) -> RPCError {
     let signatures = overloads.map { "  \($0.signature)" }.joined(separator: "\n")
     return RPCError(.invalidArguments, "\(message); valid:\n\(signatures)")
-  }
-
-  private static func match(declared: [ValueType], expected: [ValueType]) -> Bool {
-    declared.count == expected.count
-      && zip(declared, expected).allSatisfy { declared, expected in
-        // What is declared must fit what the caller is ready for; a declared Any may turn out to be it.
-        declared == expected || declared == .any || expected.conversionCost(from: declared) != nil
-      }
   }
 }

@@ -46,6 +46,16 @@ public struct Signature: Hashable, Sendable {
     }
     return total
   }
+
+  /// Whether a caller that is ready for `expected`, nil for whatever comes, can take what is declared.
+  public func returnsFit(_ expected: [ValueType]?) -> Bool {
+    guard let expected else { return true }
+    return returns.count == expected.count
+      && zip(returns, expected).allSatisfy { declared, expected in
+        // A declared Any may turn out to be what was expected.
+        declared == expected || declared == .any || expected.conversionCost(from: declared) != nil
+      }
+  }
 }
 
 extension Signature: CustomStringConvertible {

@@ -12,14 +12,12 @@ extension Session {
       if connection.outputBytes > connection.limits.outputHighWater { return offset }
       guard let end = Self.lineEnd(in: bytes, from: offset) else {
         let waiting = bytes.byteCount - offset
-        guard waiting <= host.options.frameBytes else {
-          return refuse(
-            RPCError(
-              .resourceExhausted, "a line is longer than the limit of \(host.options.frameBytes) bytes",
-              actual: waiting, limit: host.options.frameBytes), &output, bytes)
-        }
+        guard waiting <= host.options.frameBytes else { return refuse(tooLong(waiting), &output, bytes) }
         connection.bytesWanted = waiting + 1
         return offset
+      }
+      guard end - offset <= host.options.frameBytes else {
+        return refuse(tooLong(end - offset), &output, bytes)
       }
       let line = bytes.extracting(offset..<end)
       if !Self.isBlank(line) {
@@ -32,6 +30,12 @@ extension Session {
       if !connection.isOpen { return bytes.byteCount }
     }
     return offset
+  }
+
+  private func tooLong(_ count: Int) -> RPCError {
+    RPCError(
+      .resourceExhausted, "a line is longer than the limit of \(host.options.frameBytes) bytes",
+      actual: count, limit: host.options.frameBytes)
   }
 
   /// Starts one request, or returns false when it has to wait for those before it.
@@ -111,11 +115,12 @@ extension Session {
     {
       return (procedure, values)
     }
-    for overload in overloads {
+    for overload in overloads where overload.signature.returnsFit(request.returnTypes) {
       if let values = try? Self.decode(request.arguments, for: overload) { return (overload, values) }
     }
-    let given = own.map(\.description).joined(separator: ", ")
-    throw catalogue.invalidArguments("\(request.service).\(request.rpc) takes no (\(given))", overloads)
+    throw catalogue.noOverload(
+      service: request.service, procedure: request.rpc, arguments: own, returns: request.returnTypes,
+      overloads)
   }
 
   private static func decode(
