@@ -131,6 +131,12 @@ let package = Package(
     .testTarget(
       name: "RPCServerTests",
       dependencies: ["RPCServer", "RPCProcedures", "RPCTransport", "RPCWire"], swiftSettings: house),
+    .target(
+      name: "FuzzTargets", dependencies: ["RPCWire", "RPCDeployment"], path: "Tests/FuzzTargets",
+      swiftSettings: house),
+    .executableTarget(
+      name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz", swiftSettings: house),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: house),
     .testTarget(
       name: "ConformanceTests",
       dependencies: ["RPCServer", "RPCClient", "RPCProcedures", "RPCTransport", "RPCWire"],
