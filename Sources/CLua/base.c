@@ -11,24 +11,28 @@ enum {
   kFormatBytes = 256,
 };
 
-/// Upvalues: the function, its name, how long its strings may be.
+/// Upvalues: the one that the function itself has, the function, its name, how long its strings may be.
 static int guarded(lua_State *L) {
-  lua_Integer limit = lua_tointeger(L, lua_upvalueindex(3));
+  lua_Integer limit = lua_tointeger(L, lua_upvalueindex(4));
   int top = lua_gettop(L);
   for (int index = 1; index <= top; index++) {
     if (lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) > (lua_Unsigned)limit)
       return luaL_error(
-          L, "%s: a string of %I bytes, the limit is %I", lua_tostring(L, lua_upvalueindex(2)),
+          L, "%s: a string of %I bytes, the limit is %I", lua_tostring(L, lua_upvalueindex(3)),
           (LUAI_UACINT)lua_rawlen(L, index), (LUAI_UACINT)limit);
   }
-  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+  return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
-void rpclua_push_guarded(lua_State *L, lua_CFunction function, const char *name, lua_Integer limit) {
+void rpclua_guard(lua_State *L, const char *name, lua_Integer limit) {
+  lua_CFunction function = lua_tocfunction(L, -1);
+  // math.random has its state there, and finds it again since it is ours in the same place.
+  if (!lua_getupvalue(L, -1, 1)) lua_pushnil(L);
+  lua_remove(L, -2);
   lua_pushcfunction(L, function);
   lua_pushstring(L, name);
   lua_pushinteger(L, limit);
-  lua_pushcclosure(L, guarded, 3);
+  lua_pushcclosure(L, guarded, 4);
 }
 
 /// As above, for functions that take a lock of the C library.
@@ -97,16 +101,23 @@ static void keep(lua_State *L, const char *const *names, const char *library, lu
   for (; *names; names++) {
     lua_getfield(L, -2, *names);
     if (limit > 0 && lua_iscfunction(L, -1)) {
-      lua_CFunction function = lua_tocfunction(L, -1);
-      lua_pop(L, 1);
       lua_pushfstring(L, "%s.%s", library, *names);
-      const char *name = lua_tostring(L, -1);
-      rpclua_push_guarded(L, function, name, limit);
+      lua_insert(L, -2);
+      rpclua_guard(L, lua_tostring(L, -2), limit);
       lua_remove(L, -2);
     }
     lua_setfield(L, -2, *names);
   }
   lua_remove(L, -2);
+}
+
+/// Upvalue: the library's own. A string that is too long to be read at once is no numeral.
+static int to_number(lua_State *L) {
+  if (lua_type(L, 1) == LUA_TSTRING && lua_rawlen(L, 1) > kNumeralBytes) {
+    luaL_pushfail(L);
+    return 1;
+  }
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 static void open_base_functions(lua_State *L) {
@@ -121,9 +132,7 @@ static void open_base_functions(lua_State *L) {
   lua_pushcfunction(L, protected_call);
   lua_setfield(L, -2, "xpcall");
   lua_getfield(L, -1, "tonumber");
-  lua_CFunction function = lua_tocfunction(L, -1);
-  lua_pop(L, 1);
-  rpclua_push_guarded(L, function, "tonumber", kNumeralBytes);
+  lua_pushcclosure(L, to_number, 1);
   lua_setfield(L, -2, "tonumber");
   lua_pop(L, 1);
 }
@@ -132,12 +141,16 @@ void rpclua_open_base(lua_State *L) {
   static const char *const math[] = {
       "abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max",
       "maxinteger", "min", "mininteger", "modf", "pi", "rad", "random", "randomseed", "sin", "sqrt", "tan",
-      "tointeger", "type", "ult", NULL};
+      "tointeger", "ult", NULL};
   static const char *const utf8[] = {"char", "charpattern", "codepoint", "codes", "len", "offset", NULL};
   static const char *const os[] = {"clock", "date", "difftime", "time", NULL};
   open_base_functions(L);
   luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 0);
+  lua_getfield(L, -1, "type");
+  lua_insert(L, -2);
   keep(L, math, "math", kNumeralBytes);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "type");
   lua_setglobal(L, "math");
   luaL_requiref(L, LUA_UTF8LIBNAME, luaopen_utf8, 0);
   keep(L, utf8, "utf8", kTextBytes);
@@ -152,7 +165,4 @@ void rpclua_open_base(lua_State *L) {
   }
   lua_setglobal(L, "os");
   lua_pop(L, 1);
-  // What requiref remembered would give the removed functions back.
-  lua_pushnil(L);
-  lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 }

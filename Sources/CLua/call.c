@@ -72,9 +72,34 @@ static int make_thread(lua_State *L) {
   return 0;
 }
 
+static void recycle(rpclua_machine *machine, rpclua_call *call) {
+  if (machine->spare_count < kSpareCalls && call->input.capacity + call->output.capacity <= kSpareBytes) {
+    call->next_spare = machine->spare;
+    machine->spare = call;
+    machine->spare_count++;
+  } else {
+    call_free(call);
+  }
+}
+
+void call_free(rpclua_call *call) {
+  bytes_free(&call->input);
+  bytes_free(&call->output);
+  bytes_free(&call->message);
+  free(call);
+}
+
 static rpclua_call *begin(rpclua_machine *machine, void *tag) {
-  rpclua_call *call = calloc(1, sizeof *call);
-  if (!call) return NULL;
+  rpclua_call *call = machine->spare;
+  if (call) {
+    machine->spare = call->next_spare;
+    machine->spare_count--;
+    memset(call, 0, offsetof(rpclua_call, input));
+    call->input.count = call->output.count = call->message.count = 0;
+  } else {
+    call = calloc(1, sizeof *call);
+    if (!call) return NULL;
+  }
   call->machine = machine;
   call->tag = tag;
   call->log_bytes = machine->limits.log_bytes;
@@ -91,7 +116,7 @@ static rpclua_call *begin(rpclua_machine *machine, void *tag) {
   lua_pushlightuserdata(L, &made);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
     lua_settop(L, 0);
-    free(call);
+    recycle(machine, call);
     return NULL;
   }
   call->thread = made.thread;
@@ -145,10 +170,7 @@ void rpclua_end(rpclua_call *call) {
       luaL_unref(machine->state, LUA_REGISTRYINDEX, call->reference);
     }
   }
-  bytes_free(&call->input);
-  bytes_free(&call->output);
-  bytes_free(&call->message);
-  free(call);
+  recycle(machine, call);
 }
 
 // MARK: Running

@@ -27,6 +27,8 @@ enum {
   kSmallClasses = 32,
   kClasses = kSmallClasses + 28,
   kIdleThreads = 16,
+  kSpareCalls = 16,
+  kSpareBytes = 16 * 1024,
 };
 
 // MARK: Memory
@@ -81,6 +83,9 @@ struct rpclua_machine {
     int reference;
   } idle[kIdleThreads];
   int idle_count;
+  /// Calls to be used again, with their buffers.
+  rpclua_call *spare;
+  int spare_count;
   char message[512];
 };
 
@@ -119,13 +124,16 @@ struct rpclua_call {
   ptrdiff_t held;
   /// Processor time of slices that took far too long because something in them could not be paused.
   uint64_t overrun;
-  struct bytes input, output, message;
-  struct conversion conversion;
   const char *request_server, *request_procedure;
   size_t log_bytes, log_lines;
   int line;
-  rpclua_call *next_free;
+  // From here on a call that is used again keeps what it has.
+  struct bytes input, output, message;
+  rpclua_call *next_spare;
+  struct conversion conversion;
 };
+
+void call_free(rpclua_call *call);
 
 static inline rpclua_machine *machine_of(lua_State *L) {
   return *(rpclua_machine **)lua_getextraspace(L);
@@ -175,5 +183,5 @@ void rpclua_open_base(lua_State *L);
 void rpclua_open_strings(lua_State *L);
 void rpclua_open_tables(lua_State *L);
 void rpclua_open_rpc(lua_State *L);
-/// Wraps a library function: its string arguments may have `limit` bytes.
-void rpclua_push_guarded(lua_State *L, lua_CFunction function, const char *name, lua_Integer limit);
+/// Wraps the library function on top: its string arguments may have `limit` bytes.
+void rpclua_guard(lua_State *L, const char *name, lua_Integer limit);

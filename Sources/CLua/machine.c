@@ -58,6 +58,16 @@ static int open_sandbox(lua_State *L) {
   rpclua_open_strings(L);
   rpclua_open_tables(L);
   rpclua_open_rpc(L);
+  // Where messages look a function's name up: in what procedures see, not in what was taken from them.
+  static const char *const libraries[] = {"string", "table", "math", "utf8", "os", "rpc", NULL};
+  lua_newtable(L);
+  lua_pushglobaltable(L);
+  lua_setfield(L, -2, LUA_GNAME);
+  for (const char *const *name = libraries; *name; name++) {
+    lua_getglobal(L, *name);
+    lua_setfield(L, -2, *name);
+  }
+  lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   return 0;
 }
 
@@ -83,6 +93,11 @@ rpclua_machine *rpclua_open(const rpclua_limits *limits, rpclua_log log) {
 void rpclua_close(rpclua_machine *machine) {
   // No lua_close: it would walk every object, and the sandbox has nothing that needs an end of its own.
   arena_unmap(&machine->arena);
+  while (machine->spare) {
+    rpclua_call *call = machine->spare;
+    machine->spare = call->next_spare;
+    call_free(call);
+  }
   free(machine);
 }
 

@@ -94,7 +94,8 @@ static size_t back_reference(lua_State *L, struct match *m, int digit, const cha
   if (index < 0 || index >= m->level || m->captures[index].length == kUnfinished)
     luaL_error(L, "invalid capture index %%%d", index + 1);
   *start = m->captures[index].start;
-  return m->captures[index].length == kPosition ? 0 : (size_t)m->captures[index].length;
+  // Nothing equals a position.
+  return m->captures[index].length == kPosition ? SIZE_MAX : (size_t)m->captures[index].length;
 }
 
 void match_begin(struct match *m, const char *s, const char *p) {

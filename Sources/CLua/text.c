@@ -258,9 +258,7 @@ static void guard_arithmetic(lua_State *L) {
       lua_pop(L, 1);
       continue;
     }
-    lua_CFunction function = lua_tocfunction(L, -1);
-    lua_pop(L, 1);
-    rpclua_push_guarded(L, function, "arithmetic", kNumeralBytes);
+    rpclua_guard(L, "arithmetic", kNumeralBytes);
     lua_setfield(L, -2, *event);
   }
 }
@@ -285,6 +283,4 @@ void rpclua_open_strings(lua_State *L) {
   lua_setfield(L, -2, "__metatable");
   guard_arithmetic(L);
   lua_pop(L, 2);
-  lua_pushnil(L);
-  lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 }

@@ -86,6 +86,34 @@ struct LuaRuntimeTests {
     }
   }
 
+  /// What the libraries must still do after they were made safe; each line is true.
+  private static let librarySnippets = [
+    "math.random() < 1 and math.random(5) <= 5 and not pcall(math.random, 2, 1)",
+    "math.type(1) == 'integer' and math.type(('x'):rep(300)) == nil and math.max(1, 2.5) == 2.5",
+    "tonumber('0x10') == 16 and tonumber('z', 36) == 35 and tonumber(('1'):rep(300)) == nil",
+    "os.time({year = 2020, month = 1, day = 1, hour = 12}) > 0 and #os.date('%Y') == 4 and os.clock() >= 0",
+    "not pcall(os.date, '%Ez') and not pcall(os.date, ('x'):rep(300))",
+    "utf8.len('äö') == 2 and utf8.char(228) == 'ä' and select('#', utf8.codepoint('äö', 1, -1)) == 2",
+    "select(2, pcall(error, 'x', 0)) == 'x' and select('#', xpcall(print, error)) == 1",
+    "select(2, xpcall(error, function(e) return e .. '!' end, 'x')) == 'x!'",
+    "getmetatable('') == false and ('x'):rep(3, '-') == 'x-x-x' and '10' + 5 == 15",
+    "string.format('%5.1f|%q|%s', 1.25, 'a b', rpc.null) == '  1.2|\"a b\"|rpc.null'",
+    "string.unpack('<i4', string.pack('<i4', -2)) == -2 and #string.pack('z', 'ab') == 3",
+    "#table.pack(table.unpack({1, 2, 3})) == 3 and table.concat(table.move({1, 2, 3}, 2, 3, 1), ',') == '2,3,3'",
+    "('THE (quick) fox'):find('%((%a+)%)') == 5 and ('k = v'):match('^(%w+)%s*=%s*(%w+)$') == 'k'",
+    "('hello world'):gsub('o', '0', 1) == 'hell0 world' and ('abc'):gsub('%w', '%0%0') == 'aabbcc'",
+    "select(2, pcall(string.rep)):find('string.rep', 1, true) ~= nil",
+  ]
+
+  @Test("the libraries do what the manual says", arguments: librarySnippets)
+  func libraries(_ condition: String) async throws {
+    try await withLua { lua in
+      let unit = SourceUnit.make("rpc1() -> bool", .lua, "function rpc1() return \(condition) end")
+      let result = try await lua.call(unit)
+      #expect(result == [true])
+    }
+  }
+
   private static let wrongReturnCases: [(String, String, String)] = [
     ("int", "'a'", "rpc1 returned [str], but declares [int]"),
     ("int", "10 / 2", "rpc1 returned [float], but declares [int]"),

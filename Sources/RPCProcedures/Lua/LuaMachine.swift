@@ -5,13 +5,15 @@ internal import RPCWire
 /// finish on it.
 internal final class LuaMachine {
   let pointer: OpaquePointer
+  /// Tells it from every other machine of the loop, past and present.
+  let serial: Int
   /// Bytes in use after the last whole collection.
   var bytesAfterCollection = 0
   var isCollecting = false
   private(set) var isDead = false
 
   /// Without memory there is no machine: nil.
-  init?(memoryBytes: Int, limits: RuntimeLimits) {
+  init?(serial: Int, memoryBytes: Int, limits: RuntimeLimits) {
     var bounds = rpclua_limits()
     bounds.call_bytes = memoryBytes
     bounds.machine_bytes = memoryBytes * limits.luaMachineShares
@@ -29,6 +31,7 @@ internal final class LuaMachine {
     }
     guard let opened else { return nil }
     pointer = opened
+    self.serial = serial
   }
 
   deinit {

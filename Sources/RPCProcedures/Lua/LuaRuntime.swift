@@ -8,7 +8,8 @@ public import RPCWire
 public final class LuaRuntime: ProcedureRuntime {
   private let loop: EventLoop
   private let limits: RuntimeLimits
-  private let log: ProcedureOutput.Sink
+  private let context: LuaTask.Context
+  private var lastMachineSerial = 0
   private let nested: (any NestedCaller)?
 
   private var procedures: [ObjectIdentifier: (unit: SourceUnit, procedure: LuaProcedure)] = [:]
@@ -37,7 +38,7 @@ public final class LuaRuntime: ProcedureRuntime {
     self.loop = loop
     self.limits = limits
     self.nested = nested
-    self.log = log
+    context = LuaTask.Context(limits: limits, log: log)
   }
 
   // MARK: Asking
@@ -116,7 +117,7 @@ public final class LuaRuntime: ProcedureRuntime {
     let key = LuaSource.Key(unit.procedure)
     let source = sources[key] ?? LuaSource(unit)
     sources[key] = source
-    let procedure = LuaProcedure(unit.procedure, source: source)
+    let procedure = LuaProcedure(unit, source: source)
     // An older unit of the same procedure is of an older generation; its calls find their way by the key.
     if let old = procedures.first(where: { $0.value.procedure.procedure == unit.procedure }) {
       procedures[old.key] = nil
@@ -158,15 +159,17 @@ public final class LuaRuntime: ProcedureRuntime {
     }
     guard
       let machine = LuaMachine(
-        memoryBytes: unit.procedure.memoryBytes ?? limits.luaMemoryBytes, limits: limits)
+        serial: lastMachineSerial + 1, memoryBytes: unit.procedure.memoryBytes ?? limits.luaMemoryBytes,
+        limits: limits)
     else {
       return completion(.failure(RPCError(.resourceExhausted, "no memory for a Lua interpreter")))
     }
+    lastMachineSerial += 1
     if let error = machine.compile(unit) { return completion(.failure(error)) }
     source.state = .loading([completion])
     let task = LuaTask(
-      loading: unit.procedure, on: machine,
-      deadline: loop.now &+ UInt64(limits.loadMilliseconds) &* 1_000_000, limits: limits, log: log
+      loading: unit, on: machine,
+      deadline: loop.now &+ UInt64(limits.loadMilliseconds) &* 1_000_000, context: context
     ) { [weak source] result in
       guard let source, case .loading(let waiting) = source.state else { return }
       if case .success = result { source.state = .loaded(machine) } else { source.state = .unloaded }
@@ -182,8 +185,8 @@ public final class LuaRuntime: ProcedureRuntime {
     let task: LuaTask
     do throws(RPCError) {
       task = LuaTask(
-        invocation, procedure, function: try procedure.function(in: machine), on: machine, limits: limits,
-        log: log)
+        invocation, procedure, function: try procedure.function(in: machine), on: machine,
+        context: context)
     } catch {
       return invocation.finish(.failure(error))
     }

@@ -40,22 +40,25 @@ internal final class LuaSource {
 /// A procedure: the function of a source with its types.
 internal final class LuaProcedure {
   let source: LuaSource
-  let procedure: Procedure
+  let unit: SourceUnit
   let parameters: LuaTypes
   let returns: LuaTypes
-  private weak var machine: LuaMachine?
+  /// The machine that `reference` is of.
+  private var machineSerial = -1
   private var reference: Int32 = -1
 
-  init(_ procedure: Procedure, source: LuaSource) {
-    self.procedure = procedure
+  init(_ unit: SourceUnit, source: LuaSource) {
+    self.unit = unit
     self.source = source
-    parameters = LuaTypes(procedure.signature.parameterTypes)
-    returns = LuaTypes(procedure.signature.returns)
+    parameters = LuaTypes(unit.procedure.signature.parameterTypes)
+    returns = LuaTypes(unit.procedure.signature.returns)
   }
+
+  var procedure: Procedure { unit.procedure }
 
   /// The function in a machine, looked up once for each.
   func function(in machine: LuaMachine) throws(RPCError) -> Int32 {
-    if self.machine === machine { return reference }
+    if machineSerial == machine.serial { return reference }
     var taken: Int32 = 0
     var line: Int32 = 0
     let found = rpclua_find(machine.pointer, procedure.function, &taken, &line)
@@ -71,7 +74,7 @@ internal final class LuaProcedure {
         "\(procedure.function) takes \(taken) of the \(parameters.count) arguments that are declared",
         source: "\(procedure.sourceName):\(line)")
     }
-    self.machine = machine
+    machineSerial = machine.serial
     reference = found
     return found
   }

@@ -9,8 +9,18 @@ internal final class LuaTask {
     case load((Result<Void, RPCError>) -> Void)
   }
 
+  /// What all tasks of a runtime share.
+  final class Context {
+    let limits: RuntimeLimits
+    let log: ProcedureOutput.Sink
+
+    init(limits: RuntimeLimits, log: @escaping ProcedureOutput.Sink) {
+      self.limits = limits
+      self.log = log
+    }
+  }
+
   let machine: LuaMachine
-  let procedure: Procedure
   let deadline: UInt64?
   private var work: Work?
   private var call: OpaquePointer?
@@ -18,19 +28,18 @@ internal final class LuaTask {
   var slot = -1
   /// Slices it has used up wholly.
   var slices = 0
-  private let limits: RuntimeLimits
-  private let sink: ProcedureOutput.Sink
+  private let unit: SourceUnit
+  private let context: Context
 
   /// The top level of a source.
   init(
-    loading procedure: Procedure, on machine: LuaMachine, deadline: UInt64, limits: RuntimeLimits,
-    log: @escaping ProcedureOutput.Sink, completion: @escaping (Result<Void, RPCError>) -> Void
+    loading unit: SourceUnit, on machine: LuaMachine, deadline: UInt64, context: Context,
+    completion: @escaping (Result<Void, RPCError>) -> Void
   ) {
     self.machine = machine
-    self.procedure = procedure
+    self.unit = unit
     self.deadline = deadline
-    self.limits = limits
-    sink = log
+    self.context = context
     work = .load(completion)
     call = rpclua_begin_load(machine.pointer, Unmanaged.passUnretained(self).toOpaque())
   }
@@ -38,13 +47,12 @@ internal final class LuaTask {
   /// A call.
   init(
     _ invocation: Invocation, _ procedure: LuaProcedure, function: Int32, on machine: LuaMachine,
-    limits: RuntimeLimits, log: @escaping ProcedureOutput.Sink
+    context: Context
   ) {
     self.machine = machine
-    self.procedure = procedure.procedure
+    unit = procedure.unit
     deadline = invocation.deadline
-    self.limits = limits
-    sink = log
+    self.context = context
     work = .call(invocation, procedure)
     call = invocation.arguments.withUnsafeBufferPointer { arguments in
       rpclua_begin(
@@ -58,11 +66,13 @@ internal final class LuaTask {
     precondition(call == nil, "a task is finished before it is dropped")
   }
 
+  var procedure: Procedure { unit.procedure }
+  private var limits: RuntimeLimits { context.limits }
   var isFinished: Bool { work == nil }
   var isLoading: Bool { if case .load = work { true } else { false } }
 
   func log(_ line: String) {
-    sink(ProcedureOutput(procedure: procedure, stream: .log, text: line))
+    context.log(ProcedureOutput(procedure: procedure, stream: .log, text: line))
   }
 
   // MARK: Running
