@@ -89,7 +89,7 @@ internal final class BlockingConnection: @unchecked Sendable {
 
   /// Whether the connection is still good after it has rested: takes in what the server told meanwhile.
   internal func isUsable(at now: UInt64) -> Bool {
-    guard !isRetired, now &- lastUsed > Self.restNanoseconds else { return !isRetired }
+    guard !isRetired, socket.hasNews || now &- lastUsed > Self.restNanoseconds else { return !isRetired }
     do {
       try socket.receiveNews { [self] header, payload throws(AttemptFailure) in
         try handleControl(header, payload)

@@ -152,11 +152,14 @@ internal final class BlockingSocket {
     }
   }
 
+  /// Whether something came behind the last answer.
+  internal var hasNews: Bool { !input.isEmpty }
+
   /// Takes in what has come meanwhile, without waiting.
   internal func receiveNews(
     _ handle: (FrameHeader, RawSpan) throws(AttemptFailure) -> Bool
   ) throws(AttemptFailure) {
-    while try fill(Int32(MSG_DONTWAIT)) { _ = try deliver(handle) }
+    repeat { _ = try deliver(handle) } while try fill(Int32(MSG_DONTWAIT))
   }
 
   /// Looks for input again and again for the busy-poll time.

@@ -56,6 +56,8 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   @exclusivity(unchecked) internal unowned(unsafe) var session: Session?
   @exclusivity(unchecked) internal var callID: UInt64 = 0
   @exclusivity(unchecked) internal var attempts = 0
+  /// The next of the calls that are over, while this is one.
+  @exclusivity(unchecked) internal var nextSpare: Call?
   @exclusivity(unchecked) internal var deadlineTimer: TimerID?
   @exclusivity(unchecked) internal var retryTimer: TimerID?
   /// What goes beyond a call that is sent and answered; nil until something does.

@@ -14,14 +14,13 @@ internal final class ClientChannel: TimerTarget {
 
   internal let core: ClientCore
   internal private(set) var server: Topology.Server
-  /// Calls given to this channel and not answered: what balancing goes by.
-  @exclusivity(unchecked) internal var outstanding = 0
   /// When a call last chose this channel, for taking turns.
   @exclusivity(unchecked) internal var lastChosen: UInt64 = 0
 
   @exclusivity(unchecked) private var state = State.idle {
     didSet {
       if case .open(let session) = state { openSession = session } else { openSession = nil }
+      core.forgetShortcuts()
     }
   }
   /// The session of `state`, at hand for every call.
@@ -40,6 +39,9 @@ internal final class ClientChannel: TimerTarget {
     self.core = core
     self.server = server
   }
+
+  /// Calls given to this channel and not answered: what balancing goes by.
+  internal var outstanding: Int { waiting.count + (openSession?.load ?? 0) }
 
   /// Whether a call would fail at once, since the server was down a moment ago.
   internal var isDown: Bool { pause > 0 }
@@ -212,6 +214,7 @@ internal final class ClientChannel: TimerTarget {
   }
 
   internal func generationChanged(_ session: Session) {
+    core.forgetShortcuts()
     guard isCurrent(session) else { return }
     roundTripMeasured(session)
     core.emit(.generation(server: server.name, serial: session.generation))

@@ -20,10 +20,13 @@ public final class ClientCore {
   private let routes: RouteTable
   private var generator = SystemRandomNumberGenerator()
   @exclusivity(unchecked) private var turn: UInt64 = 0
+  /// Counts the changes that end the use of routes' shortcuts.
+  @exclusivity(unchecked) internal private(set) var epoch: UInt64 = 1
   @exclusivity(unchecked) private var isClosed = false
   private var deferred: [(call: Call, serial: UInt64, error: RPCError)] = []
   /// Calls that are over, to be used again.
-  @exclusivity(unchecked) private var spare: ContiguousArray<Call> = []
+  @exclusivity(unchecked) private var spare: Call?
+  @exclusivity(unchecked) private var spareCount = 0
   private static let spareMax = 1024
 
   public convenience init(
@@ -45,6 +48,8 @@ public final class ClientCore {
 
   deinit {
     precondition(isClosed || channels.isEmpty, "a client core is closed before it is dropped")
+    // One by one: a thousand linked objects would be a thousand nested releases.
+    while let call = spare.take() { spare = call.nextSpare.take() }
   }
 
   // MARK: Calling
@@ -74,7 +79,7 @@ public final class ClientCore {
       call.encode(arguments)
       call.completion = { call, payload in completion(call.result(payload)) }
       let handle = NestedCall(call: call, serial: call.serial)
-      submit(call)
+      submit(call, on: route)
       return handle
     } catch {
       loop.atEndOfTurn { completion(.failure(error)) }
@@ -89,12 +94,15 @@ public final class ClientCore {
 
   /// A call to be filled and submitted, on the loop's thread.
   internal func makeCall(_ route: Route, _ options: CallOptions) -> Call {
-    guard let call = spare.popLast() else { return Call(route: route, options: options, now: loop.now) }
+    guard let call = spare.take() else { return Call(route: route, options: options, now: loop.now) }
+    spare = call.nextSpare.take()
+    spareCount -= 1
     call.renew(route: route, options: options, now: loop.now)
     return call
   }
 
-  internal func submit(_ call: Call) {
+  /// - Parameter route: the call's own, which its caller has at hand.
+  internal func submit(_ call: Call, on route: Route) {
     call.phase = .waiting
     call.core = self
     if call.wasCancelledEarly { return deferFailure(call, cancelled(call)) }
@@ -103,17 +111,23 @@ public final class ClientCore {
       guard call.deadline > loop.now else { return deferFailure(call, deadlineError(call)) }
       call.deadlineTimer = loop.schedule(at: call.deadline, call, tag: Call.deadlineTag)
     }
+    if route.shortcutEpoch == epoch, let shortcut = route.shortcut {
+      call.attempts = 1
+      return shortcut._withUnsafeGuaranteedRef { $0.sendBound(call, on: route) }
+    }
     attempt(call)
   }
 
   private func attempt(_ call: Call) {
     guard let channel = choose(call) else { return deferFailure(call, noServer(call)) }
     call.attempts += 1
-    turn += 1
-    channel.lastChosen = turn
-    channel.outstanding += 1
     call.channel = channel
     channel.accept(call)
+  }
+
+  /// Something changed that makes the last way of a call the wrong one for the next.
+  internal func forgetShortcuts() {
+    epoch += 1
   }
 
   // MARK: Choosing a server
@@ -121,7 +135,7 @@ public final class ClientCore {
   private func choose(_ call: Call) -> ClientChannel? {
     let route = call.route
     if route.channelsVersion != topologyVersion { resolve(route) }
-    guard route.channels.count > 1 else { return route.channels.first }
+    if let channel = route.onlyChannel { return channel }
     // The last one that failed comes last, one that is down before it.
     let failed = call.trouble?.failedChannel
     func rank(_ channel: ClientChannel) -> (Int, Int, UInt64) {
@@ -130,13 +144,17 @@ public final class ClientCore {
         penalty, options.balancing == .leastOutstanding ? channel.outstanding : 0, channel.lastChosen
       )
     }
-    return route.channels.min { rank($0) < rank($1) }
+    let best = route.channels.min { rank($0) < rank($1) }
+    turn += 1
+    best?.lastChosen = turn
+    return best
   }
 
   /// Looks up once where a route leads.
   private func resolve(_ route: Route) {
     let servers = (try? topology.candidates(for: route)) ?? []
     route.channels = ContiguousArray(servers.map { channel(to: $0) })
+    route.onlyChannel = route.channels.count == 1 ? route.channels[0] : nil
     route.channelsVersion = topologyVersion
   }
 
@@ -158,7 +176,11 @@ public final class ClientCore {
     guard call.phase == .sent else { return }
     finish(call, payload)
     // One that was answered stands in no queue any more, so it may become another call.
-    if spare.count < Self.spareMax, call.arguments.allocatedBytes <= 1024 { spare.append(call) }
+    if spareCount < Self.spareMax, call.arguments.allocatedBytes <= 1024 {
+      call.nextSpare = spare.take()
+      spare = call
+      spareCount += 1
+    }
   }
 
   /// The call certainly did not begin on the server: it moves on without its caller's noticing, if it can.
@@ -177,7 +199,6 @@ public final class ClientCore {
     call.phase = .waiting
     call.session = nil
     let channel = call.channel
-    channel?.outstanding -= 1
     call.channel = nil
     let history = call.history
     history.lastError = error
@@ -262,8 +283,6 @@ public final class ClientCore {
   /// Tells the caller.
   private func finish(_ call: Call, _ payload: RawSpan) {
     call.phase = .done
-    call.session = nil
-    if let channel = call.channel { channel.outstanding -= 1 }
     if let timer = call.deadlineTimer {
       loop.cancel(timer)
       call.deadlineTimer = nil
@@ -272,8 +291,9 @@ public final class ClientCore {
       loop.cancel(timer)
       call.retryTimer = nil
     }
-    if let completion = call.completion { completion(call, payload) }
+    if let completion = call.completion.take() { completion(call, payload) }
     call.core = nil
+    call.session = nil
     call.channel = nil
     call.retire()
   }
@@ -311,6 +331,7 @@ public final class ClientCore {
   public func updateTopology(_ topology: Topology) {
     self.topology = topology
     topologyVersion += 1
+    forgetShortcuts()
     source = SourceAddress(identity.flatMap { topology.client($0) })
     for (name, channel) in channels {
       if let server = topology.server(name) {
@@ -331,6 +352,7 @@ public final class ClientCore {
     }
     channels = [:]
     topologyVersion += 1
+    forgetShortcuts()
     routes.forgetChannels()
     deliverFailures()
   }

@@ -38,10 +38,31 @@ internal final class ClientEngine: @unchecked Sendable {
 
   // MARK: Calls
 
-  /// Hands a call to the loop. On the loop's own thread, from a callback, it starts at once.
+  /// Makes a call and hands it to the loop, where it may be over before this returns; `serial` tells whether
+  /// it is. On the loop's own thread, from a callback, it starts at once.
+  @usableFromInline
+  internal func start(
+    _ route: Route, _ options: CallOptions, encode: (inout ByteQueue) -> Void,
+    completion: @escaping Call.Completion
+  ) -> (call: Call, serial: UInt64) {
+    let core = coreIfOnLoop
+    let call =
+      core?.makeCall(route, options)
+      ?? Call(route: route, options: options, now: Syscall.monotonicNanoseconds())
+    let serial = call.serial
+    encode(&call.arguments)
+    call.completion = completion
+    if let core { core.submit(call, on: route) } else { post(call) }
+    return (call, serial)
+  }
+
+  /// Hands a call to the loop.
   @usableFromInline
   internal func submit(_ call: Call) {
-    if let core = coreIfOnLoop { return core.submit(call) }
+    if let core = coreIfOnLoop { core.submit(call, on: call.route) } else { post(call) }
+  }
+
+  private func post(_ call: Call) {
     var mailbox: Mailbox?
     var failure: RPCError?
     state.withLock { state in
@@ -70,7 +91,7 @@ internal final class ClientEngine: @unchecked Sendable {
       state.isDrainPosted = false
       swap(&state.calls, &drained)
     }
-    for call in drained { core?.submit(call) }
+    for call in drained { core?.submit(call, on: call.route) }
     drained.removeAll(keepingCapacity: drained.capacity <= 4096)
   }
 

@@ -99,16 +99,27 @@ extension RPCClient {
   /// Starts a call; `completion` runs on the client's own thread, exactly once, and must not block it. A
   /// call started in there costs no change of threads.
   @inlinable
+  @inline(__always)
   @discardableResult
   public func start<each A: RPCValue, each R: RPCValue>(
     _ procedure: RemoteProcedure, _ arguments: repeat each A, options: CallOptions = CallOptions(),
     completion: @escaping @Sendable (Result<(repeat each R), RPCError>) -> Void
   ) -> CallHandle {
-    let call = makeCall(procedure, repeat each arguments, options: options, as: repeat (each R).self)
-    let serial = call.serial
-    call.completion = { call, payload in completion(outcome(of: call, payload, as: repeat (each R).self)) }
-    engine.submit(call)
+    let (call, serial) = begin(procedure, repeat each arguments, options: options, completion: completion)
     return CallHandle(call: call, serial: serial, engine: engine)
+  }
+
+  @inlinable
+  internal func begin<each A: RPCValue, each R: RPCValue>(
+    _ procedure: RemoteProcedure, _ arguments: repeat each A, options: CallOptions,
+    completion: @escaping @Sendable (Result<(repeat each R), RPCError>) -> Void
+  ) -> (call: Call, serial: UInt64) {
+    checkTypes(procedure, repeat (each A).self, returning: repeat (each R).self)
+    return engine.start(procedure.route, options) { queue in
+      encodeArguments(repeat each arguments, to: &queue)
+    } completion: { call, payload in
+      completion(outcome(of: call, payload, as: repeat (each R).self))
+    }
   }
 
   @inlinable

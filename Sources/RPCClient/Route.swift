@@ -50,6 +50,14 @@ internal final class Route: Sendable {
   /// The channels that its calls may take, as of the core's `topologyVersion`. A route belongs to one core,
   /// and these to the thread of its loop.
   @exclusivity(unchecked) nonisolated(unsafe) var channels: ContiguousArray<ClientChannel> = []
+  /// The one of `channels`, where there is no choice.
+  @exclusivity(unchecked) nonisolated(unsafe) unowned(unsafe) var onlyChannel: ClientChannel?
+  /// Where its last call went, and by which id: good for the next one too while the core's `epoch` is the
+  /// same.
+  @exclusivity(unchecked) nonisolated(unsafe) var shortcut: Unmanaged<Session>?
+  @exclusivity(unchecked) nonisolated(unsafe) var shortcutEpoch: UInt64 = 0
+  @exclusivity(unchecked) nonisolated(unsafe) var procedureID: UInt32 = 0
+  @exclusivity(unchecked) nonisolated(unsafe) var isIdempotent = false
   @exclusivity(unchecked) nonisolated(unsafe) var channelsVersion: UInt64 = 0
 
   init(binding: BindingKey, server: String?) {
@@ -115,7 +123,10 @@ internal final class RouteTable: Sendable {
   /// Breaks the ties to channels; on the loop's thread, at its end.
   func forgetChannels() {
     let routes = tables.withLock { Array($0.typed.values) + Array($0.dynamic.values) }
-    for route in routes { route.channels = [] }
+    for route in routes {
+      route.onlyChannel = nil
+      route.channels = []
+    }
   }
 
   private static func binding(

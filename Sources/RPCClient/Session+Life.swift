@@ -24,7 +24,7 @@ extension Session {
     phase = .draining
     drainingError = RPCError(.unavailable, "\(channel.server.label) is going away: \(goAway.reason)")
     channel.sessionDraining(self, reason: goAway.reason)
-    moveOn(pending.removeAll(above: goAway.lastCallID).compactMap(\.payload))
+    moveOn(pending.removeAll(above: goAway.lastCallID).map(\.payload))
   }
 
   /// The channel uses another connection from now on: this one ends when everything is answered.
@@ -85,7 +85,7 @@ extension Session {
     pings = [:]
     channel.sessionEnded(self, error)
     for entry in entries {
-      guard let call = entry.payload else { continue }
+      let call = entry.payload
       call.session = nil
       // A frame whose last byte never left was not understood either.
       if entry.frameEnd > sent {

@@ -88,7 +88,9 @@ internal final class Session: ConnectionHandler, TimerTarget {
   private func sendWithinLimits(_ call: Call) {
     let key = call.route.binding
     switch bindings.state(of: key) {
-    case .bound(let id, let isIdempotent): transmit(call, procedureID: id, isIdempotent: isIdempotent)
+    case .bound(let id, let isIdempotent):
+      transmit(call, procedureID: id, isIdempotent: isIdempotent)
+      layShortcut(call.route, id, isIdempotent)
     case .binding: bindings.wait(call)
     case .unbound:
       let id = takeID()
@@ -100,6 +102,25 @@ internal final class Session: ConnectionHandler, TimerTarget {
       write { bind.encode(to: &$0, callID: id) }
     }
   }
+
+  /// Calls of a route that leads here alone need not look for their way again.
+  private func layShortcut(_ route: Route, _ id: UInt32, _ isIdempotent: Bool) {
+    guard phase == .up, route.onlyChannel === channel else { return }
+    route.shortcut = Unmanaged.passUnretained(self)
+    route.shortcutEpoch = channel.core.epoch
+    route.procedureID = id
+    route.isIdempotent = isIdempotent
+  }
+
+  /// Sends a call whose route has a shortcut.
+  internal func sendBound(_ call: Call, on route: Route) {
+    call.channel = channel
+    guard pending.count + bindings.waitingCount < callsMax, backlog.isEmpty else { return send(call) }
+    transmit(call, procedureID: route.procedureID, isIdempotent: route.isIdempotent)
+  }
+
+  /// Calls here that are not answered.
+  internal var load: Int { pending.count + bindings.waitingCount + backlog.count }
 
   private func transmit(_ call: Call, procedureID: UInt32, isIdempotent: Bool) {
     var timeout: UInt32 = 0
@@ -210,11 +231,12 @@ internal final class Session: ConnectionHandler, TimerTarget {
   }
 
   private func handleReply(_ callID: UInt64, _ payload: RawSpan) throws(WireError) {
-    guard let entry = pending.remove(callID) else {
-      throw .malformedFrame("a reply to no call (id \(callID))")
+    switch pending.remove(callID) {
+    case .payload(let call): channel.core.succeeded(call, payload)
+    case .abandoned: break
+    case .unknown: throw .malformedFrame("a reply to no call (id \(callID))")
     }
     answers &+= 1
-    if let call = entry.payload { channel.core.succeeded(call, payload) }
     if !backlog.isEmpty { sendBacklog() }
     closeIfDrained()
   }
@@ -228,11 +250,12 @@ internal final class Session: ConnectionHandler, TimerTarget {
     if let calls = bindings.failed(callID) {
       for call in calls { channel.core.attemptFailed(call, error) }
     } else {
-      guard let entry = pending.remove(callID) else {
-        throw .malformedFrame("an error of no call (id \(callID))")
+      switch pending.remove(callID) {
+      case .payload(let call): failed(call, error)
+      case .abandoned: break
+      case .unknown: throw .malformedFrame("an error of no call (id \(callID))")
       }
       answers &+= 1
-      if let call = entry.payload { failed(call, error) }
     }
     if !backlog.isEmpty { sendBacklog() }
     closeIfDrained()
@@ -252,6 +275,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
         ))
     }
     bindings.forget(call.route.binding)
+    channel.core.forgetShortcuts()
     call.phase = .waiting
     if phase == .draining { return channel.core.neverBegan(call, drainingError) }
     send(call)

@@ -23,7 +23,8 @@ public final class Connection: EventHandler, TimerTarget {
   private var interest: Interest = .readable
   private let input = LoopCell(ByteQueue())
   private let output = LoopCell(ByteQueue())
-  private var state = State()
+  /// Flags alone, set and read one by one.
+  @exclusivity(unchecked) private var state = State()
   private var lingerTimer: TimerID?
 
   /// How long a closed connection waits for the peer to end too, in nanoseconds.

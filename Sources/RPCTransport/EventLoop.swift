@@ -24,7 +24,9 @@ public final class EventLoop {
 
   public let mailbox: Mailbox
   /// Nanoseconds of the monotonic clock when this turn began.
-  public private(set) var now: UInt64
+  public var now: UInt64 { turnStarted }
+  /// A plain number, read by everybody and written in one place: checking each access would cost more than it.
+  @exclusivity(unchecked) private var turnStarted: UInt64
   /// Spin this long for the next event before sleeping, in nanoseconds; 0 sleeps at once. The spinning
   /// follows activity only, so an idle loop burns nothing.
   public var busyPollNanoseconds: UInt64 = 0
@@ -45,8 +47,8 @@ public final class EventLoop {
   public init() throws(SystemError) {
     mailbox = try Mailbox()
     poller = try Poller()
-    now = Syscall.monotonicNanoseconds()
-    timers = LoopCell(TimerQueue(now: now))
+    turnStarted = Syscall.monotonicNanoseconds()
+    timers = LoopCell(TimerQueue(now: turnStarted))
     readBuffer = .allocate(byteCount: Self.readBytesMax, alignment: 64)
     // The wake-up descriptor has the token that no slot has.
     try poller.add(mailbox.wakeup.raw, .readable, token: .max)
@@ -66,7 +68,7 @@ public final class EventLoop {
     var lastActivity = now
     while !isStopping {
       let count = waitForEvents(lastActivity: lastActivity)
-      now = Syscall.monotonicNanoseconds()
+      turnStarted = Syscall.monotonicNanoseconds()
       if count > 0 { lastActivity = now }
       for index in 0..<count {
         let (token, readiness) = poller.event(index)
@@ -96,7 +98,7 @@ public final class EventLoop {
       repeat {
         let count = poller.wait(milliseconds: 0)
         if count > 0 || mailbox.hasWork { return count }
-        now = Syscall.monotonicNanoseconds()
+        turnStarted = Syscall.monotonicNanoseconds()
       } while now &- lastActivity < busyPollNanoseconds
     }
     guard endOfTurn.value.isEmpty, mailbox.prepareToSleep() else { return poller.wait(milliseconds: 0) }

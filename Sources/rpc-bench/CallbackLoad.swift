@@ -51,25 +51,31 @@ final class CallbackLoad: Load {
     ending.leave()
   }
 
-  /// The calls of one client.
-  private struct Lane: Sendable {
+  /// The calls of one client. A class, since every call's callback holds it.
+  private final class Lane: Sendable {
     let call: StartedCall
     let recorder: Recorder
     let stage: Stage
+
+    init(call: StartedCall, recorder: Recorder, stage: Stage) {
+      self.call = call
+      self.recorder = recorder
+      self.stage = stage
+    }
 
     func goOn(_ ending: Countdown) {
       let now = Clock.now()
       guard let start = stage.next(now: now) else { return ending.leave() }
       call.start { result in
-        recorder.record(result, start: start)
-        goOn(ending)
+        self.recorder.record(result, start: start)
+        self.goOn(ending)
       }
     }
 
     func once(_ due: UInt64, _ ending: Countdown) {
       ending.enter()
       call.start { result in
-        recorder.record(result, start: due)
+        self.recorder.record(result, start: due)
         ending.leave()
       }
     }

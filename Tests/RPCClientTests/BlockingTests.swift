@@ -1,4 +1,3 @@
-import Glibc
 import RPCTransport
 import RPCWire
 import Synchronization
@@ -104,9 +103,10 @@ struct BlockingTests {
     for number in 1...3 {
       let connection: Int = try await Self.onThread { () throws(RPCError) in
         let answer: Int = try client.callBlocking("math.x")
-        // Longer than a connection may rest without being looked at.
-        var pause = timespec(tv_sec: 0, tv_nsec: 20_000_000)
-        nanosleep(&pause, nil)
+        // The server has ended the connection, and it has rested long enough to be looked at before use.
+        server.waitForScripts()
+        let start = Syscall.monotonicNanoseconds()
+        while Syscall.monotonicNanoseconds() - start < 2_000_000 {}
         return answer
       }
       #expect(connection == number)
@@ -209,8 +209,9 @@ struct BlockingTests {
       peer.fail(try peer.next(.call), RPCError(.staleBinding, "bind again", executed: .no))
       try peer.bound(try peer.next(.bind), id: 2)
       let call = try peer.next(.call)
-      peer.reply(call, .int(Int64(try call.call.procedureID)), .list(try call.call.arguments))
-      peer.send { $0.appendEmptyFrame(.generation, callID: 3) }
+      peer.reply(call, .int(Int64(try call.call.procedureID)), .list(try call.call.arguments)) {
+        $0.appendEmptyFrame(.generation, callID: 3)
+      }
       try peer.bound(try peer.next(.bind), id: 3)
       let last = try peer.next(.call)
       peer.reply(last, .int(Int64(try last.call.procedureID)), .list(try last.call.arguments))
@@ -219,10 +220,7 @@ struct BlockingTests {
     let client = Self.client(server)
     for id in 2...3 {
       let result = try await Self.onThread { () throws(RPCError) in
-        let result = try client.invokeBlocking("math.x", [1, "two"])
-        var pause = timespec(tv_sec: 0, tv_nsec: 20_000_000)
-        nanosleep(&pause, nil)
-        return result
+        try client.invokeBlocking("math.x", [1, "two"])
       }
       #expect(result.values == [.int(Int64(id)), [1, "two"]])
     }

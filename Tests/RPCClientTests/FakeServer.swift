@@ -44,6 +44,11 @@ final class FakeServer: Sendable {
     }
   }
 
+  /// Waits until the scripts of all connections so far have ended, and their connections with them.
+  func waitForScripts() {
+    for thread in threads.withLock({ $0.dropFirst() }) { thread.wait() }
+  }
+
   /// Ends every connection and waits for the scripts.
   func stop() {
     let first = isStopped.withLock { stopped in
@@ -139,11 +144,12 @@ final class FakeServer: Sendable {
       }
     }
 
-    func reply(_ frame: Frame, _ values: Value...) {
+    func reply(_ frame: Frame, _ values: Value..., andThen more: (inout ByteQueue) -> Void = { _ in }) {
       send { queue in
         let mark = queue.beginFrame(.reply, callID: frame.callID)
         Value.list(values).encode(to: &queue)
         queue.endFrame(mark)
+        more(&queue)
       }
     }
 

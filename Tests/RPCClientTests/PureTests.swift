@@ -100,19 +100,26 @@ struct PureTests {
   @Test("the table of pending calls agrees with a dictionary, whatever is answered when")
   func pendingTable() {
     var generator = Seeded(state: 42)
-    var table = PendingTable<Int>()
+    final class Step {
+      let number: Int
+      init(_ number: Int) { self.number = number }
+    }
+    var table = PendingTable<Step>()
     var model: [UInt64: Int?] = [:]
     var next: UInt64 = 1
     for step in 0..<20_000 {
       let wanted = step < 10_000 ? 3000 : 30
       switch Int.random(in: 0..<10, using: &generator) {
       case 0..<6 where model.count < wanted:
-        table.insert(next, step, frameEnd: next * 10)
+        table.insert(next, Step(step), frameEnd: next * 10)
         model[next] = .some(step)
         next += 1
       case 9:
         // One that was never there.
-        #expect(table.remove(next + UInt64.random(in: 0..<1000, using: &generator)) == nil)
+        guard case .unknown = table.remove(next + UInt64.random(in: 0..<1000, using: &generator)) else {
+          Issue.record("a call that was never made")
+          return
+        }
       case 8:
         // The oldest, now and then, is abandoned and stays.
         if let id = model.keys.min(), model.count < 100 {
@@ -122,20 +129,20 @@ struct PureTests {
       default:
         // A young one: the old ones are overtaken.
         let id = next - UInt64.random(in: 1...UInt64(min(next, 200)), using: &generator)
-        let entry = table.remove(id)
         let expected = model.removeValue(forKey: id)
-        #expect((entry == nil) == (expected == nil))
-        if let entry, let expected {
-          #expect(entry.payload == expected)
-          #expect(entry.frameEnd == id * 10)
+        switch table.remove(id) {
+        case .unknown: #expect(expected == nil)
+        case .abandoned: #expect(expected == .some(nil))
+        case .payload(let step): #expect(expected == .some(step.number))
         }
       }
       #expect(table.count == model.count)
     }
     let limit = next - 20
     let above = table.removeAll(above: limit)
-    #expect(above.map(\.callID) == model.keys.filter { $0 > limit }.sorted())
-    #expect(table.removeAll().map(\.callID) == model.keys.filter { $0 <= limit }.sorted())
+    let kept = model.filter { $0.value != nil }
+    #expect(above.map(\.frameEnd) == kept.keys.filter { $0 > limit }.sorted().map { $0 * 10 })
+    #expect(table.removeAll().map(\.frameEnd) == kept.keys.filter { $0 <= limit }.sorted().map { $0 * 10 })
     #expect(table.count == 0)
   }
 
