@@ -69,6 +69,11 @@ struct LineParser {
       issue(start.span, "nothing stands before '='")
       index += 1
       return
+    } else if !isValueStart(start.kind) {
+      // What is left of brackets that did not match.
+      issue(start.span, "unexpected '\(text(start.span))'")
+      index += 1
+      return
     }
     guard index < tokens.count, isValueStart(tokens[index].kind) else {
       // `a=` and nothing: what follows is what completion and hints are about.
