@@ -6,9 +6,10 @@
  *        [--connections N] [--outstanding M] [--payload BYTES] [--duration SECONDS | --count CALLS]
  *        [--warmup SECONDS] [--rate CALLS_PER_SECOND] [--idle CONNECTIONS] [--identity NAME]
  *        [--server-pid PID] [--cpu N] [--busy-poll MICROSECONDS] [--label TEXT] [--json]
- *        [--allocations FILE]
+ *        [--allocations FILE] [--hold SECONDS]
  *
- * FILE is what Benchmarks/allocations counts into. */
+ * FILE is what Benchmarks/allocations counts into. With --hold the idle connections are all there is: it opens
+ * them, says so and waits. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -201,6 +202,12 @@ int main(int argc, char **argv) {
   for (int i = 0; i < options.idle; i++) {
     int fd = open_socket();
     if (!options.redis) introduce(fd);
+  }
+  if (options.hold > 0) {
+    printf("holding %d connections\n", options.idle);
+    fflush(stdout);
+    sleep((unsigned)options.hold);
+    return 0;
   }
   for (ring = 4; ring < 4 * (uint64_t)options.outstanding; ring *= 2) {}
   if (options.rate > 0 && ring < 4096) ring = 4096;

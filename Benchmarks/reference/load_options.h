@@ -13,7 +13,7 @@ enum { OUTSTANDING_MAX = 1 << 16 };
 
 static struct {
   const char *host, *call, *service, *procedure, *redis, *label, *identity, *counter;
-  int port, connections, outstanding, idle, cpu;
+  int port, connections, outstanding, idle, hold, cpu;
   size_t payload;
   double duration, warmup, rate;
   uint64_t count, spin_ns;
@@ -35,7 +35,8 @@ static void parse_options(int argc, char **argv) {
       {"count", 1, NULL, 'C'},       {"warmup", 1, NULL, 'w'},      {"rate", 1, NULL, 'R'},
       {"idle", 1, NULL, 'i'},        {"identity", 1, NULL, 'I'},    {"server-pid", 1, NULL, 's'},
       {"cpu", 1, NULL, 'u'},         {"busy-poll", 1, NULL, 'B'},   {"label", 1, NULL, 'l'},
-      {"json", 0, NULL, 'j'},        {"allocations", 1, NULL, 'a'}, {NULL, 0, NULL, 0}};
+      {"json", 0, NULL, 'j'},        {"allocations", 1, NULL, 'a'}, {"hold", 1, NULL, 'H'},
+      {NULL, 0, NULL, 0}};
   char *procedure = NULL;
   int option;
   while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -60,6 +61,7 @@ static void parse_options(int argc, char **argv) {
     case 'l': options.label = optarg; break;
     case 'j': options.json = true; break;
     case 'a': options.counter = optarg; break;
+    case 'H': options.hold = atoi(optarg); break;
     default: exit(64);
     }
   }
