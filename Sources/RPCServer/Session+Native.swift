@@ -227,6 +227,7 @@ extension Session {
     decoder.frameBytesLimit = host.options.frameBytes
     dialect = .native
     host.greeted(self)
+    armTimer()
     var answer = Hello(agent: host.agent)
     answer.frameBytes = host.options.frameBytes
     answer.callsInFlight = host.options.callsPerConnection

@@ -31,6 +31,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
   var inputHasEnded = false
   private var frameStarted: UInt64?
   private var timer: TimerID?
+  private var timerDue: UInt64 = 0
 
   init(connection: Connection, host: ServerLoop, caller: Caller) {
     self.connection = connection
@@ -59,7 +60,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       frameStarted = nil
     } else if frameStarted == nil || consumed > 0 {
       frameStarted = host.loop.now
-      if timer == nil { armTimer() }
+      armTimer()
     }
     return consumed
   }
@@ -85,6 +86,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     case UInt8(ascii: "{"), UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
       dialect = .json
       host.greeted(self)
+      armTimer()
       return receivedLines(bytes, into: &output)
     default:
       return refuse(
@@ -150,12 +152,17 @@ internal final class Session: ConnectionHandler, TimerTarget {
 
   // MARK: Time
 
-  /// One timer watches the handshake, the frame on its way and the silence, whichever is due first; it is
-  /// set again lazily, so that traffic costs nothing.
-  private func armTimer() {
+  /// One timer watches the handshake, the frame on its way and the silence, whichever is due first. What
+  /// is due later than it is set lazily, when it fires, so that traffic costs nothing.
+  func armTimer() {
     let loop = host.loop
     guard let due = nextDue() else { return }
-    timer = loop.schedule(at: max(due, loop.now + 1), self)
+    if let timer {
+      guard due < timerDue else { return }
+      loop.cancel(timer)
+    }
+    timerDue = max(due, loop.now + 1)
+    timer = loop.schedule(at: timerDue, self)
   }
 
   private func nextDue() -> UInt64? {
@@ -168,8 +175,9 @@ internal final class Session: ConnectionHandler, TimerTarget {
     }
     if dialect == .undecided || dialect == .nativeGreeting {
       consider(opened, options.handshakeTimeoutMilliseconds)
-    } else if calls.isEmpty {
-      consider(connection.lastReceived, options.idleTimeoutMilliseconds)
+    } else {
+      // While calls are in flight the silence has not begun; the timer looks again.
+      consider(calls.isEmpty ? connection.lastReceived : host.loop.now, options.idleTimeoutMilliseconds)
     }
     if let frameStarted { consider(frameStarted, options.frameTimeoutMilliseconds) }
     return due
