@@ -90,6 +90,8 @@ struct HostileStreamTests {
   func dawdler() throws {
     let server = try TestServer {
       $0.frameTimeoutMilliseconds = 150
+      // Beyond a test's patience: the timer of one must not stand in for the other.
+      $0.handshakeTimeoutMilliseconds = 60_000
       $0.loops = 1
     }
     let add = try Self.idOfAdd(server)
@@ -109,6 +111,7 @@ struct HostileStreamTests {
   func idle() async throws {
     let server = try TestServer {
       $0.idleTimeoutMilliseconds = 200
+      $0.handshakeTimeoutMilliseconds = 60_000
       $0.loops = 1
     }
     let waiting = try RawPeer.greeted(port: server.port)
