@@ -114,18 +114,17 @@ struct LuaHostilityTests {
       let pending = await lua.start(hostile, milliseconds: attack.end == nil ? 300 : 20_000)
       var delays: [UInt64] = []
       repeat {
-        let begin = Syscall.monotonicNanoseconds()
+        let begin = lua.processorTime()
         let sum = try await lua.call(neighbour, [1, 2])
-        delays.append(Syscall.monotonicNanoseconds() - begin)
+        delays.append(lua.processorTime() - begin)
         #expect(sum == [3])
       } while !pending.isFinished
       let error = try await failure { try await pending.result() }
       let ends = [attack.end ?? "the deadline passed while the procedure ran", attack.otherEnd]
       #expect(ends.contains(error?.message))
       delays.sort()
-      // The machine that runs the tests may itself pause for long: the typical delay is what counts, and the
-      // worst one is bounded by what ends an operation by force.
-      #expect(delays[delays.count / 2] < 30_000_000, "the median delay was \(delays[delays.count / 2]) ns")
+      // A page that the computer has to find first can make one operation slow; the typical delay is two slices.
+      #expect(delays[delays.count / 2] < 10_000_000, "the median delay was \(delays[delays.count / 2]) ns")
     }
   }
 

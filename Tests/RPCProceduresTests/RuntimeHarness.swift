@@ -18,6 +18,7 @@ final class RuntimeHarness: @unchecked Sendable {
 
   private final class Box: @unchecked Sendable {
     var runtime: (any ProcedureRuntime)?
+    var processorClock: clockid_t = 0
   }
 
   init(
@@ -28,6 +29,7 @@ final class RuntimeHarness: @unchecked Sendable {
     self.box = box
     self.lines = lines
     thread = try LoopThread(name: "runtime-test") { loop in
+      pthread_getcpuclockid(pthread_self(), &box.processorClock)
       box.runtime = make(loop) { line in lines.all.withLock { $0.append(line) } }
     }
   }
@@ -43,6 +45,14 @@ final class RuntimeHarness: @unchecked Sendable {
   }
 
   var output: [String] { lines.all.withLock { $0.map { "\($0.stream.rawValue): \($0.text)" } } }
+
+  /// Processor time that the loop's thread has used, in nanoseconds: a measure of delays that does not depend
+  /// on what else the computer does. Ask once the loop has done something.
+  func processorTime() -> UInt64 {
+    var time = timespec()
+    clock_gettime(box.processorClock, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
 
   /// Does something with the runtime on its loop.
   func onLoop<Result: Sendable>(
