@@ -48,7 +48,9 @@ let package = Package(
       dependencies: [
         "RPCWire", "RPCTransport", "CLua", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
       ],
-      resources: [.embedInCode("Python/worker.py")],
+      resources: ["worker", "output", "rpc", "codec", "values", "errors", "parent"].map {
+        .embedInCode("Python/\($0).py")
+      },
       swiftSettings: house),
     .target(
       name: "RPCClient", dependencies: ["RPCWire", "RPCTransport", "CLinux"], swiftSettings: house),

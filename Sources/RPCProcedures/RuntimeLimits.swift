@@ -64,7 +64,7 @@ public struct RuntimeLimits: Hashable, Sendable {
   public var luaOverrunMilliseconds = 250
   /// Processor time that one operation of the interpreter may take, such as a step of the collector, in
   /// milliseconds. What takes longer costs the whole interpreter.
-  public var luaOperationMilliseconds = 100
+  public var luaOperationMilliseconds = 200
   /// How long a source is refused whose interpreter had to be given up, in milliseconds.
   public var luaRefusalMilliseconds = 1000
   /// Bytes of garbage that wait for the next call to collect them.

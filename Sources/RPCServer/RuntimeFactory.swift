@@ -9,7 +9,7 @@ internal enum RuntimeFactory {
     let log = host.log
     switch language {
     case .swift: return nil
-    case .python: return PythonRuntime(loop: host.loop) { log.printed($0) }
+    case .python: return PythonRuntime(loop: host.loop, nested: host.nestedCaller) { log.printed($0) }
     case .lua: return LuaRuntime(loop: host.loop, nested: host.nestedCaller) { log.printed($0) }
     }
   }

@@ -294,17 +294,3 @@ struct LuaRuntimeTests {
     await lua.close()
   }
 }
-
-/// Answers with what it was asked, in a later turn.
-private final class EchoCaller: NestedCaller {
-  func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
-    completion: @escaping (Result<[Value], RPCError>) -> Void
-  ) {
-    if procedure == "service2.fail" {
-      completion(.failure(RPCError(.executionException, "it failed", executed: .yes)))
-    } else {
-      completion(.success([.list([.string(server ?? "any"), .string(procedure)] + arguments)]))
-    }
-  }
-}

@@ -251,6 +251,78 @@ struct PythonRuntimeTests {
     }
   }
 
+  @Test("what bypasses Python's streams is logged too: a crash shows where it happened")
+  func rawOutput() async throws {
+    try await withPython { python in
+      let unit = SourceUnit.make(
+        "talk(bool) -> int", .python,
+        """
+        import ctypes, subprocess
+        def talk(crash):
+          if crash: ctypes.string_at(0)
+          return subprocess.run(['echo', 'from a program']).returncode
+        """)
+      let result = try await python.call(unit, [false])
+      #expect(result == [0])
+      _ = try await failure { try await python.call(unit, [true]) }
+      #expect(python.output.contains("stdout: from a program"))
+      #expect(python.output.contains { $0.contains("File \"talk.py\", line 3 in talk") })
+    }
+  }
+
+  @Test("a procedure calls another one, and its errors can be caught")
+  func nestedCalls() async throws {
+    let python = try RuntimeHarness { loop, log in
+      PythonRuntime(loop: loop, nested: EchoCaller(), log: log)
+    }
+    let unit = SourceUnit.make(
+      "ask(str) -> (Any, str, str)", .python,
+      """
+      import rpc
+      def ask(what):
+        try:
+          rpc.call(None, 'service2.fail')
+        except rpc.Error as error:
+          caught = error
+        rpc.log('caught', caught.message)
+        return rpc.call('s2', 'service2.echo', what, [1, 2], None), str(caught), caught.executed
+      """)
+    let result = try await python.call(unit, ["x"])
+    #expect(
+      result == [["s2", "service2.echo", "x", [1, 2], nil], "ExecutionException: it failed", "yes"])
+    #expect(python.output == ["log: caught it failed"])
+    await python.close()
+  }
+
+  @Test("a source is loaded although every worker is busy")
+  func loadsWhileBusy() async throws {
+    try await withPython({ $0.pythonWorkers = 1 }) { python in
+      let spin = SourceUnit.make("spin()", .python, "def spin():\n  while True: pass")
+      let good = SourceUnit.make("good() -> int", .python, "def good(): return 1")
+      let pending = await python.start(spin)
+      try await python.prepare(good)
+      #expect(!pending.isFinished)
+      await python.cancel(pending)
+      let result = try await python.call(good)
+      #expect(result == [1])
+    }
+  }
+
+  @Test("a fork in a procedure neither answers twice nor goes on without end")
+  func forks() async throws {
+    try await withPython { python in
+      let unit = SourceUnit.make(
+        "multiply(bool) -> int", .python,
+        "import os\ndef multiply(all):\n  while all: os.fork()\n  return 1 if os.fork() else 2")
+      let result = try await python.call(unit, [false])
+      #expect(result == [1])
+      let error = try await failure { try await python.call(unit, [true]) }
+      #expect(error?.message == "BlockingIOError: [Errno 11] the call started more than 16 processes")
+      let again = try await python.call(unit, [false])
+      #expect(again == [1])
+    }
+  }
+
   @Test("async procedures run")
   func asynchronous() async throws {
     try await withPython { python in

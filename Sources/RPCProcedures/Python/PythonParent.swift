@@ -16,6 +16,9 @@ internal final class PythonParent: EventHandler, TimerTarget {
   /// The oldest version of Python whose library has all that the worker program uses.
   static let oldestMinorVersion: UInt32 = 9
 
+  /// The largest packet that the parent sends.
+  private static let packetBytesMax = 32 * 1024
+
   private let loop: EventLoop
   private var control: Descriptor?
   private var watch: Watch?
@@ -24,14 +27,17 @@ internal final class PythonParent: EventHandler, TimerTarget {
   private(set) var isReady = false
   /// Kills that did not fit the socket; they must not be lost.
   private var pendingKills: [UInt32] = []
+  private var workerWrote: ((UInt32, ArraySlice<UInt8>) -> Void)?
   private var workerEnded: ((UInt32, WorkerEnd) -> Void)?
   private var ended: ((String) -> Void)?
 
   /// - Parameters:
+  ///   - workerWrote: what a worker wrote to its descriptors 1 and 2, past Python's own streams.
   ///   - workerEnded: called for each forked worker, exactly once, unless the parent ends first.
   ///   - ended: the process is gone and its workers with it; says why.
   init(
     program: String, limits: RuntimeLimits, loop: EventLoop,
+    workerWrote: @escaping (UInt32, ArraySlice<UInt8>) -> Void,
     workerEnded: @escaping (UInt32, WorkerEnd) -> Void, ended: @escaping (String) -> Void
   ) throws(RPCError) {
     self.loop = loop
@@ -52,6 +58,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
       throw Self.unavailable(error.description)
     }
     control = consume near
+    self.workerWrote = workerWrote
     self.workerEnded = workerEnded
     self.ended = ended
   }
@@ -65,7 +72,12 @@ internal final class PythonParent: EventHandler, TimerTarget {
   private static func spawn(
     _ program: String, _ limits: RuntimeLimits, control: borrowing Descriptor
   ) throws(RPCError) -> pid_t {
-    let source = PackageResources.worker_py
+    let parts = [
+      PackageResources.worker_py, PackageResources.output_py, PackageResources.rpc_py,
+      PackageResources.codec_py, PackageResources.values_py, PackageResources.errors_py,
+      PackageResources.parent_py,
+    ]
+    let source = [UInt8](parts.joined(separator: Array("\n\n".utf8)))
     let file = source.withUnsafeBytes { rpc_memory_file("rpc-worker.py", $0.baseAddress, $0.count) }
     guard file >= 0 else { throw unavailable(SystemError.last("memfd_create").description) }
     defer { close(file) }
@@ -142,7 +154,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
   // MARK: Reports
 
   func ready(_ readiness: Readiness, on loop: EventLoop) {
-    var packet = [UInt8](repeating: 0, count: 64)
+    var packet = [UInt8](repeating: 0, count: Self.packetBytesMax)
     while let control = control?.raw {
       let count = recv(control, &packet, packet.count, 0)
       if count < 0, errno == EINTR { continue }
@@ -166,6 +178,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
         end("it is Python \(major).\(minor), and 3.\(Self.oldestMinorVersion) is the oldest that will do")
       }
     case "E": workerEnded?(number(0), .notForked(errno: Int32(bitPattern: number(1))))
+    case "O": workerWrote?(number(0), packet.dropFirst(5))
     case "X":
       let (status, signal) = (Int32(bitPattern: number(1)), Int32(bitPattern: number(2)))
       workerEnded?(number(0), signal != 0 ? .signalled(signal) : .exited(status: status))
@@ -188,6 +201,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
     guard control != nil else { return }
     if let watch { loop.unwatch(watch) }
     watch = nil
+    workerWrote = nil
     workerEnded = nil
     ended = nil
     control = nil

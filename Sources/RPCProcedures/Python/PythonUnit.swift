@@ -57,6 +57,8 @@ internal enum WorkerDialect: UInt8 {
   case load = 64
   case forget = 65
   case log = 66
+  case ask = 67
+  case answer = 68
 
   static func begin(
     _ kind: WorkerDialect, flags: UInt8 = 0, callID: UInt64, in queue: inout ByteQueue

@@ -13,6 +13,8 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
 
   let id: UInt32
   private(set) var state = State.idle
+  /// The procedure of its latest job: whatever comes out late is put down to that.
+  private(set) var latestUnit: PythonUnit?
   private(set) var callsStarted = 0
   /// Calls after which it is replaced.
   let callsMax: Int
@@ -51,6 +53,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
     state = .busy(job)
     job.worker = self
     callsStarted += 1
+    latestUnit = job.unit
     callID &+= 1
     let unit = job.unit
     let invocation = job.invocation
@@ -67,7 +70,9 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
         queue.endFrame(mark)
       }
     }
-    if let deadline = job.deadline { timer = loop.schedule(at: deadline, self) }
+    let loadDeadline =
+      invocation == nil ? loop.now &+ UInt64(limits.loadMilliseconds) &* 1_000_000 : nil
+    if let deadline = job.deadline ?? loadDeadline { timer = loop.schedule(at: deadline, self) }
   }
 
   /// Lets go of sources that no generation needs.
@@ -129,6 +134,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
         broke("\(error)")
       }
     case WorkerDialect.log.rawValue: log(payload, job)
+    case WorkerDialect.ask.rawValue: ask(payload, job)
     default: broke("a frame of kind \(header.kind)")
     }
   }
@@ -138,13 +144,58 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
     do {
       var reader = MessagePackReader(payload)
       let count = try reader.readListHeader()
-      let stream: ProcedureOutput.Stream = try reader.readInt() == 1 ? .standardOutput : .standardError
+      let stream: ProcedureOutput.Stream =
+        switch try reader.readInt() {
+        case 1: .standardOutput
+        case 2: .standardError
+        default: .log
+        }
       for _ in 1..<max(count, 1) {
         pool.log(
           ProcedureOutput(procedure: job.unit.procedure, stream: stream, text: try reader.readString()))
       }
     } catch {
       broke("\(error)")
+    }
+  }
+
+  /// The call in progress calls another procedure, and waits.
+  private func ask(_ payload: RawSpan, _ job: PythonJob) {
+    let request: (server: String?, procedure: String, arguments: [Value])
+    do {
+      var reader = MessagePackReader(payload)
+      let values = try Value.decode(from: &reader).listValue ?? []
+      guard values.count >= 2, let procedure = values[1].stringValue else {
+        return answer(
+          .failure(RPCError(.invalidArguments, "rpc.call takes a server or None, and 'service.procedure'")))
+      }
+      request = (values[0].stringValue, procedure, Array(values[2...]))
+    } catch {
+      return broke("\(error)")
+    }
+    let asked = callID
+    pool?.call(request.procedure, request.arguments, on: request.server, deadline: job.deadline) {
+      [weak self] result in
+      guard let self, case .busy(let current) = state, current === job, callID == asked else { return }
+      answer(result)
+    }
+  }
+
+  private func answer(_ result: Result<[Value], RPCError>) {
+    connection?.send { queue in
+      let mark: Int
+      switch result {
+      case .success(let values):
+        mark = WorkerDialect.begin(.answer, callID: callID, in: &queue)
+        Value.list(values).encode(to: &queue)
+      case .failure(let error):
+        mark = WorkerDialect.begin(.answer, flags: 1, callID: callID, in: &queue)
+        Value.map([
+          .init("exception", .string(error.exception.rawValue)), .init("message", .string(error.message)),
+          .init("executed", .int(Int64(error.executed.rawValue))),
+        ]).encode(to: &queue)
+      }
+      queue.endFrame(mark)
     }
   }
 

@@ -1,0 +1,62 @@
+"""What a caller is told when a procedure fails."""
+
+UNKNOWN, RESOURCE_EXHAUSTED, FAILED_PRECONDITION = 2, 8, 9
+NOT_EXECUTED, EXECUTED = 0, 2
+MESSAGE_CHARACTERS = 8192
+
+def clip(text, limit=MESSAGE_CHARACTERS):
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= limit else text[:limit] + "… (%d characters in all)" % len(text)
+
+
+def short_repr(value):
+    try:
+        return clip(repr(value), 80)
+    except BaseException:
+        return "<%s>" % type(value).__name__
+
+
+def show_int(v):
+    return str(v) if v.bit_length() < 200 else "an int of %d bits" % v.bit_length()
+
+
+def exception_message(error):
+    """`ValueError: what it says`, whatever its own `__str__` does."""
+    name = type(error).__qualname__
+    try:
+        text = str(error)
+    except BaseException:
+        text = "(its text cannot be shown)"
+    return clip("%s: %s" % (name, text) if text else name)
+
+
+def raising_line(error, source_name):
+    """`rpc1.py:12`, the deepest line of the procedure's own source that the error came through."""
+    line = None
+    if isinstance(error, SyntaxError) and error.filename == source_name:
+        line = error.lineno
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == source_name:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return None if line is None else "%s:%d" % (source_name, line)
+
+
+class Failure(Exception):
+    """What a caller is told."""
+
+    def __init__(self, message, executed, source=None, exception="ExecutionException", status=UNKNOWN,
+                 actual=None, limit=None, replace=False):
+        self.fields = {"exception": exception, "message": message, "executed": executed}
+        if source is not None:
+            self.fields["source"] = source
+        if actual is not None:
+            self.fields["actual"], self.fields["limit"] = actual, limit
+        self.status = status
+        self.replace = replace
+
+    def frame(self, call):
+        payload = bytearray()
+        encode_any(self.fields, payload)
+        return HEADER.pack(len(payload), ERROR, REPLACE if self.replace else 0, self.status, call) + payload

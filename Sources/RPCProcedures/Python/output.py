@@ -1,0 +1,40 @@
+"""Where procedures print to."""
+
+import io
+import os
+
+
+class LineSender(io.RawIOBase):
+    """Standard output and error of a procedure: whole lines become LOG frames, up to a bound per call."""
+
+    def __init__(self, worker, stream):
+        self.worker = worker
+        self.stream = stream
+        self.partial = b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        data = bytes(data)
+        worker = self.worker
+        if os.getpid() != worker.pid:
+            return len(data)
+        worker.printed += len(data)
+        if worker.printed > Limits.print_bytes:
+            self.partial = b""
+            raise RuntimeError("printed more than %d bytes in one call" % Limits.print_bytes)
+        if worker.log_room > 0:
+            lines = (self.partial + data).split(b"\n")
+            self.partial = lines.pop()
+            if len(self.partial) > worker.log_room:
+                lines.append(self.partial)
+                self.partial = b""
+            if lines:
+                worker.log(self.stream, lines)
+        return len(data)
+
+    def finish(self):
+        if self.partial:
+            lines, self.partial = [self.partial], b""
+            self.worker.log(self.stream, lines)

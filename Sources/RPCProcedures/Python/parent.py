@@ -1,0 +1,309 @@
+"""The warm process that forks, kills and reaps workers."""
+
+import errno
+import faulthandler
+import gc
+import mmap
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+OUTPUT_BYTES = 16384
+OUTPUT_READS_MAX = 64
+
+
+class Output:
+    """What comes out of a worker's descriptors 1 and 2, and how much more of it may be passed on."""
+
+    def __init__(self, worker):
+        self.worker = worker
+        self.since = 0
+        self.room = 0
+        self.partial = b""
+
+
+class Parent:
+    """Forks, kills and reaps workers; never runs a procedure."""
+
+    def __init__(self, control):
+        self.control = control
+        self.pid = os.getpid()
+        self.workers = {}
+        self.ids = {}
+        self.outputs = {}
+        self.poll = select.poll()
+        self.libc = None
+
+    def run(self):
+        self.prepare_process()
+        wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.wakeup = wake_read, wake_write
+        gc.collect()
+        gc.freeze()
+        self.tell(struct.pack("<cII", b"R", *sys.version_info[:2]))
+        self.poll.register(self.control, select.POLLIN)
+        self.poll.register(wake_read, select.POLLIN)
+        while True:
+            for ready, _ in self.poll.poll():
+                if ready in self.outputs:
+                    self.forward(ready)
+                elif ready == wake_read:
+                    try:
+                        os.read(wake_read, 4096)
+                    except BlockingIOError:
+                        pass
+                else:
+                    self.receive()
+            self.reap()
+
+    def prepare_process(self):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
+            # Whoever signals the server's group means the server; the end of the control socket ends us.
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        try:
+            import ctypes
+
+            self.libc = ctypes.CDLL(None, use_errno=True)
+            self.libc.prctl(15, b"rpc-python", 0, 0, 0)  # PR_SET_NAME
+            self.libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans of workers come to us
+        except Exception:
+            self.libc = None
+        try:
+            import site
+
+            site.main()
+        except Exception:
+            pass
+
+    def tell(self, packet):
+        try:
+            self.control.send(packet)
+        except OSError:
+            self.end()
+
+    def receive(self):
+        try:
+            packet, descriptors, _, _ = socket.recv_fds(self.control, 64, 1)
+        except OSError:
+            packet = b""
+        if not packet:
+            self.end()
+        kind, worker = struct.unpack_from("<cI", packet)
+        if kind == b"F" and descriptors:
+            self.fork(worker, descriptors[0])
+        elif kind == b"K":
+            pid = self.workers.get(worker)
+            if pid is not None:
+                self.kill(pid)
+
+    def fork(self, worker, descriptor):
+        output, written = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(output, False)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for end in (descriptor, output, written):
+                os.close(end)
+            self.tell(struct.pack("<cII", b"E", worker, error.errno))
+            return
+        if pid == 0:
+            try:
+                self.become_worker(descriptor, written)
+            finally:
+                os._exit(70)
+        os.close(descriptor)
+        os.close(written)
+        self.outputs[output] = Output(worker)
+        self.poll.register(output, select.POLLIN)
+        try:
+            os.setpgid(pid, pid)
+        except OSError:
+            pass
+        self.workers[worker] = pid
+        self.ids[pid] = worker
+        self.tell(struct.pack("<cII", b"S", worker, pid))
+
+    def become_worker(self, descriptor, written):
+        os.setpgid(0, 0)
+        if self.libc is not None:
+            self.libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+            self.libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+            self.libc.prctl(36, 0, 0, 0, 0)
+        if os.getppid() != self.pid:
+            os._exit(0)
+        signal.set_wakeup_fd(-1)
+        for name in ("SIGCHLD", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.control.close()
+        for end in self.wakeup:
+            os.close(end)
+        for output in self.outputs:
+            os.close(output)
+        null = os.open("/dev/null", os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        # What bypasses Python's own streams: programs that a procedure starts, and the interpreter's last words.
+        os.dup2(written, 1)
+        os.dup2(written, 2)
+        os.close(written)
+        faulthandler.enable(file=2, all_threads=False)
+        try:
+            # Where memory runs out a worker goes before the server does.
+            with open("/proc/self/oom_score_adj", "w") as score:
+                score.write("1000")
+        except OSError:
+            pass
+        limit(resource.RLIMIT_CORE, 0)
+        limit(resource.RLIMIT_NOFILE, Limits.files)
+        limit(resource.RLIMIT_FSIZE, Limits.file_bytes)
+        # Shared by everything this worker forks, so that a fork bomb counts in one place.
+        forks = mmap.mmap(-1, mmap.PAGESIZE)
+        sys.addaudithook(fork_guard(forks))
+        sys.argv = ["procedure"]
+        connection = socket.socket(fileno=descriptor)
+        connection.setblocking(True)
+        Worker(connection, forks).serve()
+
+    def forward(self, descriptor):
+        """Passes on what a worker wrote, as much of it each second as the log takes; the rest is read too, since
+        who writes must not wait, and dropped."""
+        output = self.outputs[descriptor]
+        try:
+            data = os.read(descriptor, OUTPUT_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self.close_output(descriptor)
+            return False
+        now = time.monotonic()
+        if now - output.since >= 1:
+            output.since, output.room = now, Limits.log_bytes
+        if output.room > 0:
+            data = output.partial + data[:output.room]
+            output.room -= len(data) - len(output.partial)
+            end = data.rfind(b"\n") + 1 or (len(data) if len(data) >= OUTPUT_BYTES else 0)
+            output.partial = data[end:]
+            if end:
+                self.tell(struct.pack("<cI", b"O", output.worker) + data[:end])
+        return True
+
+    def drain(self, worker):
+        for descriptor, output in list(self.outputs.items()):
+            if output.worker == worker:
+                for _ in range(OUTPUT_READS_MAX):
+                    if not self.forward(descriptor):
+                        break
+                if descriptor in self.outputs:
+                    self.close_output(descriptor)
+
+    def close_output(self, descriptor):
+        output = self.outputs.pop(descriptor)
+        if output.partial:
+            self.tell(struct.pack("<cI", b"O", output.worker) + output.partial)
+        self.poll.unregister(descriptor)
+        os.close(descriptor)
+
+    def kill(self, pid):
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except OSError:
+            pass
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+
+    def reap(self):
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            pid = ended.si_pid
+            if pid in self.ids:
+                # What it left in its group goes too, while its id cannot belong to anybody else yet.
+                try:
+                    os.killpg(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+            _, status = os.waitpid(pid, 0)
+            worker = self.ids.pop(pid, None)
+            if worker is not None:
+                del self.workers[worker]
+                code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
+                number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+                self.kill_strays()
+                self.drain(worker)
+                self.tell(struct.pack("<cIii", b"X", worker, code, number))
+
+    def kill_strays(self):
+        """Descendants of workers that left their group came to us when their parent died."""
+        try:
+            with open("/proc/self/task/%d/children" % self.pid) as children:
+                pids = [int(pid) for pid in children.read().split()]
+        except OSError:
+            return
+        for pid in pids:
+            if pid not in self.ids:
+                self.kill(pid)
+
+    def end(self):
+        for pid in list(self.ids):
+            self.kill(pid)
+        # Reaping our workers makes their orphans ours: until there are none of either.
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            self.ids.pop(pid, None)
+            self.kill_strays()
+            if pid == 0:
+                time.sleep(0.001)
+        os._exit(0)
+
+
+def limit(which, value):
+    hard = resource.getrlimit(which)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, hard))
+
+
+def fork_guard(forks):
+    """Bounds the processes that one call may start, over all its descendants."""
+    watched = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
+
+    def guard(event, _):
+        if event in watched:
+            count = U32.unpack_from(forks)[0] + 1
+            U32.pack_into(forks, 0, count)
+            if count > Limits.processes:
+                raise OSError(errno.EAGAIN, "the call started more than %d processes" % Limits.processes)
+
+    return guard
+
+
+def main(arguments):
+    for argument in arguments[1:]:
+        name, _, value = argument.partition("=")
+        setattr(Limits, name, int(value))
+    os.chdir("/")
+    control = socket.socket(fileno=int(arguments[0]))
+    control.setblocking(True)
+    Parent(control).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,56 @@
+"""The module `rpc`: what procedures have beside Python."""
+
+import os
+import sys
+import threading
+import types
+
+
+def ask(worker, server, procedure, arguments):
+    if os.getpid() != worker.pid or threading.get_ident() != worker.thread:
+        raise RuntimeError("rpc.call works in the thread that runs the procedure")
+    if not worker.is_calling:
+        raise RuntimeError("rpc.call works inside a procedure only")
+    payload = bytearray()
+    try:
+        encode_any([server, procedure, *arguments], payload)
+    except (Unfit, Mismatch, TooLarge, OverflowError) as error:
+        raise TypeError("these arguments cannot be passed to a procedure: %s" % error) from None
+    worker.send(HEADER.pack(len(payload), ASK, 0, 0, worker.call) + payload)
+    while True:
+        kind, flags, call, at = worker.receive()
+        if kind == ANSWER:
+            break
+        worker.do_forget(at, call, flags)
+    values, _ = decode(worker.buffer, at)
+    if flags & FAILED:
+        raise Error(values)
+    return None if not values else values[0] if len(values) == 1 else tuple(values)
+
+
+class Error(Exception):
+    """What a procedure that was called answered instead of values."""
+
+    def __init__(self, fields):
+        self.exception = fields["exception"]
+        self.message = fields["message"]
+        self.executed = ("no", "maybe", "yes")[fields.get("executed", 1)]
+        super().__init__("%s: %s" % (self.exception, self.message))
+
+
+def offer_rpc(worker):
+    module = types.ModuleType("rpc")
+
+    def call(server, procedure, *arguments):
+        """Calls `service.procedure` on a server, or on any that provides it where `server` is None. Returns
+        what it returns: None, a value, or a tuple of several."""
+        return ask(worker, server, procedure, arguments)
+
+    def log(*values):
+        """Writes a line to the server's log."""
+        if os.getpid() == worker.pid:
+            text = " ".join(map(str, values))
+            worker.log(RPC_LOG, text.encode("utf-8", "backslashreplace").split(b"\n"))
+
+    module.call, module.log, module.Error = call, log, Error
+    sys.modules["rpc"] = module
