@@ -144,7 +144,8 @@ let package = Package(
       dependencies: ["RPCServer", "RPCClient", "RPCProcedures", "RPCTransport", "RPCWire"],
       swiftSettings: house),
     .testTarget(
-      name: "RPCClientTests", dependencies: ["RPCClient", "RPCTransport", "RPCWire"], swiftSettings: house),
+      name: "RPCClientTests",
+      dependencies: ["RPCClient", "RPCServer", "RPCTransport", "RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCShellTests", dependencies: ["RPCShell", "RPCWire", "RPCProcedures", "RPCClient"],
       swiftSettings: house),

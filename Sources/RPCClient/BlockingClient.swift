@@ -84,10 +84,7 @@ internal final class BlockingClient: Sendable {
         return (server.name, attempts)
       } catch {
         var failure = error
-        if failure.error.exception == .deadlineExceeded, deadline != .max {
-          let now = Syscall.monotonicNanoseconds()
-          if now >= deadline { failure.error = expired(failure.error, route, call, attempts) }
-        }
+        if failure.isOwnExpiry { failure.error = expired(failure.error, route, call, attempts) }
         failedServer = server.name
         if failure.error.executed == .maybe { mayHaveExecuted = true }
         let now = Syscall.monotonicNanoseconds()

@@ -9,6 +9,8 @@ internal struct AttemptFailure: Error {
   /// The call certainly did not begin on the server, through no fault of its own.
   var neverBegan = false
   var isIdempotent = false
+  /// The caller's own deadline passed here, not on the server.
+  var isOwnExpiry = false
 }
 
 /// A socket whose caller waits for it: opens it, writes what is queued, hands over whole frames. It belongs
@@ -233,6 +235,8 @@ internal final class BlockingSocket {
   }
 
   internal func expired(_ executed: RPCError.Executed) -> AttemptFailure {
-    AttemptFailure(error: RPCError(.deadlineExceeded, "not answered by \(server.label)", executed: executed))
+    AttemptFailure(
+      error: RPCError(.deadlineExceeded, "not answered by \(server.label)", executed: executed),
+      isOwnExpiry: true)
   }
 }

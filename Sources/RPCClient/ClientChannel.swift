@@ -32,6 +32,7 @@ internal final class ClientChannel: TimerTarget {
   private var attemptTimer: TimerID?
   private var reconnectTimer: TimerID?
   private var isClosed = false
+  private var isLossAnnounced = false
   private static let attemptTag: UInt64 = 0
   private static let reconnectTag: UInt64 = 1
 
@@ -138,12 +139,19 @@ internal final class ClientChannel: TimerTarget {
     }
   }
 
+  /// Says once that the server is away, however often it is tried in vain.
+  private func announceLoss(_ reason: RPCError?) {
+    guard !isLossAnnounced else { return }
+    isLossAnnounced = true
+    core.emit(.disconnected(server: server.name, reason: reason))
+  }
+
   /// An attempt came to nothing before there was a session.
   private func attemptEnded(_ error: RPCError) {
     cancelAttemptTimer()
     failures += 1
     goDown(error)
-    core.emit(.disconnected(server: server.name, reason: error))
+    announceLoss(error)
     failWaiting(error)
     if core.options.staysConnected, !isClosed { wantConnection() }
   }
@@ -201,6 +209,7 @@ internal final class ClientChannel: TimerTarget {
   internal func sessionReady(_ session: Session) {
     cancelAttemptTimer()
     guard isCurrent(session) else { return }
+    isLossAnnounced = false
     roundTripMeasured(session)
     core.emit(.connected(server: server.name, generation: session.generation))
     let completions = pings
@@ -233,18 +242,15 @@ internal final class ClientChannel: TimerTarget {
   }
 
   internal func sessionEnded(_ session: Session, _ error: RPCError?) {
-    core.emit(.disconnected(server: server.name, reason: error))
+    // One that was replaced, since its server drained or moved, is no loss.
     guard isCurrent(session) else { return }
+    announceLoss(error)
     cancelAttemptTimer()
     // One that served was a good connection: the next attempt may follow at once.
     if session.answers > 0 || core.loop.now &- session.opened > 1_000_000_000 {
       failures = 0
     } else {
       failures += 1
-    }
-    if isClosed {
-      state = .idle
-      return
     }
     let error = error ?? RPCError(.unavailable, "the connection to \(server.label) was closed")
     if failures == 0 {

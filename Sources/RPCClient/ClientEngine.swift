@@ -45,6 +45,7 @@ internal final class ClientEngine: @unchecked Sendable {
     _ route: Route, _ options: CallOptions, encode: (inout ByteQueue) -> Void,
     completion: @escaping Call.Completion
   ) -> (call: Call, serial: UInt64) {
+    checkOwner(of: route)
     let core = coreIfOnLoop
     let call =
       core?.makeCall(route, options)
@@ -54,6 +55,10 @@ internal final class ClientEngine: @unchecked Sendable {
     call.completion = completion
     if let core { core.submit(call, on: route) } else { post(call) }
     return (call, serial)
+  }
+
+  private func checkOwner(of route: Route) {
+    precondition(route.belongs(to: routes), "a procedure is called by the client that looked it up")
   }
 
   /// Hands a call to the loop.
@@ -110,6 +115,7 @@ internal final class ClientEngine: @unchecked Sendable {
   /// elsewhere.
   @usableFromInline
   internal func makeCall(_ route: Route, _ options: CallOptions) -> Call {
+    checkOwner(of: route)
     if let core = coreIfOnLoop { return core.makeCall(route, options) }
     return Call(route: route, options: options, now: Syscall.monotonicNanoseconds())
   }

@@ -46,6 +46,10 @@ internal final class BindingKey: Sendable {
 internal final class Route: Sendable {
   let binding: BindingKey
   let server: String?
+  /// The table it is from: a route is good for that table's client alone, on whose loop it keeps its ways.
+  private let owner: ObjectIdentifier
+
+  func belongs(to table: RouteTable) -> Bool { owner == ObjectIdentifier(table) }
 
   /// The channels that its calls may take, as of the core's `topologyVersion`. A route belongs to one core,
   /// and these to the thread of its loop.
@@ -60,9 +64,10 @@ internal final class Route: Sendable {
   @exclusivity(unchecked) nonisolated(unsafe) var isIdempotent = false
   @exclusivity(unchecked) nonisolated(unsafe) var channelsVersion: UInt64 = 0
 
-  init(binding: BindingKey, server: String?) {
+  init(binding: BindingKey, server: String?, owner: RouteTable) {
     self.binding = binding
     self.server = server
+    self.owner = ObjectIdentifier(owner)
   }
 
   var name: String { binding.name }
@@ -100,7 +105,7 @@ internal final class RouteTable: Sendable {
     let (arguments, returns) = types()
     // A caller that asks for no results takes what comes.
     let binding = try Self.binding(procedure, arguments, returns: returns.isEmpty ? nil : returns)
-    let route = Route(binding: binding, server: server)
+    let route = Route(binding: binding, server: server, owner: self)
     tables.withLock { tables in
       if tables.typed.count >= ClientLimits.routesMax { tables.typed.removeAll() }
       tables.typed[name] = route
@@ -112,7 +117,8 @@ internal final class RouteTable: Sendable {
   func dynamic(_ procedure: String, server: String?, types: [ValueType]) throws(RPCError) -> Route {
     let name = DynamicName(procedure: procedure, server: server, argumentTypes: types)
     if let route = tables.withLock({ $0.dynamic[name] }) { return route }
-    let route = Route(binding: try Self.binding(procedure, types, returns: nil), server: server)
+    let route = Route(
+      binding: try Self.binding(procedure, types, returns: nil), server: server, owner: self)
     tables.withLock { tables in
       if tables.dynamic.count >= ClientLimits.routesMax { tables.dynamic.removeAll() }
       tables.dynamic[name] = route
