@@ -118,7 +118,11 @@ let package = Package(
     // Tests
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["rpc-server", "initializer", "rpc-client", "RPCClient", "RPCWire", "CLinux"],
+      dependencies: [
+        "rpc-server", "initializer", "rpc-client", "embedded-server", "embedded-client", "RPCClient",
+        "RPCWire",
+        "CLinux",
+      ],
       swiftSettings: house),
     .testTarget(
       name: "RPCDeploymentTests",

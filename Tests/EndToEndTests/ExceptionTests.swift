@@ -99,4 +99,21 @@ struct ExceptionTests {
     #expect(text == "abab")
     await client.close()
   }
+
+  @Test("the same exceptions in the shell, which ends with 1 and goes on after each")
+  func shell() throws {
+    let network = try network()
+    let outcome = try network.shell(
+      "call s1 onw.repeat a 1", "call s1 own.repaet a 1", "call s1 own.repeat 1.5 a",
+      "call s1 closed.check 1",
+      "call s1 own.check -5", "call s1 own.repeat ab 2")
+    #expect(outcome.ending == .code(1), "\(outcome)")
+    #expect(outcome.lines.last?.contains("abab") == true, "\(outcome)")
+    for name in [
+      "ServiceNotFound", "RPCNotFound", "InvalidArguments", "ClientNotRegistered", "ExecutionException",
+    ] {
+      #expect(outcome.errors.contains(name), "\(name) in \(outcome)")
+    }
+    #expect(outcome.errors.contains("-5 is below zero"))
+  }
 }

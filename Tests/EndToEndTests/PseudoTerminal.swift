@@ -1,0 +1,61 @@
+import Foundation
+
+/// A terminal that a test types into and reads from.
+///
+/// `@unchecked Sendable`: what its thread writes is guarded by the condition.
+final class PseudoTerminal: @unchecked Sendable {
+  /// TIOCSPTLCK and TIOCGPTN.
+  private static let setLock: UInt = 0x4004_5431
+  private static let getNumber: UInt = 0x8004_5430
+  /// What a program opens.
+  let path: String
+  private let descriptor: Int32
+  private let condition = NSCondition()
+  private var screen: [UInt8] = []
+
+  init() throws {
+    // What posix_openpt, unlockpt and ptsname do, which Swift does not see.
+    descriptor = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+    var locked: Int32 = 0
+    var number: Int32 = 0
+    guard descriptor >= 0, ioctl(descriptor, Self.setLock, &locked) == 0,
+      ioctl(descriptor, Self.getNumber, &number) == 0
+    else { throw Failure("no terminal") }
+    path = "/dev/pts/\(number)"
+    Thread.detachNewThread { [self] in collect() }
+  }
+
+  private func collect() {
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    // EIO is what a terminal says when nobody has it open, before the program as well as after it.
+    while true {
+      let count = read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      if count <= 0 { break }
+      condition.withLock {
+        screen += buffer[..<count]
+        condition.broadcast()
+      }
+    }
+    close(descriptor)
+  }
+
+  func type(_ keys: String) { _ = write(descriptor, keys, keys.utf8.count) }
+
+  /// Waits until `text` has been shown since the last wait.
+  func waitFor(_ text: String) throws {
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    condition.lock()
+    defer { condition.unlock() }
+    while true {
+      let shown = String(decoding: screen, as: UTF8.self)
+      if let found = shown.range(of: text) {
+        screen = Array(shown[found.upperBound...].utf8)
+        return
+      }
+      guard condition.wait(until: deadline) else {
+        throw Failure("the terminal never showed '\(text)': \(shown)")
+      }
+    }
+  }
+}
