@@ -26,4 +26,10 @@ enum ShellLimits {
   static let candidateRowsMax = 40
   /// The widest a table's column gets before its text is cut, in terminal columns.
   static let columnWidthMax = 60
+
+  /// Calls that `bench` keeps in flight at most.
+  static let outstandingMax = 10_000
+  /// A recorded call may take this many times what it took, and never less than a tenth of a second, before
+  /// `replay --check` finds it slow.
+  static let budgetFactor = 10
 }

@@ -1,0 +1,175 @@
+import Histogram
+import RPCClient
+import RPCWire
+import Synchronization
+
+/// Calls one procedure over and over and measures how long each call takes from when it should have begun. Two ways:
+/// closed, a fixed number of calls in flight at all times; open, so many calls begun per second whatever the answers
+/// do.
+final class LoadRun: Sendable {
+  struct Options: Hashable, Sendable {
+    /// Calls in flight at once.
+    var outstanding = 1
+    /// Calls begun per second; nil begins one when another ends.
+    var rate: Double?
+    /// Ends after so many calls, or so long, whichever comes first.
+    var count: Int?
+    var duration: Duration = .seconds(5)
+  }
+
+  private struct State {
+    var histogram = Histogram<UInt64>(numberOfSignificantValueDigits: .three)
+    var started = 0
+    var finished = 0
+    var errors = 0
+    var firstError: RPCError?
+    var inFlight = 0
+    var isStopping = false
+    var handles: [Int: any CallCancellation] = [:]
+    /// Calls that ended before their handle was there.
+    var ended: Set<Int> = []
+    var waiter: CheckedContinuation<Void, Never>?
+  }
+
+  private let backend: any ShellBackend
+  private let request: CallRequest
+  private let options: Options
+  private let state = Mutex(State())
+  private let clock = ContinuousClock()
+  private let begin: ContinuousClock.Instant
+
+  init(_ backend: any ShellBackend, _ request: CallRequest, _ options: Options) {
+    self.backend = backend
+    self.request = request
+    self.options = options
+    begin = clock.now
+  }
+
+  /// Runs to the end, or until the task is cancelled; what was measured until then is good either way.
+  func run(progress: @escaping @Sendable (LoadReport) -> Void) async -> LoadReport {
+    let ticker = Task {
+      while (try? await Task.sleep(for: .milliseconds(250))) != nil { progress(report()) }
+    }
+    let timer = Task {
+      guard (try? await Task.sleep(for: options.duration)) != nil else { return }
+      stop()
+    }
+    await withTaskCancellationHandler {
+      if let rate = options.rate { await openLoop(rate) } else { closedLoop() }
+      await drain()
+    } onCancel: {
+      stop()
+      // Whoever presses Ctrl-C wants the report, not the rest of a slow call.
+      cancelAll()
+    }
+    ticker.cancel()
+    timer.cancel()
+    return report()
+  }
+
+  // MARK: Beginning calls
+
+  private func closedLoop() {
+    for _ in 0..<options.outstanding { next() }
+  }
+
+  private func next() {
+    guard let number = admit() else { return }
+    start(number, due: clock.now)
+  }
+
+  /// Each call has its moment; late ones count from when they were due.
+  private func openLoop(_ rate: Double) async {
+    let interval = 1e9 / rate
+    var sequence = 0
+    while true {
+      let due = begin + .nanoseconds(Int64(Double(sequence) * interval))
+      if due > clock.now {
+        if state.withLock({ $0.isStopping }) { return }
+        // Sleeps end late; what became due meanwhile is begun at once.
+        guard (try? await Task.sleep(until: due, clock: clock)) != nil else { return }
+      }
+      guard let number = admit() else { return }
+      start(number, due: due)
+      sequence += 1
+      if sequence % 64 == 0 { await Task.yield() }
+    }
+  }
+
+  private func admit() -> Int? {
+    state.withLock { state in
+      if let count = options.count, state.started >= count { state.isStopping = true }
+      guard !state.isStopping else { return nil }
+      state.started += 1
+      state.inFlight += 1
+      return state.started
+    }
+  }
+
+  private func start(_ number: Int, due: ContinuousClock.Instant) {
+    let handle = backend.start(request) { [self] result in
+      finished(number, result, clock.now - due)
+      if options.rate == nil { next() }
+    }
+    state.withLock { state in
+      // The answer may have been quicker.
+      if state.ended.remove(number) == nil { state.handles[number] = handle }
+    }
+  }
+
+  private func finished(_ number: Int, _ result: Result<CallResult, RPCError>, _ elapsed: Duration) {
+    let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+      if state.handles.removeValue(forKey: number) == nil { state.ended.insert(number) }
+      state.inFlight -= 1
+      if case .failure(let error) = result {
+        // Those that were given up at the end are no measurement.
+        if error.exception == .cancelled, state.isStopping {
+          return state.inFlight == 0 ? state.waiter.take() : nil
+        }
+        state.errors += 1
+        if state.firstError == nil { state.firstError = error }
+      }
+      state.finished += 1
+      _ = state.histogram.record(UInt64(max(1, elapsed.nanoseconds)))
+      guard state.inFlight == 0, state.isStopping else { return nil }
+      return state.waiter.take()
+    }
+    waiter?.resume()
+  }
+
+  // MARK: Ending
+
+  private func stop() {
+    let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+      state.isStopping = true
+      return state.inFlight == 0 ? state.waiter.take() : nil
+    }
+    waiter?.resume()
+  }
+
+  private func cancelAll() {
+    let handles = state.withLock { Array($0.handles.values) }
+    for handle in handles { handle.cancel() }
+  }
+
+  private func drain() async {
+    await withCheckedContinuation { continuation in
+      let isDone = state.withLock { state in
+        if state.isStopping, state.inFlight == 0 { return true }
+        state.waiter = continuation
+        return false
+      }
+      if isDone { continuation.resume() }
+    }
+  }
+
+  private func report() -> LoadReport {
+    let elapsed = clock.now - begin
+    return state.withLock { state in
+      LoadReport(
+        options: options, calls: state.finished, errors: state.errors, firstError: state.firstError,
+        elapsed: elapsed,
+        measured: state.histogram)
+    }
+  }
+}
