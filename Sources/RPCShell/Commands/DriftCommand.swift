@@ -1,0 +1,60 @@
+import RPCClient
+import RPCDeployment
+import RPCProcedures
+import RPCWire
+
+enum DriftCommand: Command {
+  static let name = "drift"
+  static let group = CommandGroup.deploying
+  static let summary = "compare what the servers run with what init.yaml says"
+  static let grammar = Grammar(.init("SERVER", .server, .rest))
+  static let details = """
+    By the SHA-256 of each source, procedure by procedure. Fails when anything differs, so that a script can watch \
+    for it: rpc-client -c drift.
+    """
+  static let examples = [CommandExample("drift", "all servers"), CommandExample("drift s1", "one of them")]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    let (_, report) = try await session.deploy(
+      input.words.all("SERVER").map(\.plainText), isDryRun: true, force: false)
+    var table = Table(
+      [.init("server"), .init("procedure", widthMax: 80), .init("drift"), .init("running"), .init("file")],
+      empty: "no drift: every server runs what \(session.network?.path ?? "the file") says")
+    var isUnreachable = false
+    for server in report.servers {
+      let name = server.server.name
+      guard let plan = server.plan else {
+        isUnreachable = true
+        table.rows.append(row(name, "", "not reached", .bad, nil, nil))
+        continue
+      }
+      for procedure in plan.added {
+        table.rows.append(row(name, "\(procedure.signature)", "missing", .bad, nil, procedure))
+      }
+      for change in plan.changed {
+        let what = change.details.count == 1 ? change.details[0].prefix { $0 != " " } : "differs"
+        table.rows.append(
+          row(name, "\(change.new.signature)", String(what), .warning, change.old, change.new))
+      }
+      for procedure in plan.removed {
+        table.rows.append(row(name, "\(procedure.signature)", "not in the file", .warning, procedure, nil))
+      }
+      for note in plan.notes { table.rows.append(row(name, note, "network", .warning, nil, nil)) }
+    }
+    input.output.emit(.table(table))
+    if isUnreachable || !table.rows.isEmpty { throw .told }
+  }
+
+  private static func row(
+    _ server: String, _ what: String, _ drift: String, _ role: TextRole, _ old: Procedure?, _ new: Procedure?
+  ) -> [Table.Cell] {
+    func digest(_ procedure: Procedure?) -> Table.Cell {
+      procedure.map { .init(String($0.digest.prefix(8)), .string($0.digest), role: .dim) }
+        ?? .init("–", .null, role: .dim)
+    }
+    return [.init(server, role: .name), .init(what), .init(drift, role: role), digest(old), digest(new)]
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(DriftCommand.self, $0) }
