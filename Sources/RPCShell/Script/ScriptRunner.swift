@@ -23,6 +23,7 @@ struct ScriptRunner {
   private let stopsAtFailure: Bool
   private let outcome = OutcomeBox()
   private var heads: [String: (version: Int, head: CallPlan.Head)] = [:]
+  private var serverNames: (version: Int, names: Set<String>)?
 
   /// Shared with the thread that tells the answers.
   private final class OutcomeBox: Sendable {
@@ -50,7 +51,9 @@ struct ScriptRunner {
       }
       guard let command else { break }
       outcome.value.withLock { $0.commands += 1 }
-      let limit = stopsAtFailure ? 1 : session.settings.pipeline
+      // A recording holds each command with its own answer.
+      let isAlone = stopsAtFailure || session.change { $0.recorder != nil }
+      let limit = isAlone ? 1 : session.settings.pipeline
       if limit > 1, let plan = await pipelined(command.line, pipeline) {
         await pipeline.submit(
           CallPipeline.Origin(plan: plan, line: command.line, number: command.number, started: .now),
@@ -60,7 +63,7 @@ struct ScriptRunner {
       await pipeline.drain()
       if Task.isCancelled { break }
       do throws(CommandFailure) {
-        try await session.execute(command.line, output)
+        try await session.run(command.line, output)
       } catch {
         fail(error, command.line, command.number)
         if error.kind == .interrupted { break }
@@ -105,26 +108,28 @@ struct ScriptRunner {
       line.shell == nil, let first = line.words.first, case .bare(let word) = first.literal.kind
     else { return nil }
     var words = line.words[...]
-    if let command = CommandRegistry.command(word) {
+    let command = CommandRegistry.command(word)
+    if let command {
       guard command == CallCommand.self else { return nil }
       words.removeFirst()
-    } else if !first.plainText.isQualifiedName, !session.startsCall(line) {
-      return nil
     }
-    guard !words.contains(where: { $0.literal.isIndirect }), let leading = words.first?.plainText,
-      !leading.hasPrefix("-")
-    else { return nil }
+    guard let leading = words.first?.plainText, !words.contains(where: { $0.literal.isIndirect }) else { return nil }
     let version = session.version
+    if serverNames?.version != version {
+      serverNames = (version, Set(session.knowledgeWithoutStates.serverNames))
+    }
     // The names at the front say everything about whom to ask and which overloads there are.
-    let hasServer = !leading.contains(".") && words.count > 1
+    let hasServer = serverNames?.names.contains(leading) ?? false
+    if hasServer, words.count == 1 { return nil }
     let key = hasServer ? leading + " " + words[words.startIndex + 1].plainText : leading
     var head: CallPlan.Head
     if let known = heads[key], known.version == version {
       head = known.head
     } else {
-      let bound = BoundWords(
-        words, grammar: CallCommand.grammar, knowledge: session.knowledgeWithoutStates, usageOf: "call")
-      guard bound.issues.isEmpty, (bound.word("SERVERS") != nil) == hasServer else { return nil }
+      guard command != nil || first.plainText.isQualifiedName || session.startsCall(line) else { return nil }
+      let knowledge = session.knowledgeWithoutStates
+      let bound = BoundWords(words, grammar: CallCommand.grammar, knowledge: knowledge, usageOf: "call")
+      guard bound.issues.isEmpty, bound.flags.isEmpty, (bound.word("SERVERS") != nil) == hasServer else { return nil }
       await session.ensureCatalogues(for: bound)
       guard let made = try? CallPlan.head(bound, session.knowledgeWithoutStates) else { return nil }
       if case .several = made.target { return nil }

@@ -116,7 +116,7 @@ final class InteractiveShell: PromptAdvisor {
       var wasInterrupted = false
       let work = Task { [session, output] () -> Bool in
         do throws(CommandFailure) {
-          try await session.execute(line, output)
+          try await session.run(line, output)
           return false
         } catch {
           output.progress(nil)
@@ -146,8 +146,8 @@ final class InteractiveShell: PromptAdvisor {
       case .signal(SIGINT):
         output.add(Renderer.Text(out: "\n"))
         if let cancel { cancel() } else { task.cancel() }
-      case .signal(SIGTERM), .signal(SIGHUP):
-        isEnding = SIGTERM
+      case .signal(let number) where number == SIGTERM || number == SIGHUP:
+        isEnding = number
         if let cancel { cancel() } else { task.cancel() }
       case .signal(SIGTSTP): Suspension.stop()
       case .signal(SIGWINCH): resized()

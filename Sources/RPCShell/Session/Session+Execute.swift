@@ -1,5 +1,6 @@
 import RPCClient
 import RPCProcedures
+import RPCTransport
 import RPCWire
 
 extension Session {
@@ -11,7 +12,10 @@ extension Session {
     }
     if let issue = line.issues.first { throw remember(CommandFailure(issue)) }
     if let shell = line.shell {
-      let status = await ChildProcess.shell(shell.text)
+      output.flush()
+      // A script on standard input is not the program's to read.
+      let isScript = if case .isScript = change({ $0.standardInput }) { true } else { false }
+      let status = await ChildProcess.shell(shell.text, withoutInput: isScript)
       guard status == 0 else { throw .other("'\(shell.text)' ended with status \(status)") }
       return
     }
@@ -19,6 +23,7 @@ extension Session {
     guard let pipe = line.pipe else { return try await bound(line, output) }
     var inner = line
     inner.pipe = nil
+    output.flush()
     let child = try PipeOutput(pipe.text, renderer: output.renderer)
     var failure: CommandFailure?
     do throws(CommandFailure) {
@@ -137,13 +142,16 @@ extension Session {
     case .content(let bytes): return bytes
     case .isScript: throw .usage("'-' cannot be read: standard input is the script itself")
     case .readable:
-      do {
-        let bytes = try FileContent.read(0, limit: ShellLimits.fileBytesMax)
-        change { $0.standardInput = .content(bytes) }
-        return bytes
+      let bytes: [UInt8]?
+      do throws(SystemError) {
+        bytes = try FileContent.read(0, limit: ShellLimits.fileBytesMax) { Task.isCancelled }
       } catch {
-        throw .usage("cannot read standard input: \(error)")
+        throw .usage("cannot read standard input: \(error.reason)")
       }
+      guard let bytes else { throw .interrupted }
+      // A terminal can be read again: Ctrl-D ends one text, not all of them.
+      if !Terminal.isTerminal(0) { change { $0.standardInput = .content(bytes) } }
+      return bytes
     }
   }
 }

@@ -12,6 +12,7 @@ final class Session: Sendable {
     var knowledge: Knowledge
     var history = CallHistory()
     var jobs = JobTable()
+    var recorder: Recorder?
     /// How many scripts run one another at the moment.
     var sourceDepth = 0
     /// Whether `-` may still be read, and what it held when it was.

@@ -1,0 +1,55 @@
+import RPCTransport
+import RPCWire
+
+enum ReplayCommand: Command {
+  static let name = "replay"
+  static let group = CommandGroup.scripting
+  static let summary = "run a recording again, and check that its answers are the same"
+  static let grammar = Grammar(
+    flags: [
+      .init("--check", help: "compare answers and times with the recorded ones; fails when any differs")
+    ],
+    .init("FILE", .file))
+  static let examples = [
+    CommandExample("replay --check smoke.rpc", "still the same?"),
+    CommandExample("replay smoke.rpc", "just run it"),
+  ]
+
+  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+    guard let argument = input.words.argument("FILE") else { return }
+    let path = argument.plainText
+    guard input.words.has("--check") else {
+      return try await session.runScript(path, stopsAtFailure: false, input.output)
+    }
+    let bytes: [UInt8]
+    do throws(SystemError) {
+      bytes = try FileContent.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax)
+    } catch {
+      throw .usage("cannot read '\(path)': \(error.reason)", at: argument.span)
+    }
+    let recording = try Recording(parsing: String(decoding: bytes, as: UTF8.self))
+    var table = Table(
+      [.init("line", right: true), .init("command"), .init("difference", widthMax: 400)],
+      empty: "all \(recording.entries.count) commands as recorded")
+    let silent = CollectingOutput(renderer: input.output.renderer)
+    for (index, entry) in recording.entries.enumerated() {
+      input.output.progress("\(index + 1) of \(recording.entries.count): \(entry.line.written.firstLine)")
+      let (outcome, _) = await session.observed(entry.line, silent)
+      if Task.isCancelled { throw .interrupted }
+      guard let mismatch = Recording.mismatch(entry, outcome) else { continue }
+      table.rows.append([
+        .init("\(entry.number)", .int(Int64(entry.number))), .init(entry.line.written.firstLine, role: .name),
+        .init(mismatch, role: .bad),
+      ])
+    }
+    input.output.progress(nil)
+    input.output.emit(.table(table))
+    if !table.rows.isEmpty {
+      throw .other(
+        "\(table.rows.count) of \(recording.entries.count) commands are not as recorded in \(path)")
+    }
+  }
+}
+
+@section("rpc_commands") @used
+private let registration: CommandRegistration = { register(ReplayCommand.self, $0) }
