@@ -18,11 +18,11 @@ struct LineParser {
       switch token.kind {
       case .comment: index += 1
       case .pipe(let command):
-        if command.isEmpty { issue(token.span, "a command is missing after '|'") }
+        if command.isEmpty { issue(token.span, "a command is missing after '|'", mayGoOn: true) }
         line.pipe = CommandLine.Piece(text: command, span: token.span)
         index += 1
       case .shell(let command):
-        if command.isEmpty { issue(token.span, "a command is missing after '!'") }
+        if command.isEmpty { issue(token.span, "a command is missing after '!'", mayGoOn: true) }
         line.shell = CommandLine.Piece(text: command, span: token.span)
         index += 1
       case .background:
@@ -98,7 +98,7 @@ struct LineParser {
     case .string(let text): return Literal(kind: .quoted(text), span: token.span)
     case .bytes(let bytes): return Literal(kind: .bytes(bytes), span: token.span)
     case .file(let path):
-      if path.isEmpty { issue(token.span, "a file's name is missing after '@'") }
+      if path.isEmpty { issue(token.span, "a file's name is missing after '@'", mayGoOn: true) }
       return Literal(kind: .file(path), span: token.span)
     case .openList:
       guard depth < ShellLimits.nestingDepthMax else { return tooDeep(token) }
@@ -118,7 +118,9 @@ struct LineParser {
     do throws(ReferenceError) {
       return try Reference(text).map { .reference($0) } ?? .bare(text)
     } catch {
-      issue(span, error.message)
+      let isOpen =
+        text.last == "$" || text.last == "." || text.last == "[" || text.contains("[") && text.last != "]"
+      issue(span, error.message, mayGoOn: isOpen)
       return .bare(text)
     }
   }
@@ -219,7 +221,7 @@ struct LineParser {
 
   private func text(_ span: Range<Int>) -> String { String(decoding: source[span], as: UTF8.self) }
 
-  private mutating func issue(_ span: Range<Int>, _ message: String) {
-    line.issues.append(Issue(span, message))
+  private mutating func issue(_ span: Range<Int>, _ message: String, mayGoOn: Bool = false) {
+    line.issues.append(Issue(span, message, mayGoOn: mayGoOn))
   }
 }

@@ -38,10 +38,13 @@ struct Token: Hashable, Sendable {
 struct Issue: Hashable, Sendable {
   var span: Range<Int>
   var message: String
+  /// Whether more letters behind it could still make it right: nothing to be told while someone types.
+  var mayGoOn = false
 
-  init(_ span: Range<Int>, _ message: String) {
+  init(_ span: Range<Int>, _ message: String, mayGoOn: Bool = false) {
     self.span = span
     self.message = message
+    self.mayGoOn = mayGoOn
   }
 }
 
