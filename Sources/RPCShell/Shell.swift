@@ -148,20 +148,19 @@ public enum Shell {
   private static func runScripts(
     _ options: Options, _ session: Session, _ output: StandardOutput, _ signals: SignalSource
   ) -> Int32 {
-    let work = Task { () -> Int32 in
+    let result = FirstAnswer<Int32>()
+    let work = Task {
       let exit = await scripts(options, session, output)
       output.flush()
+      result.answer(exit)
       signals.wake()
-      return exit
     }
-    let result = FirstAnswer<Int32>()
-    Task { result.answer(await work.value) }
     // The first Ctrl-C cancels what is in flight, on the servers too; a second one does not wait for that.
     var interrupts = 0
     while true {
       switch signals.wait() {
       case .woken:
-        let exit = result.now ?? Exit.failed
+        guard let exit = result.now else { continue }
         session.backend.close()
         if output.isBroken { dieOfPipe() }
         return exit

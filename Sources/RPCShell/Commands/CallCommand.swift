@@ -29,18 +29,15 @@ enum CallCommand: Command {
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
     let plan = try await session.plan(input.words)
     guard case .several(let servers) = plan.target else {
-      let result: CallResult
-      do throws(CommandFailure) {
-        result = try await session.perform(plan)
-      } catch {
-        throw error
+      let result = try await withWaitingLine(plan, input.output) { () async throws(CommandFailure) in
+        try await session.perform(plan)
       }
       let number = session.keep(result.value)
       input.output.emit(
         .answer(Report(procedure: plan.procedure, answer: result, number: number, overload: plan.overload)))
       return
     }
-    let fanOut = await session.performEverywhere(plan, servers)
+    let fanOut = await withWaitingLine(plan, input.output) { await session.performEverywhere(plan, servers) }
     if Task.isCancelled { throw .interrupted }
     input.output.emit(.fanOut(fanOut))
     let answers = fanOut.entries.map { entry in
@@ -53,6 +50,27 @@ enum CallCommand: Command {
         throw .told
       }
     }
+  }
+
+  /// Does something that may take long, and says so once it does.
+  private static func withWaitingLine<T: Sendable, Failure>(
+    _ plan: CallPlan, _ output: any Output, _ body: () async throws(Failure) -> T
+  ) async throws(Failure) -> T {
+    guard output.isInteractive else { return try await body() }
+    let started = ContinuousClock.now
+    let ticker = Task {
+      while (try? await Task.sleep(for: .seconds(1))) != nil {
+        let elapsed = ContinuousClock.now - started
+        guard elapsed >= .seconds(2) else { continue }
+        let limit = plan.request.deadline.map { " of \(Quantity.duration($0))" } ?? ""
+        output.progress("waiting for \(plan.procedure), \(Int64(elapsed.seconds)) s\(limit) (Ctrl-C cancels)")
+      }
+    }
+    defer {
+      ticker.cancel()
+      output.progress(nil)
+    }
+    return try await body()
   }
 }
 

@@ -45,6 +45,7 @@ enum WhyCommand: Command {
       .init("called with", (types.map { $0 + "  " } ?? "") + (arguments.isEmpty ? "no arguments" : arguments))
     )
     fields.append(.init("took", time(failure), .int(failure.elapsed.nanoseconds / 1000)))
+    if let place = whereTheTimeWent(failure, knowledge) { fields.append(.init("of which", place)) }
     fields.append(.init("executed", executed(error), .string("\(error.executed)")))
     fields.append(.init("status", "\(error.code.rawValue) (\(error.code))", .int(Int64(error.code.rawValue))))
     if let source = error.source { fields.append(.init("raised at", source)) }
@@ -64,6 +65,19 @@ enum WhyCommand: Command {
       text += " of the \(Quantity.duration(deadline)) it was given"
     }
     return text
+  }
+
+  /// What the client can tell: how long the way takes, so that the rest was the server's.
+  private static func whereTheTimeWent(_ failure: CallHistory.Failure, _ knowledge: Knowledge) -> String? {
+    guard failure.error.exception != .unavailable else { return "all of it connecting, or waiting to connect again" }
+    let trips = failure.servers.compactMap { server -> Duration? in
+      if case .up(_, let roundTrip?) = knowledge.states[server] { roundTrip } else { nil }
+    }
+    guard let trip = trips.max(), failure.servers.count == 1 else { return nil }
+    let rest = failure.elapsed - trip
+    guard rest > trip else { return "most of it the way there and back, about \(Quantity.duration(trip))" }
+    let what = failure.error.executed == .no ? "before the server refused it" : "at the server"
+    return "about \(Quantity.duration(trip)) the way there and back, \(Quantity.duration(rest)) \(what)"
   }
 
   private static func executed(_ error: RPCError) -> String {

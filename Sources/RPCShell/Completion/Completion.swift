@@ -34,6 +34,9 @@ struct Completion: Hashable, Sendable {
     return matching(candidates, partial)
   }
 
+  private static let commands = CommandRegistry.all.map { Candidate($0.name, $0.summary) }
+    .sorted { $0.text < $1.text }
+
   /// A line's first word: commands, procedures, servers, variables.
   private static func start(_ partial: PartialLine, _ knowledge: Knowledge) -> Completion {
     guard partial.words.isEmpty else { return .none }
@@ -41,7 +44,7 @@ struct Completion: Hashable, Sendable {
       knowledge: knowledge, words: BoundWords([], grammar: Grammar(), knowledge: knowledge, usageOf: ""),
       partial: partial.partial)
     if partial.partial.hasPrefix("$") { return matching(variables(knowledge, nil), partial) }
-    var candidates = CommandRegistry.all.map { Candidate($0.name, $0.summary) }
+    var candidates = commands
     if !partial.partial.isEmpty { candidates += CompletionSources.procedures(context) }
     return matching(candidates, partial)
   }
@@ -52,7 +55,7 @@ struct Completion: Hashable, Sendable {
     if let own = command.complete(slot, context) { return own }
     let knowledge = context.knowledge
     switch slot.kind {
-    case .command: return CommandRegistry.all.map { Candidate($0.name, $0.summary) }
+    case .command: return commands
     case .server: return CompletionSources.servers(context)
     case .servers:
       // Behind a comma the next name is completed.
@@ -66,8 +69,7 @@ struct Completion: Hashable, Sendable {
     case .procedure: return CompletionSources.procedures(context)
     case .arguments: return arguments(context, partial)
     case .line:
-      return CommandRegistry.all.map { Candidate($0.name, $0.summary) }
-        + CompletionSources.procedures(context)
+      return commands + CompletionSources.procedures(context)
     case .file: return FileCandidates.list(context.partial)
     case .job: return knowledge.jobs.map { Candidate("\($0)") }
     case .variable: return knowledge.variables.named.keys.sorted().map { Candidate($0) }

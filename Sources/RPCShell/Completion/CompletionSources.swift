@@ -24,7 +24,9 @@ enum CompletionSources {
     let isSystem = context.partial.hasPrefix("s")
     let known =
       isSystem ? context.knowledge.procedures(on: servers) : context.knowledge.listedProcedures(on: servers)
-    let names = known.map(\.signature)
+    // By name; overloads stay in the order in which they were declared.
+    let names = known.map(\.signature).enumerated()
+      .sorted { ($0.element.qualifiedName, $0.offset) < ($1.element.qualifiedName, $1.offset) }.map(\.element)
     // With the types begun, the overloads themselves are the candidates.
     if context.partial.contains("(") {
       return names.map { Candidate($0.overloadName, $0.returnsText) }

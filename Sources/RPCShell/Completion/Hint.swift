@@ -15,7 +15,7 @@ struct Hint: Hashable, Sendable {
     let partial = PartialLine(text, knowledge)
     let line = partial.line
     if line.shell != nil || line.pipe != nil || line.background != nil { return nil }
-    if let issue = line.issues.first(where: { $0.span.upperBound < text.utf8.count || !couldGoOn(text) }) {
+    if let issue = line.issues.first(where: { !$0.mayGoOn || $0.span.upperBound < text.utf8.count }) {
       return .wrong(issue.message)
     }
     guard let command = partial.command else { return unknown(partial, knowledge) }
@@ -29,9 +29,6 @@ struct Hint: Hashable, Sendable {
     if isCall, let hint = procedureBeingTyped(partial, bound, knowledge) { return hint }
     return usage(partial, bound, knowledge)
   }
-
-  /// A mistake at the very end may only be unfinished: `$`, `a=`, `[1,`.
-  private static func couldGoOn(_ text: String) -> Bool { !text.hasSuffix(" ") }
 
   private static func unknown(_ partial: PartialLine, _ knowledge: Knowledge) -> Hint? {
     guard let first = partial.words.first else {
@@ -71,9 +68,19 @@ struct Hint: Hashable, Sendable {
     // A whole name that nobody has, and that nothing begins with.
     let names = knowledge.procedures(on: servers).map(\.signature.qualifiedName)
     guard !names.isEmpty, !names.contains(where: { $0.hasPrefix(partial.partial) }) else { return nil }
-    let nearest = Suggestion.text(for: partial.partial, among: names)
+    return .wrong("  " + missing(name, on: servers, names, knowledge))
+  }
+
+  /// That nobody has a procedure of this name: who else does, or what was meant.
+  private static func missing(
+    _ name: ProcedureName, on servers: [String]?, _ known: [String], _ knowledge: Knowledge
+  ) -> String {
     let place = servers.map { " on \($0.joined(separator: ", "))" } ?? ""
-    return .wrong("  no such procedure\(place)\(nearest)")
+    let elsewhere = knowledge.serverNames.filter { server in
+      knowledge.procedures(on: server).contains { name.matches($0.signature) }
+    }
+    if !elsewhere.isEmpty { return "no such procedure\(place), but on \(elsewhere.joined(separator: ", "))" }
+    return "no such procedure\(place)" + Suggestion.text(for: name.qualified, among: known)
   }
 
   // MARK: Calls
@@ -88,8 +95,7 @@ struct Hint: Hashable, Sendable {
     if head.overloads.isEmpty {
       let names = knowledge.procedures(on: head.catalogues).map(\.signature.qualifiedName)
       guard !names.isEmpty, head.name.service != "system" else { return nil }
-      let place = head.catalogues.map { " on \($0.joined(separator: ", "))" } ?? ""
-      return .wrong("no such procedure\(place)" + Suggestion.text(for: head.name.qualified, among: names))
+      return .wrong(missing(head.name, on: head.catalogues, names, knowledge))
     }
     let given = bound.all("ARG")
     // The word being typed is an argument like the others, but not yet held against anybody.

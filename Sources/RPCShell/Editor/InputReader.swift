@@ -1,7 +1,7 @@
 import Glibc
 
-/// Keys from the terminal, decoded from UTF-8. Reads what is there in one go, so that a paste is not a thousand
-/// system calls.
+/// Keys from the terminal, decoded from UTF-8. Takes one byte at a time: what was typed ahead stays with the terminal,
+/// for the program that reads it next.
 struct InputReader {
   private var bytes: [UInt8] = []
   private var offset = 0
@@ -28,13 +28,13 @@ struct InputReader {
     offset = 0
   }
 
-  /// Reads what the descriptor has. It must be readable.
-  mutating func fill(from descriptor: Int32) {
+  /// Reads what the descriptor has, `most` bytes of it. It must be readable.
+  mutating func fill(from descriptor: Int32, most: Int = 1) {
     if offset > 0 {
       bytes.removeFirst(offset)
       offset = 0
     }
-    var buffer = [UInt8](repeating: 0, count: 4096)
+    var buffer = [UInt8](repeating: 0, count: most)
     let count = read(descriptor, &buffer, buffer.count)
     if count > 0 {
       bytes.append(contentsOf: buffer[..<count])

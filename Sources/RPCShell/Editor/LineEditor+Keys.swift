@@ -33,9 +33,10 @@ extension LineEditor {
   }
 
   private func add(_ name: String, _ help: String, _ function: @escaping rpc_edit_function) {
-    WideText.with(name) { name in
-      WideText.with(help) { help in _ = rpc_edit_add_function(edit, name, help, function) }
-    }
+    // libedit keeps the pointers.
+    let (name, help) = (WideText(name), WideText(help))
+    kept += [name, help]
+    rpc_edit_add_function(edit, name.pointer, help.pointer, function)
   }
 
   private func bind(_ key: String, _ function: String) {
@@ -113,7 +114,7 @@ extension LineEditor {
       var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
       // A terminal that loses the end mark must not hold the prompt for ever.
       guard poll(&entry, 1, 2000) > 0 else { return nil }
-      input.fill(from: 0)
+      input.fill(from: 0, most: 4096)
     }
   }
 

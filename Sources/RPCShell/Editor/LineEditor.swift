@@ -13,6 +13,8 @@ final class LineEditor: PromptReader {
   private(set) var prompt = Prompt(place: "", right: "", isColored: false)
   private var promptText = WideText("")
   private var rightText = WideText("")
+  /// Texts that libedit points into.
+  var kept: [WideText] = []
   /// How `read` was ended, when not by a line.
   private var ending: PromptAnswer?
   /// Columns that the hint behind the cursor takes, 0 when none is drawn.
@@ -191,7 +193,7 @@ final class LineEditor: PromptReader {
   }
 
   private func drawHint() {
-    guard advisor.showsHints, hintColumns == 0 else { return }
+    guard advisor.showsHints, hintColumns == 0, !hasWaitingInput else { return }
     let (text, cursor, count) = line
     // While libedit searches its history it keeps the pattern behind the line.
     guard cursor == count, !text.contains("\nbck:"), !text.contains("\nfwd:"), let hint = advisor.hint(text)
@@ -207,6 +209,12 @@ final class LineEditor: PromptReader {
     let role: TextRole = hint.isError ? .bad : .dim
     let painted = advisor.style.isColored ? advisor.style.paint(shown, role) : shown
     write("\u{1b}7" + painted + "\u{1b}8")
+  }
+
+  /// Whether keys wait that will change the line at once, as in a paste.
+  private var hasWaitingInput: Bool {
+    var count: Int32 = 0
+    return ioctl(0, UInt(FIONREAD), &count) == 0 && count > 0
   }
 
   private func eraseHint() {

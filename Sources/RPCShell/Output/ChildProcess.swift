@@ -31,8 +31,12 @@ struct ChildProcess: Sendable {
   }
 
   /// Runs a command line with the shell's own input and output, and waits for it.
-  static func shell(_ command: String) async -> Int32 {
-    guard let child = try? start(["/bin/sh", "-c", command]) else { return 127 }
+  static func shell(_ command: String, withoutInput: Bool) async -> Int32 {
+    let nothing = withoutInput ? open("/dev/null", O_RDONLY | O_CLOEXEC) : 0
+    defer { if nothing > 0 { close(nothing) } }
+    guard let child = try? start(["/bin/sh", "-c", command], standardInput: max(0, nothing)) else {
+      return 127
+    }
     return await child.wait()
   }
 

@@ -8,6 +8,8 @@ protocol Output: Sendable {
   /// A line that the next one is drawn over, for work that takes long; nil takes it away. Nothing when nobody is
   /// watching.
   func progress(_ line: String?)
+  /// Everything said so far leaves, before somebody else writes.
+  func flush()
   /// A background job has ended.
   func job(_ number: Int, _ text: String, _ status: JobTable.Job.Status, _ output: Renderer.Text)
 }
@@ -16,6 +18,7 @@ extension Output {
   var isInteractive: Bool { renderer.isInteractive }
   func emit(_ item: OutputItem) { add(renderer.render(item)) }
   func progress(_ line: String?) {}
+  func flush() {}
   func job(_ number: Int, _ text: String, _ status: JobTable.Job.Status, _ output: Renderer.Text) {
     add(output)
   }

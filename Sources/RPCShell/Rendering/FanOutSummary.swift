@@ -49,7 +49,7 @@ struct FanOutSummary {
     ])
     for (index, group) in groups.enumerated() {
       var marks: [String] = []
-      if index > 0, !group.isError, !groups[0].isError { marks.append("← differs") }
+      if differs(index) { marks.append("← differs") }
       let slow = zip(group.servers, group.latencies).filter { isSlow($1) }.map(\.0)
       if !slow.isEmpty {
         marks.append("← slow" + (slow == group.servers ? "" : ": " + slow.joined(separator: ", ")))
@@ -61,6 +61,12 @@ struct FanOutSummary {
       ])
     }
     return table
+  }
+
+  /// Whether a group stands against the rest: where everybody answers something else, nobody does.
+  private func differs(_ index: Int) -> Bool {
+    guard index > 0, !groups[index].isError, !groups[0].isError else { return false }
+    return groups[0].servers.count > groups[index].servers.count || groups.count { !$0.isError } == 2
   }
 
   /// Three times the median and at least 10 ms above it.

@@ -108,18 +108,37 @@ enum FileContent {
     return try read(descriptor.raw, limit: limit)
   }
 
-  static func read(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
+  /// - Parameter isCancelled: asked a few times per second while nothing comes; nil is returned once it is true.
+  static func read(
+    _ descriptor: Int32, limit: Int, isCancelled: () -> Bool
+  ) throws(SystemError) -> [UInt8]? {
     var result: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 64 * 1024)
     while true {
-      let count = Glibc.read(descriptor, &buffer, buffer.count)
-      if count == 0 { return result }
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw SystemError(code: errno, operation: "read")
-      }
-      result.append(contentsOf: buffer[..<count])
+      var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      if isCancelled() { return nil }
+      guard poll(&entry, 1, 200) != 0 else { continue }
+      guard try readOnce(descriptor, &result) else { return result }
       guard result.count <= limit else { throw SystemError(code: EFBIG, operation: "read") }
     }
+  }
+
+  static func read(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
+    var result: [UInt8] = []
+    while try readOnce(descriptor, &result) {
+      guard result.count <= limit else { throw SystemError(code: EFBIG, operation: "read") }
+    }
+    return result
+  }
+
+  /// Appends what comes next. False at the end.
+  private static func readOnce(_ descriptor: Int32, _ result: inout [UInt8]) throws(SystemError) -> Bool {
+    var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+    let count = Glibc.read(descriptor, &buffer, buffer.count)
+    if count < 0 {
+      if errno == EINTR { return true }
+      throw SystemError.last("read")
+    }
+    result.append(contentsOf: buffer[..<count])
+    return count > 0
   }
 }
