@@ -151,7 +151,10 @@ let package = Package(
       name: "RPCClientTests",
       dependencies: ["RPCClient", "RPCServer", "RPCTransport", "RPCWire"], swiftSettings: house),
     .testTarget(
-      name: "RPCShellTests", dependencies: ["RPCShell", "RPCWire", "RPCProcedures", "RPCClient"],
+      name: "RPCShellTests",
+      dependencies: [
+        "RPCShell", "RPCWire", "RPCProcedures", "RPCClient", "RPCTransport", "RPCServer", "rpc-client",
+      ],
       swiftSettings: house),
   ]
 )

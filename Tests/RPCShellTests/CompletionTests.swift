@@ -1,0 +1,156 @@
+import RPCClient
+import RPCWire
+import Testing
+
+@testable import RPCShell
+
+@Suite struct CompletionTests {
+  init() { Terminal.chooseLocale() }
+
+  /// All catalogues known, some results and variables there.
+  private static func knowledge() async -> Knowledge {
+    let shell = TestShell()
+    var knowledge = await shell.knowledge()
+    knowledge.variables.append(7)
+    knowledge.variables.append(["a", "b"])
+    knowledge.variables.append("text")
+    knowledge.variables.bind("count", to: 3)
+    knowledge.variables.bind("name", to: "x")
+    knowledge.jobs = [2]
+    return knowledge
+  }
+
+  @Test(
+    "the texts that can stand at the cursor",
+    arguments: [
+      ("hel", ["help"]), ("pro", ["procedures"]), ("w", ["wait", "watch", "why", "text.wait"]),
+      ("ma", ["math.add", "math.divide", "math.either", "math.flag", "math.mean"]),
+      ("up", ["text.upper"]), ("use ", ["s1", "s2", "s3"]), ("as ", ["c1", "c2"]), ("as c1", ["c1"]),
+      ("call s1 te", ["text.concat", "text.upper", "text.wait"]), ("call s1 ma", []),
+      ("call s3 math.a", ["math.add"]),
+      ("call s1,", ["s1,s2", "s1,s3"]), ("call -", ["-t", "--timeout"]), ("bench --r", ["--rate"]),
+      ("bench -c 10 s2 math.ad", ["math.add"]),
+      ("time call s1 tex", ["text.concat", "text.upper", "text.wait"]), ("repeat 3 tim", ["time"]),
+      ("x = math.ad", ["math.add"]),
+      ("watch 2s ser", ["servers", "services"]), ("help wh", ["why"]), ("set ti", ["timeout"]),
+      ("set output j", ["json"]), ("cancel ", ["2"]),
+      ("text.concat(", ["text.concat(int, str)", "text.concat(int, int)"]),
+      ("math.flag ", ["true", "false", "on=", "data="]),
+      ("math.flag t", ["true"]), ("math.flag true N", ["None"]), ("math.flag on=f", ["false"]),
+      ("math.add $", ["$count", "$1"]),
+      ("text.upper $n", ["$name"]), ("text.upper _", ["_"]), ("math.add 1 $c", ["$count"]),
+      ("math.add [1, $c", ["$count"]), ("$co", ["$count"]),
+      ("nosuch ", []), ("call math.nosuch ", []), ("describe text.c", ["text.concat"]),
+      ("describe s2 math.me", ["math.mean"]),
+      ("text.upper \"te", []), ("math.add 1 2 ", []),
+    ] as [(String, [String])])
+  func candidates(text: String, expected: [String]) async {
+    #expect(Completion.complete(text, await Self.knowledge()).texts == expected)
+  }
+
+  @Test("what replaces the partial word starts where the word does")
+  func start() async {
+    let knowledge = await Self.knowledge()
+    #expect(Completion.complete("call s1 te", knowledge).start == 8)
+    #expect(Completion.complete("math.flag on=f", knowledge).start == 13)
+    #expect(Completion.complete("日本 = math.ad", knowledge).start == 9)
+    #expect(Completion.complete("call s1 te", knowledge).commonPrefix == "text.")
+  }
+
+  @Test("overloads are listed with their signatures, under one name")
+  func overloads() async {
+    let completion = Completion.complete("text.conc", await Self.knowledge())
+    #expect(completion.texts == ["text.concat"])
+    #expect(completion.candidates.map(\.detail) == ["(a: int, b: str) -> str", "(a: int, b: int) -> int"])
+  }
+
+  @Test("files complete after @, source and !, with spaces quoted")
+  func files() async throws {
+    let folder = try TemporaryFolder()
+    try folder.write("one.txt", "1")
+    try folder.write("two words.txt", "2")
+    try folder.makeFolder("sub")
+    let knowledge = await Self.knowledge()
+    #expect(
+      Completion.complete("text.upper @\(folder.path)/o", knowledge).texts == ["@\(folder.path)/one.txt"])
+    #expect(
+      Completion.complete("text.upper @\(folder.path)/tw", knowledge).texts == [
+        "@\"\(folder.path)/two words.txt\""
+      ])
+    #expect(
+      Completion.complete("text.upper @\"\(folder.path)/two w", knowledge).texts == [
+        "@\"\(folder.path)/two words.txt\""
+      ])
+    #expect(Completion.complete("!cat \(folder.path)/o", knowledge).texts == ["\(folder.path)/one.txt"])
+    let sub = Completion.complete("source \(folder.path)/s", knowledge)
+    #expect(sub.texts == ["\(folder.path)/sub/"] && !sub.candidates[0].isWhole)
+  }
+
+  @Test(
+    "hints tell what comes next, and what is wrong before Enter",
+    arguments: [
+      ("", nil), ("call", " [-t TIME] [SERVERS] SERVICE.RPC [ARG…]"), ("call ", "[SERVERS] SERVICE.RPC"),
+      ("call s1 ", "SERVICE.RPC"),
+      ("math.add", " a: int  b: int  → int"), ("math.add ", "a: int  b: int  → int"),
+      ("math.add 1", " b: int  → int"),
+      ("math.add 1 ", "b: int  → int"), ("math.add 1 2", " → int"), ("math.add b=1 ", "a: int  → int"),
+      ("text.concat 32 ", "b: str  → str  |  b: int  → int"), ("text.concat 32 x", " → str"),
+      ("call s1 text.upper", " text: str  → str"),
+      ("math.add x", "!  x is not an int for 'a'"), ("math.add 1 x ", "!x is not an int for 'b'"),
+      ("math.add -", " b: int  → int"),
+      ("math.add 1 2 3", "!  one too many: add takes 2 arguments"),
+      ("math.add 1 c=3 ", "!no argument is named 'c' (did you mean 'a'?)"),
+      ("math.flag tr", " data: Optional[bytes]  → bool"), ("math.flag trx", "!  trx is not a bool for 'on'"),
+      ("call s1 math.add 1 ", "!no such procedure on s1, but on s2, s3"),
+      ("call s9 ", "!no service has a procedure 's9'"),
+      ("call s9 math.add ", "!there is no server 's9' (did you mean 's1'?)"),
+      ("cal math.add 1 2", "!unknown command (did you mean 'call'?)"), ("use ", "[SERVER]"),
+      ("use s9 ", "!there is no server 's9' (did you mean 's1'?)"),
+      ("text.upper \"a", nil),
+      ("text.upper \"a\"b ", "!unexpected 'b' right after the closing quote; put a space between"),
+      ("math.mean [1, ", nil),
+      ("math.mean [1, x]", "!  x is not a float"), ("text.upper $nosuch ", "!there is no variable '$nosuch'"),
+      ("text.upper $name", " → str"),
+      ("math.add $name ", "!this is str, not int for 'a'"), ("text.upper @file ", "→ str"),
+      ("time math.add 1 ", "b: int  → int"), ("set timeout ", "[VALUE]"),
+      ("!ls", nil), ("math.add 1 2 | ", nil), ("math.add 1 2 &", nil),
+      ("call math.nosuch", "!  no such procedure"),
+    ] as [(String, String?)])
+  func hints(text: String, expected: String?) async {
+    let hint = Hint.hint(text, await Self.knowledge())
+    #expect(hint.map { ($0.isError ? "!" : "") + $0.text } == expected)
+  }
+
+  @Test("no line makes completion or hints fail, cut anywhere")
+  func nonsense() async {
+    let knowledge = await Self.knowledge()
+    var random = SeededRandom(seed: 7)
+    let words = [
+      "call", "s1", "s1,", "*", "math.add", "text.concat(int", "1", "-5", "\"x", "'", "[1,", "{a:", "}", "$1",
+      "$", "_", "a=", "@x", "|", "&", "!",
+      "#", "--", "time", "repeat", "3", "bench", "-c", "=", "\\", "日本", "\u{1}",
+    ]
+    for _ in 0..<3000 {
+      let text = (0..<Int.random(in: 0..<7, using: &random)).map { _ in
+        words[Int.random(in: 0..<words.count, using: &random)]
+      }
+      .joined(separator: Bool.random(using: &random) ? " " : "")
+      let completion = Completion.complete(text, knowledge)
+      #expect(completion.start <= text.utf8.count || completion.candidates.isEmpty)
+      _ = Hint.hint(text, knowledge)
+    }
+  }
+
+  @Test("candidates stand in columns, or with what is known of them")
+  func lists() {
+    #expect(
+      CandidateList.rows(["one", "two", "three", "four"].map { Candidate($0) }, width: 16, style: .none) == [
+        "one    three", "two    four",
+      ])
+    #expect(
+      CandidateList.rows(
+        [Candidate("a", "first"), Candidate("bcd", "a long explanation")], width: 18, style: .none) == [
+          "a    first", "bcd  a long expl…",
+        ])
+  }
+}

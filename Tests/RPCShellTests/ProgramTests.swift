@@ -1,0 +1,179 @@
+import RPCWire
+import Testing
+
+@testable import RPCShell
+
+/// The built program on standard input, -c and -f, against a real server.
+@Suite(.serialized) struct ProgramTests {
+  static let network = Swift.Result { try LiveNetwork() }
+
+  private func run(_ arguments: [String], input: String? = nil) throws -> LiveNetwork.Result {
+    try Self.network.get().run(arguments, input: input)
+  }
+
+  @Test(
+    "exit codes tell what happened",
+    arguments: [
+      (["-c", "text.upper a"], "A\n", 0), (["-c", "text.fail boom"], "", 66),
+      (["-c", "call s1 text.nosuch 1"], "", 69),
+      (["-c", "call s1 nosuch.rpc"], "", 69), (["-c", "call s1 text.upper [1]"], "", 67),
+      (["-c", "call gone text.upper a"], "", 78),
+      (["-c", "call -t 50ms s1 text.wait 5000"], "", 68), (["-c", "nonsense"], "", 1),
+      (["-c", "text.upper a", "-c", "text.fail x"], "A\n", 1),
+      (["-c", "text.fail x", "-c", "text.upper a"], "A\n", 1),
+      (["-e", "-c", "text.fail x", "-c", "text.upper a"], "", 3),
+      (["-f", "/nonexistent"], "", 2), (["-o", "yaml", "-c", "help"], "", 2),
+      (["--as", "nobody", "-c", "help"], "", 2),
+      (["--nonsense"], "", 2), (["-c", ""], "", 0), (["-c", "quit", "-c", "text.upper a"], "", 0),
+      ([], "", 0),
+      (["-c", "text.upper a &", "-c", "text.upper b &"], nil, 0), (["-c", "text.fail x &"], "", 1),
+    ] as [([String], String?, Int32)])
+  func exitCodes(arguments: [String], out: String?, status: Int32) throws {
+    let result = try run(arguments)
+    #expect(result.status == status, "\(result)")
+    if let out { #expect(result.out == out) }
+    #expect(status == 0 || !result.err.isEmpty)
+  }
+
+  @Test("a script on standard input: results on one channel, errors with their line on the other")
+  func standardInput() throws {
+    let result = try run(
+      [],
+      input:
+        "# a script\ntext.concat 32 hello\ntext.concat 32 33 -- and a comment\ntext.fail boom\n\nx = math.add 1 2\nmath.add $x $x"
+    )
+    #expect(
+      result == .init(out: "32hello\n65\n3\n6\n", err: "stdin:4: ExecutionException: boom\n", status: 1))
+    let stopped = try run(["-e", "-"], input: "text.upper a\nnonsense\ntext.upper b\n")
+    #expect(
+      stopped.out == "A\n" && stopped.status == 3 && stopped.err.hasPrefix("stdin:2: error: unknown command"))
+  }
+
+  @Test("a script in a file, and one that runs another")
+  func scriptFiles() throws {
+    let folder = try Self.network.get().folder
+    try folder.write("inner.rpc", "text.upper inner\ntext.fail oops\n")
+    try folder.write("outer.rpc", "text.upper before\nsource \(folder.path)/inner.rpc\ntext.upper after\n")
+    let result = try run(["-f", folder.path + "/outer.rpc"])
+    #expect(result.out == "BEFORE\nINNER\nAFTER\n" && result.status == 1)
+    #expect(result.err.contains("\(folder.path)/inner.rpc:2: ExecutionException: oops"))
+    #expect(
+      result.err.contains(
+        "\(folder.path)/outer.rpc:2: error: 1 of 2 commands in \(folder.path)/inner.rpc failed"))
+    try folder.write("loop.rpc", "source \(folder.path)/loop.rpc\n")
+    #expect(try run(["-f", folder.path + "/loop.rpc"]).err.contains("scripts run scripts 16 deep"))
+  }
+
+  @Test("values come from files and standard input, and survive exactly")
+  func values() throws {
+    let folder = try Self.network.get().folder
+    try folder.write("data.txt", "from a file")
+    #expect(try run(["-c", "text.upper @\(folder.path)/data.txt"]).out == "FROM A FILE\n")
+    #expect(try run(["-c", "text.upper -"], input: "from stdin").out == "FROM STDIN\n")
+    #expect(
+      try run([], input: "text.upper -\n").err
+        == "stdin:1: error: '-' cannot be read: standard input is the script itself\n")
+    let big = String(repeating: "é", count: 1 << 19)
+    try folder.write("big.txt", big)
+    #expect(try run(["-c", "text.upper @\(folder.path)/big.txt"]).out == big.uppercased() + "\n")
+    #expect(try run([], input: "text.upper \"\(big)\"").out == big.uppercased() + "\n")
+  }
+
+  @Test("pipes, programs and output formats")
+  func formats() throws {
+    #expect(try run(["-c", "text.upper hello | tr A-Z a-z"]).out == "hello\n")
+    #expect(try run(["-c", "text.lines 5 | head -c 9"]).out == "[\"line 1\"")
+    #expect(try run([], input: "!echo from sh\n!cat\ntext.upper a\n").out == "from sh\nA\n")
+    #expect(try run(["-c", "!exit 3"]).status == 1)
+    let json = try run(["--json", "-c", "text.upper a", "-c", "text.fail x"])
+    #expect(json.out.split(separator: "\n").count == 2 && json.err.isEmpty && json.status == 1)
+    #expect(json.out.hasPrefix(#"{"procedure":"text.upper","server":"s1","values":["A"],"elapsed_us":"#))
+    #expect(try run(["-o", "raw", "-c", "servers"]).out.hasPrefix("s1\tup\t127.0.0.1:"))
+    #expect(try !run(["-c", "servers"]).out.contains("\u{1b}"))
+    #expect(try run(["--color", "always", "-c", "servers"]).out.contains("\u{1b}["))
+  }
+
+  @Test("a file that is wrong is told completely, and nothing is asked")
+  func brokenFile() throws {
+    let network = try Self.network.get()
+    try network.folder.write(
+      "broken.yaml",
+      "network:\n  servers:\n    - s1: {ip: 127.0.0.1}\nservice:\n  - a: {providers: [s9], tenants: [], rpcs: []}\n"
+    )
+    let broken = try network.run(["-c", "servers"], config: network.folder.path + "/broken.yaml")
+    #expect(broken.status == 2 && broken.out.isEmpty)
+    #expect(broken.err.contains("broken.yaml:3:") && broken.err.contains("'s9'"))
+    let missing = try network.run(["-c", "servers"], config: "/nowhere/init.yaml")
+    #expect(missing.status == 2 && missing.err.contains("name the file with --config FILE"))
+  }
+
+  @Test("ten thousand calls from a pipe are answered in order")
+  func manyCalls() throws {
+    let lines = (0..<10_000).map { "math.add \($0) 1\n" }.joined()
+    let result = try run([], input: lines)
+    #expect(result.status == 0)
+    #expect(result.out == (1...10_000).map { "\($0)\n" }.joined())
+  }
+
+  @Test("a reader that has enough ends the program quietly")
+  func brokenPipe() throws {
+    let network = try Self.network.get()
+    try network.folder.write("many", (0..<20_000).map { "math.add \($0) 1\n" }.joined())
+    let program = try Built.program("rpc-client")
+    let command =
+      "'\(program)' --config '\(network.config)' -f '\(network.folder.path)/many' 2> '\(network.folder.path)/err' | head -1 > '\(network.folder.path)/out'"
+    #expect(try ChildProcess.start(["/bin/sh", "-c", command]).waitNow() == 0)
+    #expect(try network.folder.read("out") == "1\n")
+    #expect(try network.folder.read("err") == "")
+  }
+
+  @Test(
+    "nonsense gives short, kind errors",
+    arguments: ["text.upper \"open", "\u{1}\u{2}\u{3}", "((((", "= =", "| wc", "call", "[1,", "-"])
+  func nonsense(line: String) throws {
+    let result = try run([], input: line)
+    #expect(result.status == 1 && result.out.isEmpty)
+    #expect(!result.err.isEmpty && result.err.utf8.count < 400, "\(result.err)")
+  }
+
+  @Test("a line of a megabyte and one that is no text are refused kindly")
+  func largeNonsense() throws {
+    let long = try run([], input: String(repeating: "x", count: 1 << 20) + "\ntext.upper after\n")
+    #expect(long.out == "AFTER\n" && long.err.utf8.count < 400 && long.status == 1)
+    let network = try Self.network.get()
+    let command =
+      "printf 'text.upper \\377\\376\\ntext.upper after\\n' | '\(try Built.program("rpc-client"))' --config '\(network.config)' > '\(network.folder.path)/o' 2> '\(network.folder.path)/e'"
+    _ = try ChildProcess.start(["/bin/sh", "-c", command]).waitNow()
+    #expect(try network.folder.read("o") == "AFTER\n")
+    #expect(try network.folder.read("e") == "stdin:1: error: this line is not UTF-8 text\n")
+  }
+
+  @Test("a session is recorded, and the recording checked")
+  func recordAndReplay() throws {
+    let folder = try Self.network.get().folder
+    let path = folder.path + "/session.rpc"
+    let script = "record \(path)\nmath.add 1 2\ntext.fail boom\nx = text.upper a\nrecord stop\nmath.add 5 5\n"
+    #expect(try run([], input: script).out == "3\nA\n10\n")
+    let text = try folder.read("session.rpc")
+    #expect(
+      text.contains("math.add 1 2\n#= 3\n#< ")
+        && text.contains("text.fail boom\n#! ExecutionException: boom\n"))
+    #expect(text.contains("x = text.upper a\n#= \"A\"") && !text.contains("5 5"))
+    let good = try run(["-c", "replay --check \(path)"])
+    #expect(good == .init(out: "all 3 commands as recorded\n", err: "", status: 0))
+    try folder.write("changed.rpc", text.replacing("#= 3", with: "#= 4"))
+    let bad = try run(["-c", "replay --check \(folder.path)/changed.rpc"])
+    #expect(bad.status == 1 && bad.out.contains("expected 4, got 3"))
+    #expect(try run(["-c", "record \(path)"]).err.contains("File exists"))
+  }
+
+  @Test("bench tells percentiles and keeps them as a result")
+  func bench() throws {
+    let result = try run(
+      [], input: "bench -n 200 -c 10 s1 math.add 1 2\n_.calls\nbench -r 500 -d 200ms math.add 1 2\n")
+    #expect(result.status == 0)
+    for part in ["math.add on s1", "p99.9", "10 in flight", "\n200\n", "500 begun per second"] {
+      #expect(result.out.contains(part), "\(result.out)")
+    }
+  }
+}
