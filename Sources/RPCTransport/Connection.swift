@@ -10,13 +10,14 @@ public final class Connection: EventHandler, TimerTarget {
   public let descriptor: Int32
   public let loop: EventLoop
   public let limits: ConnectionLimits
+  // Plain numbers, each read and written in one step: checking every access would cost more than it.
   /// When bytes last came in, on the loop's clock.
-  public private(set) var lastReceived: UInt64
+  @exclusivity(unchecked) public private(set) var lastReceived: UInt64
   /// Totals since the connection opened.
-  public private(set) var bytesReceived: UInt64 = 0
-  public private(set) var bytesSent: UInt64 = 0
+  @exclusivity(unchecked) public private(set) var bytesReceived: UInt64 = 0
+  @exclusivity(unchecked) public private(set) var bytesSent: UInt64 = 0
   /// How many bytes the handler needs before it can go on, where it knows: sizes the next read.
-  public var bytesWanted = 0
+  @exclusivity(unchecked) public var bytesWanted = 0
 
   private var handler: (any ConnectionHandler)?
   private var watch: Watch?

@@ -29,7 +29,7 @@ public final class EventLoop {
   @exclusivity(unchecked) private var turnStarted: UInt64
   /// Spin this long for the next event before sleeping, in nanoseconds; 0 sleeps at once. The spinning
   /// follows activity only, so an idle loop burns nothing.
-  public var busyPollNanoseconds: UInt64 = 0
+  @exclusivity(unchecked) public var busyPollNanoseconds: UInt64 = 0
 
   private let poller: Poller
   private let slots = LoopCell(ContiguousArray<Slot>())

@@ -28,8 +28,10 @@ internal struct TimerQueue {
   private static let slots = 256
   private static let levels = 4
   static let tickNanoseconds: UInt64 = 1_000_000
-  /// The longest delay, in ticks.
-  static let ticksMax = UInt64(UInt32.max) - 1
+  /// After so many ticks at most, `current` is brought up to date, with timers or without.
+  private static let lagMax: UInt64 = 1 << 24
+  /// The longest delay from `current`, in ticks, so that a timer stays within one turn of the widest wheel.
+  static let ticksMax = UInt64(UInt32.max) - lagMax
 
   private var nodes: ContiguousArray<Node> = []
   private var freeNodes: ContiguousArray<Int32> = []
@@ -37,12 +39,16 @@ internal struct TimerQueue {
   private var heads = ContiguousArray<Int32>(repeating: -1, count: slots * levels)
   /// One bit a slot, so that the next one in use is found without walking.
   private var occupied = ContiguousArray<UInt64>(repeating: 0, count: slots * levels / 64)
-  /// The tick up to which everything has fired.
+  /// The tick up to which everything has fired; it may lag behind the clock while nothing was due.
   private var current: UInt64
+  /// No tick before this one matters: neither has it timers, nor does an upper wheel turn at it. It may be
+  /// early, since a cancelled timer does not move it; then one look finds the next.
+  private var earliest: UInt64
   private(set) var count = 0
 
   init(now: UInt64) {
     current = now / Self.tickNanoseconds
+    earliest = current
   }
 
   mutating func schedule(at deadline: UInt64, target: any TimerTarget, tag: UInt64) -> TimerID {
@@ -59,6 +65,7 @@ internal struct TimerQueue {
     nodes[Int(slot)].tag = tag
     nodes[Int(slot)].target = target
     insert(slot)
+    earliest = min(earliest, tick)
     count += 1
     return TimerID(slot: slot, generation: nodes[Int(slot)].generation)
   }
@@ -73,25 +80,19 @@ internal struct TimerQueue {
   /// Milliseconds until the next timer can be due, or nil with none; never later than it is due.
   func millisecondsToNext(now: UInt64) -> Int32? {
     guard count > 0 else { return nil }
-    var next = UInt64.max
-    for level in 0..<Self.levels {
-      let shift = UInt64(level * 8)
-      let position = Int((current >> shift) & 255)
-      // The slots behind the position, in the order in which they come up.
-      guard let distance = distanceToOccupied(level: level, after: position) else { continue }
-      let tick = ((current >> shift) + UInt64(distance)) << shift
-      next = min(next, tick)
-    }
-    guard next != .max else { return 1 }
-    let due = next * Self.tickNanoseconds
+    let due = earliest * Self.tickNanoseconds
     if due <= now { return 0 }
     let milliseconds = (due - now + Self.tickNanoseconds - 1) / Self.tickNanoseconds
     return Int32(min(milliseconds, 60_000))
   }
 
   /// Takes the timers that are due at `now`, one call after the other, until it returns nil.
+  @inline(__always)
   mutating func nextDue(now: UInt64) -> (target: any TimerTarget, tag: UInt64)? {
-    let goal = now / Self.tickNanoseconds
+    now < earliest &* Self.tickNanoseconds ? nil : search(until: now / Self.tickNanoseconds)
+  }
+
+  private mutating func search(until goal: UInt64) -> (target: any TimerTarget, tag: UInt64)? {
     while true {
       let head = heads[Int(current & 255)]
       if head >= 0, nodes[Int(head)].tick <= goal {
@@ -103,21 +104,34 @@ internal struct TimerQueue {
         release(head)
         return (target, tag)
       }
-      if current >= goal { return nil }
+      if current >= goal { break }
       if count == 0 {
         current = goal
-        return nil
+        break
       }
       advance(to: goal)
     }
+    earliest = nextTick()
+    return nil
+  }
+
+  /// The next tick at which a slot of some wheel comes up that is in use.
+  private func nextTick() -> UInt64 {
+    var next = current + Self.lagMax
+    guard count > 0 else { return next }
+    for level in 0..<Self.levels {
+      let shift = UInt64(level * 8)
+      let position = Int((current >> shift) & 255)
+      // The slots behind the position, in the order in which they come up.
+      guard let distance = distanceToOccupied(level: level, after: position) else { continue }
+      next = min(next, ((current >> shift) + UInt64(distance)) << shift)
+    }
+    return next
   }
 
   /// Moves to the next tick that matters: one with timers, or one at which an upper wheel turns.
   private mutating func advance(to goal: UInt64) {
-    let wheelEnd = (current | 255) + 1
-    let step =
-      distanceToOccupied(level: 0, after: Int(current & 255)).map { current + UInt64($0) } ?? wheelEnd
-    current = min(goal, step, wheelEnd)
+    current = min(goal, nextTick())
     guard current & 255 == 0 else { return }
     for level in 1..<Self.levels {
       let position = Int((current >> UInt64(level * 8)) & 255)

@@ -73,4 +73,44 @@ struct TimerTests {
     queue.cancel(second)
     #expect(queue.count == 0)
   }
+
+  @Test("whatever is scheduled, cancelled and waited for, a plain list would have fired the same")
+  func model() {
+    let target = Target()
+    var generator = SystemRandomNumberGenerator()
+    for _ in 0..<100 {
+      var now = UInt64.random(in: 0...1 << 33, using: &generator) * 1_000_000
+      var queue = TimerQueue(now: now)
+      var pending: [UInt64: (due: UInt64, id: TimerID)] = [:]
+      var tag: UInt64 = 0
+      for _ in 0..<300 {
+        switch Int.random(in: 0..<4, using: &generator) {
+        case 0, 1:
+          // Of every magnitude up to days, at odd nanoseconds.
+          let reach = UInt64(1) << UInt64.random(in: 1...48, using: &generator)
+          let due = now + UInt64.random(in: 0...reach, using: &generator)
+          tag += 1
+          pending[tag] = (due, queue.schedule(at: due, target: target, tag: tag))
+        case 2:
+          if let (tag, entry) = pending.randomElement(using: &generator) {
+            queue.cancel(entry.id)
+            pending[tag] = nil
+          }
+        default:
+          now += UInt64.random(
+            in: 0...UInt64(1) << UInt64.random(in: 1...46, using: &generator), using: &generator)
+        }
+        while let fired = queue.nextDue(now: now) {
+          let entry = pending.removeValue(forKey: fired.tag)
+          #expect(entry.map { $0.due <= now } == true, "fired early, twice or after it was cancelled")
+        }
+        // One tick of lateness is allowed.
+        #expect(!pending.values.contains { $0.due + 1_000_000 < now }, "late")
+        #expect(queue.count == pending.count)
+        if let wait = queue.millisecondsToNext(now: now), let next = pending.values.map(\.due).min() {
+          #expect(now + UInt64(wait) * 1_000_000 <= max(next, now) + 2_000_000, "would sleep too long")
+        }
+      }
+    }
+  }
 }
