@@ -3,12 +3,13 @@ internal import RPCTransport
 public import RPCWire
 internal import Synchronization
 
-/// Makes calls on their caller's own thread, over connections that wait in a pool for the next caller: as
-/// many per server as there are threads that call at once.
+/// Makes a lone caller's calls on that caller's own thread, over one connection per server that rests in
+/// between: one write and one read, and no change of threads. One thread at a time has this short cut; others
+/// that call meanwhile share the loop's connection, on which their calls travel together.
 @usableFromInline
 internal final class BlockingClient: Sendable {
   private struct Server {
-    var idle: [BlockingConnection] = []
+    var resting: BlockingConnection?
     /// Attempts to connect in a row that led to nothing, and when the next one may be made.
     var failures = 0
     var downUntil: UInt64 = 0
@@ -24,6 +25,7 @@ internal final class BlockingClient: Sendable {
     /// Every connection, so that closing the client wakes whoever waits on one.
     var connections: [ObjectIdentifier: BlockingConnection] = [:]
     var turn: UInt64 = 0
+    var isTaken = false
     var isClosed = false
   }
 
@@ -37,12 +39,22 @@ internal final class BlockingClient: Sendable {
     self.identity = identity
   }
 
-  /// With a registered source port there is one connection to each server at a time, which everybody shares:
-  /// the loop's.
+  /// Whether the calling thread may use the short cut; then it must give it back. Nobody may with a registered
+  /// source port, which allows one connection to each server: the loop's.
   @usableFromInline
-  internal var isExclusive: Bool {
-    guard let identity else { return false }
-    return state.withLock { SourceAddress($0.topology.client(identity)).isExclusive }
+  internal func takeShortCut() -> Bool {
+    state.withLock { state in
+      if state.isTaken || identity.map({ SourceAddress(state.topology.client($0)).isExclusive }) ?? false {
+        return false
+      }
+      state.isTaken = true
+      return true
+    }
+  }
+
+  @usableFromInline
+  internal func giveBackShortCut() {
+    state.withLock { $0.isTaken = false }
   }
 
   // MARK: Calling
@@ -191,13 +203,13 @@ internal final class BlockingClient: Sendable {
     }
   }
 
-  // MARK: The pool
+  // MARK: The connection at rest
 
   private func checkOut(
     _ server: Topology.Server, deadline: UInt64
   ) throws(RPCError) -> BlockingConnection {
     let now = Syscall.monotonicNanoseconds()
-    while let connection = state.withLock({ $0.servers[server.name]?.idle.popLast() }) {
+    if let connection = state.withLock({ $0.servers[server.name]?.resting.take() }) {
       if connection.server == server, connection.isUsable(at: now) { return connection }
       forget(connection)
     }
@@ -234,10 +246,8 @@ internal final class BlockingClient: Sendable {
   private func checkIn(_ connection: BlockingConnection?, _ server: String) {
     let isKept = state.withLock { state in
       state.servers[server]?.outstanding -= 1
-      guard let connection, !connection.isRetired, !state.isClosed,
-        let count = state.servers[server]?.idle.count, count < ClientLimits.idleBlockingConnectionsMax
-      else { return false }
-      state.servers[server]?.idle.append(connection)
+      guard let connection, !connection.isRetired, !state.isClosed else { return false }
+      state.servers[server]?.resting = connection
       return true
     }
     if !isKept, let connection { forget(connection) }
@@ -250,18 +260,22 @@ internal final class BlockingClient: Sendable {
   // MARK: Changes
 
   internal func updateTopology(_ topology: Topology) {
-    let idle = state.withLock { state in
+    let resting = state.withLock { state in
       state.topology = topology
-      let idle = state.servers.values.flatMap(\.idle)
-      // Calls in flight keep theirs, and find it unwelcome when they return it.
-      for connection in idle { state.connections[ObjectIdentifier(connection)] = nil }
+      let resting = state.servers.values.compactMap(\.resting)
+      // A call in flight keeps its connection, and finds it unwelcome when it returns it.
+      for connection in resting { state.connections[ObjectIdentifier(connection)] = nil }
       for name in Array(state.servers.keys) {
-        if topology.server(name) == nil { state.servers[name] = nil } else { state.servers[name]?.idle = [] }
+        if topology.server(name) == nil {
+          state.servers[name] = nil
+        } else {
+          state.servers[name]?.resting = nil
+        }
       }
-      return idle
+      return resting
     }
     // Closed here, outside the lock.
-    _ = idle
+    _ = resting
   }
 
   internal func close() {

@@ -10,8 +10,6 @@ public enum ClientLimits {
   public static let rebindsMax = 4
   /// Attempts that a `RetryPolicy` may ask for.
   public static let attemptsMax = 16
-  /// Connections of the blocking API that wait for their next call, per server.
-  public static let idleBlockingConnectionsMax = 16
   /// Events that wait for a reader; older ones are dropped.
   public static let unreadEventsMax = 1_024
   /// The longest deadline, in nanoseconds: a year. A longer one means none.

@@ -22,13 +22,14 @@ extension RPCClient {
   public func callBlocking<each A: RPCValue, each R: RPCValue>(
     _ procedure: RemoteProcedure, _ arguments: repeat each A, options: CallOptions = CallOptions()
   ) throws(RPCError) -> (repeat each R) {
-    if blocking.isExclusive {
+    guard blocking.takeShortCut() else {
       let call = makeCall(procedure, repeat each arguments, options: options, as: repeat (each R).self)
       let answer = BlockingAnswer<(repeat each R)>()
       call.completion = { call, payload in answer.put(outcome(of: call, payload, as: repeat (each R).self)) }
       engine.submit(call)
       return try answer.wait().get()
     }
+    defer { blocking.giveBackShortCut() }
     checkTypes(procedure, repeat (each A).self, returning: repeat (each R).self)
     var results = DecodedResults<(repeat each R)>()
     try blocking.call(procedure, options: options) { queue in
@@ -44,11 +45,12 @@ extension RPCClient {
     _ procedure: String, _ arguments: [Value], types: [ValueType]? = nil, on server: String? = nil,
     options: CallOptions = CallOptions()
   ) throws(RPCError) -> CallResult {
-    if blocking.isExclusive {
+    guard blocking.takeShortCut() else {
       let answer = BlockingAnswer<CallResult>()
       start(procedure, arguments, types: types, on: server, options: options) { answer.put($0) }
       return try answer.wait().get()
     }
+    defer { blocking.giveBackShortCut() }
     let started = Syscall.monotonicNanoseconds()
     var values: [Value] = []
     let route = try dynamicRoute(procedure, arguments, types: types, on: server)
