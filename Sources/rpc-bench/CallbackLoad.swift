@@ -16,8 +16,7 @@ final class CallbackLoad: Load {
     self.clients = clients
     self.recorders = recorders
     let lanes = try zip(clients, recorders).map { client, recorder in
-      Lane(
-        call: try StartedCall(client: client, plan: plan, shape: shape), recorder: recorder, stage: stage)
+      try Lane(client: client, plan: plan, shape: shape, recorder: recorder, stage: stage)
     }
     if stage.isPaced {
       let ending = Countdown(1)
@@ -27,7 +26,7 @@ final class CallbackLoad: Load {
       let ending = Countdown(plan.connections * plan.outstanding)
       self.ending = ending
       for lane in lanes {
-        for _ in 0..<plan.outstanding { lane.goOn(ending) }
+        for _ in 0..<plan.outstanding { lane.goOn(Clock.now(), ending) }
       }
     }
   }
@@ -53,64 +52,56 @@ final class CallbackLoad: Load {
 
   /// The calls of one client. A class, since every call's callback holds it.
   private final class Lane: Sendable {
-    let call: StartedCall
+    let client: RPCClient
+    let shape: CallShape
+    let procedure: RemoteProcedure?
+    let name: String
+    let options: CallOptions
     let recorder: Recorder
     let stage: Stage
 
-    init(call: StartedCall, recorder: Recorder, stage: Stage) {
-      self.call = call
+    init(client: RPCClient, plan: LoadPlan, shape: CallShape, recorder: Recorder, stage: Stage) throws {
+      self.client = client
+      self.shape = shape
       self.recorder = recorder
       self.stage = stage
+      name = plan.procedure
+      options = plan.callOptions
+      procedure = try RemoteProcedure(client, plan, shape)
     }
 
-    func goOn(_ ending: Countdown) {
-      let now = Clock.now()
+    /// Starts the next call of the closed loop.
+    func goOn(_ now: UInt64, _ ending: Countdown) {
       guard let start = stage.next(now: now) else { return ending.leave() }
-      call.start { result in
-        self.recorder.record(result, start: start)
-        self.goOn(ending)
-      }
+      call(since: start, ending)
     }
 
+    /// Starts one call of the open loop.
     func once(_ due: UInt64, _ ending: Countdown) {
       ending.enter()
-      call.start { result in
-        self.recorder.record(result, start: due)
-        ending.leave()
+      call(since: due, ending)
+    }
+
+    private func call(since start: UInt64, _ ending: Countdown) {
+      switch (shape, procedure) {
+      case (.pair(let left, let right), let procedure?):
+        client.start(procedure, left, right, options: options) { (result: Result<(Int), RPCError>) in
+          self.ended(result, start, ending)
+        }
+      case (.echo(let bytes), let procedure?):
+        client.start(procedure, bytes, options: options) { (result: Result<(Bytes), RPCError>) in
+          self.ended(result, start, ending)
+        }
+      case (.values(let values), _):
+        client.start(name, values, options: options) { result in self.ended(result, start, ending) }
+      case (_, nil): preconditionFailure("a typed shape has a procedure")
       }
     }
-  }
-}
 
-/// A call by callback, typed where its shape allows.
-private struct StartedCall: Sendable {
-  let client: RPCClient
-  let shape: CallShape
-  let procedure: RemoteProcedure?
-  let name: String
-  let options: CallOptions
-
-  init(client: RPCClient, plan: LoadPlan, shape: CallShape) throws {
-    self.client = client
-    self.shape = shape
-    name = plan.procedure
-    options = plan.callOptions
-    procedure = try RemoteProcedure(client, plan, shape)
-  }
-
-  func start(_ completion: @escaping @Sendable (Result<Void, RPCError>) -> Void) {
-    switch (shape, procedure) {
-    case (.pair(let left, let right), let procedure?):
-      client.start(procedure, left, right, options: options) { (result: Result<(Int), RPCError>) in
-        completion(result.map { _ in })
-      }
-    case (.echo(let bytes), let procedure?):
-      client.start(procedure, bytes, options: options) { (result: Result<(Bytes), RPCError>) in
-        completion(result.map { _ in })
-      }
-    case (.values(let values), _):
-      client.start(name, values, options: options) { result in completion(result.map { _ in }) }
-    case (_, nil): preconditionFailure("a typed shape has a procedure")
+    private func ended(_ result: Result<some Any, RPCError>, _ start: UInt64, _ ending: Countdown) {
+      let now = Clock.now()
+      recorder.record(result, start: start, end: now)
+      if stage.isPaced { ending.leave() } else { goOn(now, ending) }
     }
   }
 }

@@ -37,21 +37,20 @@ final class Recorder: Sendable {
     self.stage = stage
   }
 
-  func succeeded(start: UInt64) {
-    let now = Clock.now()
-    guard stage.counts(start: start, end: now) else { return }
-    tally.withLock { $0.record(now > start ? now - start : 0) }
+  func succeeded(start: UInt64, end: UInt64 = Clock.now()) {
+    guard stage.counts(start: start, end: end) else { return }
+    tally.withLock { $0.record(end > start ? end - start : 0) }
   }
 
-  func failed(_ error: RPCError, start: UInt64) {
-    guard stage.counts(start: start, end: Clock.now()) else { return }
+  func failed(_ error: RPCError, start: UInt64, end: UInt64 = Clock.now()) {
+    guard stage.counts(start: start, end: end) else { return }
     tally.withLock { $0.record(error) }
   }
 
-  func record(_ result: Result<some Any, RPCError>, start: UInt64) {
+  func record(_ result: Result<some Any, RPCError>, start: UInt64, end: UInt64) {
     switch result {
-    case .success: succeeded(start: start)
-    case .failure(let error): failed(error, start: start)
+    case .success: succeeded(start: start, end: end)
+    case .failure(let error): failed(error, start: start, end: end)
     }
   }
 
