@@ -121,8 +121,10 @@ final class TerminalSession {
     let end = ContinuousClock.now + .seconds(seconds)
     while true {
       let left = (end - .now).nanoseconds / 1_000_000
-      guard left > 0 else { throw NotSeen(wanted: "the end", screen: screen.text) }
-      if !receive(milliseconds: Int32(left)) { break }
+      if left > 0, receive(milliseconds: Int32(left)) { continue }
+      // The terminal's other end is closed, or nothing has come for too long.
+      guard ContinuousClock.now < end else { throw NotSeen(wanted: "the end", screen: screen.text) }
+      break
     }
     var raw: Int32 = 0
     waitpid(process, &raw, 0)

@@ -69,7 +69,9 @@ enum WhyCommand: Command {
 
   /// What the client can tell: how long the way takes, so that the rest was the server's.
   private static func whereTheTimeWent(_ failure: CallHistory.Failure, _ knowledge: Knowledge) -> String? {
-    guard failure.error.exception != .unavailable else { return "all of it connecting, or waiting to connect again" }
+    guard failure.error.exception != .unavailable else {
+      return "all of it connecting, or waiting to connect again"
+    }
     let trips = failure.servers.compactMap { server -> Duration? in
       if case .up(_, let roundTrip?) = knowledge.states[server] { roundTrip } else { nil }
     }

@@ -84,13 +84,13 @@ extension LineEditor {
 
   /// Everything up to the end mark, as text: no key in it does anything.
   private func paste() -> UInt8 {
-    var text = String.UnicodeScalarView()
+    var text: [Unicode.Scalar] = []
     let mark = Array("\u{1b}[201~".unicodeScalars)
     var isTooLong = false
     while true {
       guard let scalar = nextPasted() else { break }
       text.append(scalar)
-      if scalar == "~", text.count >= mark.count, Array(text.suffix(mark.count)) == mark {
+      if scalar == "~", text.suffix(mark.count).elementsEqual(mark) {
         text.removeLast(mark.count)
         break
       }
@@ -99,7 +99,9 @@ extension LineEditor {
         text.removeFirst(text.count - mark.count)
       }
     }
-    let pasted = isTooLong ? "" : Self.cleaned(String(text))
+    var whole = String.UnicodeScalarView()
+    if !isTooLong { whole.append(contentsOf: text) }
+    let pasted = Self.cleaned(String(whole))
     guard !isTooLong, insert(pasted) else {
       tell("That is more than \(ShellLimits.promptBytesMax / 1024) KiB: put it into a file and write @file.")
       return UInt8(CC_REDISPLAY)

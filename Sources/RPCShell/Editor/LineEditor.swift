@@ -17,17 +17,22 @@ final class LineEditor: PromptReader {
   var kept: [WideText] = []
   /// How `read` was ended, when not by a line.
   private var ending: PromptAnswer?
+  /// Bytes that were typed before the editor had the terminal.
+  private var typedAhead = 0
+  /// Whether the last byte was one of them.
+  private var isTypedAhead = false
   /// Columns that the hint behind the cursor takes, 0 when none is drawn.
   private var hintColumns = 0
 
   /// - Parameter entries: history, oldest first.
   init?(_ signals: SignalSource, _ advisor: any PromptAdvisor, entries: [String]) {
+    // As it was before libedit touches it.
+    rpc_terminal_guard(0)
     guard let edit = rpc_edit_open("rpc-client") else { return nil }
     self.edit = edit
     self.signals = signals
     self.advisor = advisor
     historyHandle = history_winit()
-    rpc_terminal_guard(0)
     configure()
     for entry in entries { remember(entry) }
   }
@@ -36,6 +41,10 @@ final class LineEditor: PromptReader {
     show(prompt)
     ending = nil
     history.begin()
+    // Before anything is shown: libedit draws the prompt first, and the terminal itself would deal with keys like
+    // Ctrl-R that come in between.
+    rpc_edit_set_prepared_terminal(edit, 1)
+    typedAhead = waitingBytes
     write("\u{1b}[?2004h")
     defer { write("\u{1b}[?2004l") }
     var count: Int32 = 0
@@ -149,6 +158,8 @@ final class LineEditor: PromptReader {
 
   /// Enter goes on with another row where something is open.
   private func translated(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+    // A Ctrl-D that was typed while a command ran: the terminal itself had it then, and keeps it as a zero.
+    if scalar == "\0", isTypedAhead { return "\u{4}" }
     guard scalar == "\r" || scalar == "\n" else { return scalar }
     return advisor.isUnfinished(line.text) ? Self.newRowKey : scalar
   }
@@ -180,7 +191,11 @@ final class LineEditor: PromptReader {
       case .signal: break
       }
     }
-    if entries[0].revents != 0 { input.fill(from: 0) }
+    if entries[0].revents != 0 {
+      input.fill(from: 0)
+      isTypedAhead = typedAhead > 0
+      if isTypedAhead { typedAhead -= 1 }
+    }
     return nil
   }
 
@@ -212,9 +227,11 @@ final class LineEditor: PromptReader {
   }
 
   /// Whether keys wait that will change the line at once, as in a paste.
-  private var hasWaitingInput: Bool {
+  private var hasWaitingInput: Bool { waitingBytes > 0 }
+
+  private var waitingBytes: Int {
     var count: Int32 = 0
-    return ioctl(0, UInt(FIONREAD), &count) == 0 && count > 0
+    return ioctl(0, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
   }
 
   private func eraseHint() {
@@ -246,8 +263,9 @@ final class LineEditor: PromptReader {
   private func showNotices() {
     let notices = advisor.takeNotices()
     let next = advisor.prompt()
-    guard !notices.isEmpty || next != prompt else { return }
+    // Something is known that was not: the hint is drawn anew.
     eraseHint()
+    guard !notices.isEmpty || next != prompt else { return }
     eraseLine(columns: columns)
     for notice in notices { write(notice.replacing("\n", with: "\r\n") + "\r\n") }
     show(next)

@@ -65,6 +65,13 @@ final class StandardOutput: Output {
     }
   }
 
+  /// Goes on below the ^C that the terminal shows; a line of progress takes it away with itself.
+  func interrupted() {
+    state.withLock { state in
+      if state.hasProgress { Self.clearProgress(&state) } else { _ = Self.write(1, [.newline]) }
+    }
+  }
+
   func flush() { state.withLock { Self.flush(&$0) } }
 
   private static func clearProgress(_ state: inout State) {

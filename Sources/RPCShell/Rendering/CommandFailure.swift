@@ -48,6 +48,19 @@ struct CommandFailure: Error, Hashable, Sendable {
   }
 
   static let interrupted = CommandFailure(.interrupted, "interrupted")
+
+  /// A call that was given up with Ctrl-C: whether it did anything is what one wants to know then.
+  static func cancelled(_ procedure: String, _ error: RPCError, _ elapsed: Duration) -> CommandFailure {
+    let did =
+      switch error.executed {
+      case .no: "it was not executed"
+      case .maybe: "it may have been executed in part"
+      case .yes: "it was executed"
+      }
+    return CommandFailure(
+      .interrupted, "cancelled \(procedure) after \(Quantity.duration(elapsed)): \(did)")
+  }
+
   static let told = CommandFailure(.told, "")
 
   init(_ issue: Issue) { self = .usage(issue.message, at: issue.span) }

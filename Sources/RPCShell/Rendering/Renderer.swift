@@ -177,6 +177,7 @@ struct Renderer: Hashable, Sendable {
       if error.exception != .executionException, error.executed != .no {
         text += style.paint(" [executed: \(error.executed)]", .warning)
       }
+    case .interrupted: text += style.paint(TextWidth.harmless(failure.message.capitalizedFirst), .warning)
     default: text += style.paint("error", .bad) + ": " + TextWidth.harmless(failure.message)
     }
     text += "\n"
@@ -208,6 +209,8 @@ struct Renderer: Hashable, Sendable {
 }
 
 extension String {
+  var capitalizedFirst: String { prefix(1).uppercased() + dropFirst() }
+
   /// Ends with exactly the newline it has, or with one.
   var endingLine: String { hasSuffix("\n") ? self : self + "\n" }
 }

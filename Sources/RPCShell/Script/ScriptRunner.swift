@@ -113,7 +113,9 @@ struct ScriptRunner {
       guard command == CallCommand.self else { return nil }
       words.removeFirst()
     }
-    guard let leading = words.first?.plainText, !words.contains(where: { $0.literal.isIndirect }) else { return nil }
+    guard let leading = words.first?.plainText, !words.contains(where: { $0.literal.isIndirect }) else {
+      return nil
+    }
     let version = session.version
     if serverNames?.version != version {
       serverNames = (version, Set(session.knowledgeWithoutStates.serverNames))
@@ -129,7 +131,9 @@ struct ScriptRunner {
       guard command != nil || first.plainText.isQualifiedName || session.startsCall(line) else { return nil }
       let knowledge = session.knowledgeWithoutStates
       let bound = BoundWords(words, grammar: CallCommand.grammar, knowledge: knowledge, usageOf: "call")
-      guard bound.issues.isEmpty, bound.flags.isEmpty, (bound.word("SERVERS") != nil) == hasServer else { return nil }
+      guard bound.issues.isEmpty, bound.flags.isEmpty, (bound.word("SERVERS") != nil) == hasServer else {
+        return nil
+      }
       await session.ensureCatalogues(for: bound)
       guard let made = try? CallPlan.head(bound, session.knowledgeWithoutStates) else { return nil }
       if case .several = made.target { return nil }

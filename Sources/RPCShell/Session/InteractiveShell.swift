@@ -120,9 +120,8 @@ final class InteractiveShell: PromptAdvisor {
           return false
         } catch {
           output.progress(nil)
-          if error.kind == .interrupted { return true }
           output.add(output.renderer.render(error, line: line))
-          return false
+          return error.kind == .interrupted
         }
       }
       let done = FirstAnswer<Bool>()
@@ -144,7 +143,7 @@ final class InteractiveShell: PromptAdvisor {
       switch signals.wait() {
       case .woken: for notice in news.take() { output.add(Renderer.Text(out: notice + "\n")) }
       case .signal(SIGINT):
-        output.add(Renderer.Text(out: "\n"))
+        output.interrupted()
         if let cancel { cancel() } else { task.cancel() }
       case .signal(let number) where number == SIGTERM || number == SIGHUP:
         isEnding = number

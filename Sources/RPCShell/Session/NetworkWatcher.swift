@@ -7,8 +7,10 @@ import Synchronization
 final class NetworkWatcher: Sendable {
   private struct State {
     var task: Task<Void, Never>?
-    /// Servers that were there once: their coming back is news.
+    /// Servers that were there once: their going is news.
     var seen: Set<String> = []
+    /// Servers that could not be reached: their coming is news.
+    var down: Set<String> = []
     var generations: [String: Int] = [:]
   }
 
@@ -25,8 +27,17 @@ final class NetworkWatcher: Sendable {
     let task = Task {
       var current = session.backend
       while !Task.isCancelled {
-        for server in current.topology.servers { session.refreshInBackground(server.name) }
-        for await event in current.events() { handle(event) }
+        let events = current.events()
+        // Who came up before anybody listened has been there, too.
+        for server in current.topology.servers {
+          refresh(server.name)
+          guard case .up(let generation, _) = current.state(of: server.name) else { continue }
+          state.withLock { state in
+            state.seen.insert(server.name)
+            state.generations[server.name] = generation
+          }
+        }
+        for await event in events { handle(event) }
         // The stream ends with its client: another identity, or the end.
         if Task.isCancelled { return }
         current = session.backend
@@ -41,22 +52,30 @@ final class NetworkWatcher: Sendable {
   private func handle(_ event: ClientEvent) {
     switch event {
     case .connected(let server, let generation):
-      session.refreshInBackground(server)
-      let isBack = state.withLock { state in
+      refresh(server)
+      let (isBack, isNews) = state.withLock { state in
         state.generations[server] = generation
-        return !state.seen.insert(server).inserted
+        return (!state.seen.insert(server).inserted, state.down.remove(server) != nil)
       }
-      if isBack { say("\(server) is up again") } else { news.touch() }
+      if isNews { say("\(server) is up" + (isBack ? " again" : "")) } else { news.touch() }
     case .disconnected(let server, let reason):
-      guard let reason, state.withLock({ $0.seen.contains(server) }) else { return news.touch() }
-      say("\(server) is down: \(reason.message)")
+      guard let reason else { return news.touch() }
+      let isNews = state.withLock { state in
+        state.down.insert(server)
+        return state.seen.contains(server)
+      }
+      if isNews { say("\(server) is down: \(reason.message)") } else { news.touch() }
     case .generation(let server, let serial):
-      session.refreshInBackground(server)
+      refresh(server)
       let isNew = state.withLock { $0.generations.updateValue(serial, forKey: server) != serial }
       if isNew { say("\(server) has generation \(serial) of its procedures") }
     case .draining(let server, let reason):
       say("\(server) is shutting down" + (reason.isEmpty ? "" : ": \(reason)"))
     }
+  }
+
+  private func refresh(_ server: String) {
+    session.refreshInBackground(server) { [news] in news.touch() }
   }
 
   private func say(_ text: String) { session.notify(.note("* " + text)) }

@@ -56,7 +56,7 @@ extension Session {
       state.history.lastFailure = CallHistory.Failure(
         request: plan.request, error: error, elapsed: elapsed, servers: servers)
     }
-    if error.exception == .cancelled, Task.isCancelled { return .interrupted }
+    if error.exception == .cancelled, Task.isCancelled { return .cancelled(plan.procedure, error, elapsed) }
     var failure = CommandFailure.call(error, procedure: plan.procedure, server: plan.request.server)
     if error.exception == .invalidArguments, let doubt = plan.doubt {
       failure.span = doubt.span

@@ -138,12 +138,14 @@ final class Session: Sendable {
   /// Asks a server what it offers and remembers the answer.
   @discardableResult
   func refreshCatalogue(of server: String) async throws(RPCError) -> ServerCatalogue {
-    let catalogue = try await backend.catalogue(of: server)
+    var catalogue = try await backend.catalogue(of: server)
+    catalogue.nameParameters(as: knowledgeWithoutStates.declared)
+    let known = catalogue
     state.withLock { state in
-      state.knowledge.catalogues[server] = catalogue
+      state.knowledge.catalogues[server] = known
       state.version += 1
     }
-    return catalogue
+    return known
   }
 
   /// Sees to it that the catalogue of at least one of `servers` is known, if any of them can be reached.
@@ -156,12 +158,14 @@ final class Session: Sendable {
   }
 
   /// Asks for a catalogue without waiting for it; at most one request per server at a time.
-  func refreshInBackground(_ server: String) {
+  /// - Parameter completion: told when there is something new to know.
+  func refreshInBackground(_ server: String, completion: @escaping @Sendable () -> Void) {
     let starts = state.withLock { $0.refreshing.insert(server).inserted }
     guard starts else { return }
     Task {
-      _ = try? await refreshCatalogue(of: server)
+      let isKnown = (try? await refreshCatalogue(of: server)) != nil
       state.withLock { _ = $0.refreshing.remove(server) }
+      if isKnown { completion() }
     }
   }
 }
