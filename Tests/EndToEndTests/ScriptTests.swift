@@ -177,8 +177,9 @@ struct ScriptTests {
     _ = try site.servers("stop")
   }
 
-  @Test("demo: a signal at any point leaves nothing behind", arguments: [SIGINT, SIGTERM, SIGHUP])
-  func demoInterrupted(_ signal: Int32) throws {
+  @Test(
+    "demo: a signal at any point leaves nothing behind", arguments: [SIGINT, SIGTERM, SIGHUP], [true, false])
+  func demoInterrupted(_ signal: Int32, isForAll: Bool) throws {
     let site = try Site()
     for moment in ["starting the servers", "distributing the procedures", "ready"] {
       // A script that never ends keeps the shell waiting for its next line.
@@ -189,8 +190,8 @@ struct ScriptTests {
       } else {
         try demo.waitForLine(moment, on: .errors)
       }
-      // As a terminal does it: to everybody in the foreground.
-      demo.signalGroup(signal)
+      // As a terminal does it, to everybody in the foreground, or as `kill` does.
+      if isForAll { demo.signalGroup(signal) } else { demo.signal(signal) }
       let ending = try demo.waitForEnd(seconds: 120)
       #expect(ending != .code(0), "\(moment)")
       #expect(site.isQuiet, "\(moment)")

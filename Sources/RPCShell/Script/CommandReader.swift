@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import RPCTransport
 
@@ -93,7 +94,14 @@ struct CommandReader {
     guard buffer.count - offset <= ShellLimits.commandBytesMax else {
       throw .other("a line of more than \(ShellLimits.commandBytesMax) bytes")
     }
-    let result = await Blocking.run { Self.read(descriptor) }
+    // A script that waits for its next line waits here, and Ctrl-C must end that too.
+    let interruption = Interruption()
+    let result = await withTaskCancellationHandler {
+      await Blocking.run { Self.read(descriptor, until: interruption) }
+    } onCancel: {
+      interruption.happen()
+    }
+    if Task.isCancelled { throw .interrupted }
     let chunk: [UInt8]
     do throws(SystemError) {
       chunk = try result.get()
@@ -106,25 +114,43 @@ struct CommandReader {
     isASCII = buffer.allSatisfy { $0 < 0x80 }
   }
 
-  private static func read(_ descriptor: Int32) -> Result<[UInt8], SystemError> {
+  /// Nothing is read at the end of the script, and where it was interrupted.
+  private static func read(
+    _ descriptor: Int32, until interruption: Interruption
+  ) -> Result<[UInt8], SystemError> {
     var failure: SystemError?
     let bytes = [UInt8](unsafeUninitializedCapacity: chunkBytes) { buffer, count in
       while true {
+        var entries = [
+          pollfd(fd: interruption.descriptor, events: Int16(POLLIN), revents: 0),
+          pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        _ = poll(&entries, 2, -1)
+        if entries[0].revents != 0 { return }
+        guard entries[1].revents != 0 else { continue }
         let got = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
         if got >= 0 {
           count = got
           return
         }
-        if errno == EAGAIN {
-          // Somebody made our input non-blocking; wait as if it were not.
-          var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-          _ = poll(&entry, 1, -1)
-        } else if errno != EINTR {
+        if errno != EAGAIN, errno != EINTR {
           failure = SystemError.last("read")
           return
         }
       }
     }
     return failure.map { .failure($0) } ?? .success(bytes)
+  }
+}
+
+/// What ends a read that waits: a descriptor that becomes readable.
+private final class Interruption: Sendable {
+  let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+
+  deinit { close(descriptor) }
+
+  func happen() {
+    var one: UInt64 = 1
+    _ = write(descriptor, &one, 8)
   }
 }
