@@ -217,6 +217,8 @@ public final class Server: Sendable {
 
   /// Waits until the server has stopped.
   public func waitUntilStopped() {
+    // What the program has printed may be what somebody waits for at the other end of a pipe.
+    fflush(nil)
     stopped.wait()
   }
 }
