@@ -215,7 +215,15 @@ struct InitFileErrorTests {
     ),
     (
       "ip: 127.0.0.1, port: 6000", "port: 6000",
-      ["6:7: client 'c1' needs an 'ip' that it calls from, or a 'key'"]
+      ["6:7: client 'c1' needs an 'ip' that it calls from"]
+    ),
+    (
+      "ip: 127.0.0.1, port: 6000", "key: abc",
+      ["6:17: 'key' is not supported yet: a client is known by its 'ip', and its 'port' if it has one"]
+    ),
+    (
+      "ip: 127.0.0.1, port: 6000", "key: abc, ip: 127.0.0.1",
+      ["6:17: 'key' is not supported yet: a client is known by its 'ip', and its 'port' if it has one"]
     ),
     (
       "port: 6000}", "port: 6000}\n    - c2: {ip: 127.0.0.1, port: 6000}",

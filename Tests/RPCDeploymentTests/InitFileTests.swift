@@ -72,9 +72,8 @@ struct InitFileTests {
         s1: {host: example.org, port: 1}
         s2: {ip: "::1", port: 65535}
       clients:
-        anywhere: {key: "ed25519:AAAA"}
         office: {ip: 10.0.0.0/8}
-        one: {ip: "fd00::1", port: 6000, key: k}
+        one: {ip: "fd00::1", port: 6000}
     services:
       text: {providers: [s1], tenants: [office], rpcs: [f, g]}
     rpc:
@@ -103,11 +102,10 @@ struct InitFileTests {
     #expect(file.network.servers.map(\.host) == ["example.org", "::1"])
     #expect(
       file.clients == [
-        Manifest.Client(name: "anywhere", key: "ed25519:AAAA"),
         Manifest.Client(name: "office", host: "10.0.0.0/8"),
-        Manifest.Client(name: "one", host: "fd00::1", port: 6000, key: "k"),
+        Manifest.Client(name: "one", host: "fd00::1", port: 6000),
       ])
-    #expect(file.network.clients.map(\.host) == [nil, nil, "fd00::1"])
+    #expect(file.network.clients.map(\.host) == [nil, "fd00::1"])
     #expect(
       file.procedures.map { "\($0.signature)" } == [
         "text.f(int) -> None", "text.f(a: float, b: Optional[str]) -> Any", "text.g(x: int, str) -> None",

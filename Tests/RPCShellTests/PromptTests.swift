@@ -383,20 +383,6 @@ import Testing
     _ = try terminal.waitForEnd()
   }
 
-  @Test("Ctrl-D typed while a command runs ends the shell after it, Ctrl-Space does not")
-  func endTypedAhead() async throws {
-    let terminal = try network.terminal()
-    try terminal.waitForPrompt()
-    terminal.send("\0text.upper here\r")
-    try terminal.wait(for: "$1 = HERE")
-    let before = network.calls.counts
-    terminal.send("text.wait 300\r")
-    #expect(await network.calls.wait { $0.started > before.started })
-    terminal.send("text.upper ahead\r\u{4}")
-    #expect(try terminal.waitForEnd() == 0)
-    #expect(terminal.screen.text.contains("= AHEAD"))
-  }
-
   @Test("a signal to the shell stays there: nobody else in its process group is hit")
   func signalsStay() throws {
     let program = try Built.program("rpc-client")
