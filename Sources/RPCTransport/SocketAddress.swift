@@ -37,9 +37,15 @@ public struct SocketAddress: Sendable {
     self.length = length
   }
 
-  /// Every address of a host name, or of a literal. Asks the system's resolver and so may block.
+  /// Every address of a host name, or of a literal, an IPv6 address in brackets too. Asks the system's resolver and
+  /// so may block.
   public static func resolve(host: String, port: Int) throws(SystemError) -> [SocketAddress] {
     if let literal = SocketAddress(ip: host, port: port) { return [literal] }
+    if host.hasPrefix("["), host.hasSuffix("]"),
+      let literal = SocketAddress(ip: String(host.dropFirst().dropLast()), port: port)
+    {
+      return [literal]
+    }
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     hints.ai_flags = AI_NUMERICSERV
@@ -48,7 +54,7 @@ public struct SocketAddress: Sendable {
     guard status == 0 else {
       let reason =
         status == EAI_SYSTEM ? String(cString: strerror(errno)) : String(cString: gai_strerror(status))
-      throw SystemError(code: ENOENT, operation: "resolve '\(host)' (\(reason))")
+      throw SystemError(code: ENOENT, operation: "resolve '\(host)'", detail: reason)
     }
     defer { freeaddrinfo(list) }
     var addresses: [SocketAddress] = []

@@ -90,7 +90,8 @@ extension InitFileReader {
     if let node = fields["port"] { client.port = port(node) }
     // Nobody could prove a key yet: to take it would let nobody in, or, beside an address, anybody there.
     if let node = fields["key"] {
-      report(node.place, "'key' is not supported yet: a client is known by its 'ip', and its 'port' if it has one")
+      report(
+        node.place, "'key' is not supported yet: a client is known by its 'ip', and its 'port' if it has one")
     } else if fields["ip"] == nil {
       report(place, "client '\(name)' needs an 'ip' that it calls from")
     }
