@@ -60,7 +60,10 @@ public final class Invocation {
 public protocol NestedCaller: AnyObject {
   /// Calls `procedure` (`service.rpc`) on `server`, or on any provider when nil, within `deadline` (loop
   /// nanoseconds). `completion` runs on the loop, exactly once.
+  ///
+  /// - Returns: what ends the call when the procedure that made it is ended; harmless once it is answered.
   func call(
     _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
-    completion: @escaping (Result<[Value], RPCError>) -> Void)
+    completion: @escaping (Result<[Value], RPCError>) -> Void
+  ) -> () -> Void
 }

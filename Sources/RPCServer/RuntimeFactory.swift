@@ -27,10 +27,12 @@ internal final class ServerNestedCaller: NestedCaller {
   func call(
     _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
     completion: @escaping (Result<[Value], RPCError>) -> Void
-  ) {
-    connected().call(procedure, arguments, on: server, deadline: deadline) { result in
+  ) -> () -> Void {
+    let client = connected()
+    let call = client.call(procedure, arguments, on: server, deadline: deadline) { result in
       completion(result.map(\.values))
     }
+    return { client.cancel(call) }
   }
 
   private func connected() -> ClientCore {

@@ -123,6 +123,15 @@ extension Value {
     self = try Value.decode(from: &reader)
     try reader.finish()
   }
+
+  /// Decodes arguments or return values, each of which may nest as deep as a value may.
+  public static func list(messagePack bytes: [UInt8]) throws(WireError) -> [Value] {
+    var reader = unsafe MessagePackReader(bytes.span.bytes)
+    var values: [Value] = []
+    for _ in 0..<(try reader.readListHeader()) { values.append(try Value.decode(from: &reader)) }
+    try reader.finish()
+    return values
+  }
 }
 
 // MARK: Literals

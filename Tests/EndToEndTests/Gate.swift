@@ -3,7 +3,7 @@ import Foundation
 
 /// Where procedures report that they run and wait to be let go on: how a test knows that a call is in flight
 /// without waiting for time to pass.
-final class Gate {
+final class Gate: Sendable {
   let port: Int
   private let listener: Int32
 
@@ -38,7 +38,7 @@ final class Gate {
   deinit { close(listener) }
 
   /// Somebody who waits at the gate; goes on when this ends.
-  final class Visitor {
+  final class Visitor: Sendable {
     private let descriptor: Int32
     init(_ descriptor: Int32) { self.descriptor = descriptor }
     deinit { close(descriptor) }

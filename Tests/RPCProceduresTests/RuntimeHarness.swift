@@ -220,11 +220,12 @@ final class EchoCaller: NestedCaller {
   func call(
     _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
     completion: @escaping (Result<[Value], RPCError>) -> Void
-  ) {
+  ) -> () -> Void {
     if procedure == "service2.fail" {
       completion(.failure(RPCError(.executionException, "it failed", executed: .yes)))
     } else {
       completion(.success([.list([.string(server ?? "any"), .string(procedure)] + arguments)]))
     }
+    return {}
   }
 }

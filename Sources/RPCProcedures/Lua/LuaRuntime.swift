@@ -307,6 +307,7 @@ public final class LuaRuntime: ProcedureRuntime {
     guard let request = task.request() else { return }
     let completion: (Result<[Value], RPCError>) -> Void = { [weak self] result in
       guard let self, !task.isFinished else { return }
+      task.endNested = nil
       task.answer(result)
       enqueue(task)
     }
@@ -315,7 +316,7 @@ public final class LuaRuntime: ProcedureRuntime {
     }
     switch request.arguments {
     case .success(let arguments):
-      nested.call(
+      task.endNested = nested.call(
         request.procedure, arguments, on: request.server, deadline: task.deadline, completion: completion)
     case .failure(let error):
       completion(.failure(RPCError(.invalidArguments, error.description)))

@@ -28,6 +28,8 @@ internal final class LuaTask {
   var slot = -1
   /// Slices it has used up wholly.
   var slices = 0
+  /// Ends the call of another procedure that it waits for.
+  var endNested: (() -> Void)?
   private let unit: SourceUnit
   private let context: Context
 
@@ -92,8 +94,8 @@ internal final class LuaTask {
     guard let procedure = rpclua_request(call, &server, &bytes, &count) else { return nil }
     let arguments: Result<[Value], WireError>
     do throws(WireError) {
-      let value = try Value(messagePack: Array(UnsafeBufferPointer(start: bytes, count: count)))
-      arguments = .success(value.listValue ?? [])
+      arguments = .success(
+        try Value.list(messagePack: Array(UnsafeBufferPointer(start: bytes, count: count))))
     } catch {
       arguments = .failure(error)
     }
@@ -119,6 +121,8 @@ internal final class LuaTask {
     self.work = nil
     if let call { rpclua_end(call) }
     call = nil
+    endNested?()
+    endNested = nil
     switch work {
     case .call(let invocation, _): invocation.finish(result)
     case .load(let completion): completion(result.map { _ in () }.mapError(Self.asLoadFailure))

@@ -14,6 +14,8 @@ internal final class PythonJob {
   private var work: Work?
   /// Who does it; nil while it waits.
   weak var worker: PythonWorker?
+  /// Ends the call of another procedure that it waits for.
+  var endNested: (() -> Void)?
 
   init(_ work: Work, unit: PythonUnit, deadline: UInt64?) {
     self.work = work
@@ -30,6 +32,8 @@ internal final class PythonJob {
   func finish(_ result: Result<[UInt8], RPCError>) {
     guard let work else { return }
     self.work = nil
+    endNested?()
+    endNested = nil
     switch work {
     case .call(let invocation): invocation.finish(result)
     case .load(let completion): completion(result.map { _ in () }.mapError(Self.asLoadFailure))

@@ -119,11 +119,12 @@ extension PythonRuntime {
   internal func call(
     _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
     completion: @escaping (Result<[Value], RPCError>) -> Void
-  ) {
+  ) -> (() -> Void)? {
     guard let nested else {
-      return completion(.failure(RPCError(.unavailable, "procedures cannot call others here")))
+      completion(.failure(RPCError(.unavailable, "procedures cannot call others here")))
+      return nil
     }
-    nested.call(procedure, arguments, on: server, deadline: deadline, completion: completion)
+    return nested.call(procedure, arguments, on: server, deadline: deadline, completion: completion)
   }
 
   private func workerEnded(_ id: UInt32, _ end: PythonParent.WorkerEnd) {

@@ -174,9 +174,12 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
       return broke("\(error)")
     }
     let asked = callID
-    pool?.call(request.procedure, request.arguments, on: request.server, deadline: job.deadline) {
-      [weak self] result in
+    job.endNested = pool?.call(
+      request.procedure, request.arguments, on: request.server, deadline: job.deadline
+    ) { [weak self, weak job] result in
       guard let self, case .busy(let current) = state, current === job, callID == asked else { return }
+      guard !current.isFinished else { return }
+      current.endNested = nil
       answer(result)
     }
   }
