@@ -92,7 +92,7 @@ internal final class ServerCore: Sendable {
         }
         bound.append(
           BoundProcedure(
-            id: state.identifiers.id(of: procedure.signature), procedure: procedure,
+            id: state.identifiers.id(of: procedure), procedure: procedure,
             implementation: implementation, service: position))
       }
       for native in state.natives {
@@ -183,22 +183,25 @@ internal struct Served: Sendable {
   var topology: Topology?
 }
 
-/// Gives every signature a number, once: an id never means another signature while the server runs.
+/// Gives every signature a number, once: while the server runs an id means what its BOUND said. That includes
+/// whether a call may be repeated, which a client goes by that has not asked again.
 internal struct ProcedureIdentifiers {
   private struct Key: Hashable {
     var service: String
     var name: String
     var parameters: [ValueType]
     var returns: [ValueType]
+    var isIdempotent: Bool
   }
 
   private var known: [Key: UInt32] = [:]
   private var next = UInt32(SystemProcedure.allCases.count)
 
-  mutating func id(of signature: Signature) -> UInt32 {
+  mutating func id(of procedure: Procedure) -> UInt32 {
+    let signature = procedure.signature
     let key = Key(
       service: signature.service, name: signature.name, parameters: signature.parameterTypes,
-      returns: signature.returns)
+      returns: signature.returns, isIdempotent: procedure.idempotent)
     if let id = known[key] { return id }
     defer { next += 1 }
     known[key] = next

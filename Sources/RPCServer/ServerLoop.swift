@@ -20,6 +20,8 @@ internal final class ServerLoop {
   private var drained: (() -> Void)?
   /// Calls in flight that this loop may have: its share of the server's.
   private let callsMax: Int
+  /// Closures that run on, though their callers have been answered: told to stop, they have not yet.
+  private var leftBehind = 0
 
   var agent: String { core.agent }
 
@@ -100,10 +102,12 @@ internal final class ServerLoop {
         .resourceExhausted, "\(inFlight) calls are in flight on this connection", actual: inFlight,
         limit: options.callsPerConnection, retryAfterMilliseconds: 10)
     }
-    guard metrics.value.callsInFlight < callsMax else {
+    // Work counts until it ends: else a flood of calls, each cancelled at once, could start any number.
+    let running = metrics.value.callsInFlight + leftBehind
+    guard running < callsMax else {
       throw RPCError(
-        .resourceExhausted, "\(metrics.value.callsInFlight) calls are in flight on this loop of the server",
-        actual: metrics.value.callsInFlight, limit: callsMax, retryAfterMilliseconds: 10)
+        .resourceExhausted, "\(running) calls are in flight on this loop of the server", actual: running,
+        limit: callsMax, retryAfterMilliseconds: 10)
     }
   }
 
@@ -143,7 +147,7 @@ internal final class ServerLoop {
   }
 
   private func runSuspending(_ call: ActiveCall, _ body: @escaping AsyncBody, _ arguments: [UInt8]) {
-    let confined = LoopConfined(call, to: loop)
+    let confined = LoopConfined((call: call, host: self), to: loop)
     let mailbox = loop.mailbox
     let task = Task.detached {
       let result: Result<[UInt8], RPCError>
@@ -152,9 +156,16 @@ internal final class ServerLoop {
       } catch {
         result = .failure(error)
       }
-      mailbox.post { loop in confined.on(loop).conclude(result, on: loop) }
+      mailbox.post { loop in
+        let (call, host) = confined.on(loop)
+        if call.isConcluded { host.leftBehind -= 1 }
+        call.conclude(result, on: loop)
+      }
     }
-    call.stop = { _ in task.cancel() }
+    call.stop = { [self] _ in
+      leftBehind += 1
+      task.cancel()
+    }
   }
 
   private func runSource(_ call: ActiveCall, _ unit: SourceUnit, _ arguments: [UInt8]) {

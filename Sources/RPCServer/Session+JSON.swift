@@ -12,12 +12,12 @@ extension Session {
       if connection.outputBytes > connection.limits.outputHighWater { return offset }
       guard let end = Self.lineEnd(in: bytes, from: offset) else {
         let waiting = bytes.byteCount - offset
-        guard waiting <= host.options.frameBytes else { return refuse(tooLong(waiting), &output, bytes) }
+        guard waiting <= host.options.frameBytes else { return refuse(tooLong(waiting), bytes) }
         connection.bytesWanted = waiting + 1
         return offset
       }
       guard end - offset <= host.options.frameBytes else {
-        return refuse(tooLong(end - offset), &output, bytes)
+        return refuse(tooLong(end - offset), bytes)
       }
       let line = bytes.extracting(offset..<end)
       if !Self.isBlank(line) {
@@ -27,7 +27,7 @@ extension Session {
         }
       }
       offset = end + 1
-      if !connection.isOpen { return bytes.byteCount }
+      if !connection.isReceiving { return bytes.byteCount }
     }
     return offset
   }
@@ -83,7 +83,7 @@ extension Session {
       ended(call)
       host.log.concluded(call, result, by: caller, now: Syscall.monotonicNanoseconds())
       host.count(call, result)
-      guard connection.isOpen else { return }
+      guard connection.isReceiving else { return }
       connection.send { output in JSONReply.append(result, id: id, to: &output) }
       afterAnswer()
     }
@@ -167,7 +167,7 @@ internal enum JSONReply {
     switch result {
     case .success(let bytes):
       do {
-        JSONDialect.appendResult(try Value(messagePack: bytes).listValue ?? [], id: id, to: &output)
+        JSONDialect.appendResult(try Value.list(messagePack: bytes), id: id, to: &output)
       } catch {
         append(
           RPCError(.executionException, "the result is no value: \(error)", executed: .yes), id: id,

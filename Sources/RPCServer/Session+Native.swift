@@ -18,11 +18,11 @@ extension Session {
           try control(header, payload, into: &output)
         }
         offset = end
-        // A control frame may have ended the connection.
-        if !connection.isOpen { return bytes.byteCount }
+        // A frame may have ended the connection: what follows it is thrown away.
+        if !connection.isReceiving { return bytes.byteCount }
       }
     } catch {
-      return refuse(protocolError(error), &output, bytes)
+      return refuse(protocolError(error), bytes)
     }
     if offset < bytes.byteCount {
       connection.bytesWanted = decoder.bytesNeeded(in: bytes, at: offset)
@@ -48,6 +48,12 @@ extension Session {
     let timeout = UInt64(UInt32(truncatingIfNeeded: target >> 32)) * 1000
     if !header.flags.isEmpty { try passOptionalParts(header.flags, &reader) }
     if header.callID > lastCallID { lastCallID = header.callID }
+    try checkID(header.callID)
+    // Two answers with one id could not be told apart, however quick the second call is.
+    guard calls.isEmpty || calls[header.callID] == nil else {
+      refuse(RPCError(.protocolError, "the call id \(header.callID) is in flight already"))
+      return
+    }
 
     let catalogue = host.catalogue
     guard id < catalogue.procedures.count, let procedure = catalogue.procedures[id] else {
@@ -78,6 +84,12 @@ extension Session {
       output.truncate(to: mark)
       refuseCall(header.callID, procedure, explained(error, procedure), &output)
     }
+  }
+
+  /// An answer with the id 0 would speak of the whole connection.
+  @inline(__always)
+  private func checkID(_ id: UInt64) throws(WireError) {
+    guard id > 0 else { throw .malformedFrame("a call id is above 0") }
   }
 
   /// A mismatch of arguments tells every signature that would be right.
@@ -115,11 +127,6 @@ extension Session {
     _ callID: UInt64, _ procedure: BoundProcedure, _ reader: inout MessagePackReader, timeout: UInt64,
     into output: inout ByteQueue
   ) {
-    guard calls[callID] == nil else {
-      _ = refuse(
-        RPCError(.protocolError, "the call id \(callID) is in flight already"), &output, RawSpan())
-      return
-    }
     do {
       let arguments = try host.checkedArguments(of: procedure, &reader, caller: caller)
       try host.admit(inFlight: calls.count)
@@ -130,7 +137,8 @@ extension Session {
         ended(call)
         host.log.concluded(call, result, by: caller, now: Syscall.monotonicNanoseconds())
         host.count(call, result)
-        guard connection.isOpen else { return }
+        // An error of the whole connection is the last that is said on it.
+        guard connection.isReceiving else { return }
         connection.send { output in append(result, callID: call.id, to: &output) }
         afterAnswer()
       }
@@ -185,7 +193,9 @@ extension Session {
       return try greet(payload, into: &output)
     }
     switch kind {
-    case .bind: bind(header.callID, try Bind(payload: payload), into: &output)
+    case .bind:
+      try checkID(header.callID)
+      bind(header.callID, try Bind(payload: payload), into: &output)
     case .cancel:
       guard header.length == 0 else { throw .malformedFrame("a CANCEL has no payload") }
       // An unknown id is a call that was answered meanwhile.
@@ -194,8 +204,10 @@ extension Session {
     case .ping:
       guard header.length == 0 else { throw .malformedFrame("a PING has no payload") }
       output.appendEmptyFrame(.pong, callID: header.callID)
-    case .pong: break
+    case .pong:
+      guard header.length == 0 else { throw .malformedFrame("a PONG has no payload") }
     case .goAway:
+      _ = try GoAway(header: header, payload: payload)
       // The client takes no answers any more beyond those in flight.
       isDraining = true
       if calls.isEmpty { connection.closeAfterFlush() }
@@ -208,18 +220,17 @@ extension Session {
   private func greet(_ payload: RawSpan, into output: inout ByteQueue) throws(WireError) {
     let hello = try Hello(payload: payload)
     guard hello.version == Preface.majorVersion else {
-      _ = refuse(
+      refuse(
         RPCError(
           .protocolError,
-          "version \(hello.version) of the protocol is not supported, version \(Preface.majorVersion) is"),
-        &output, RawSpan())
+          "version \(hello.version) of the protocol is not supported, version \(Preface.majorVersion) is"))
       return
     }
     if let identity = hello.identity {
       do {
         try caller.claim(identity, in: host.catalogue)
       } catch {
-        _ = refuse(error, &output, RawSpan())
+        refuse(error)
         return
       }
     }
@@ -260,7 +271,7 @@ extension Session {
   func drain() {
     guard !isDraining else { return }
     isDraining = true
-    if dialect == .native { connection.send { goAway(into: &$0) } }
+    if dialect == .native, connection.isReceiving { connection.send { goAway(into: &$0) } }
     if calls.isEmpty { connection.closeAfterFlush() }
   }
 
@@ -273,7 +284,7 @@ extension Session {
 
   /// Tells a native peer that its bindings may be outdated.
   func announce(generation: Int) {
-    guard dialect == .native else { return }
+    guard dialect == .native, connection.isReceiving else { return }
     connection.send { $0.appendEmptyFrame(.generation, callID: UInt64(generation)) }
   }
 }

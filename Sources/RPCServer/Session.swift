@@ -55,8 +55,9 @@ internal final class Session: ConnectionHandler, TimerTarget {
     case .nativeGreeting: consumed = receivedFrames(bytes, from: 0, into: &output)
     case .undecided: consumed = receivedFirst(bytes, into: &output)
     }
-    // A frame that is on its way has until the frame timeout; whole ones need no clock.
-    if consumed == bytes.byteCount {
+    // A frame that is on its way has until the frame timeout. Whole ones need no clock, whether they were taken
+    // or wait here for their turn: their peer has done its part.
+    if consumed == bytes.byteCount || connection.bytesWanted == 0 {
       frameStarted = nil
     } else if frameStarted == nil || consumed > 0 {
       frameStarted = host.loop.now
@@ -72,9 +73,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       let count = min(bytes.byteCount, Preface.bytes.count)
       for index in 0..<count {
         guard unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self) == Preface.bytes[index] else {
-          return refuse(
-            RPCError(.protocolError, "the connection starts with neither the preface nor a json object"),
-            &output, bytes)
+          return refuse(Self.noDialect, bytes)
         }
       }
       guard count == Preface.bytes.count else {
@@ -89,22 +88,27 @@ internal final class Session: ConnectionHandler, TimerTarget {
       armTimer()
       return receivedLines(bytes, into: &output)
     default:
-      return refuse(
-        RPCError(.protocolError, "the connection starts with neither the preface nor a json object"),
-        &output, bytes)
+      return refuse(Self.noDialect, bytes)
     }
   }
 
-  /// One last error, then the end. Whatever else came in is thrown away.
-  func refuse(_ error: RPCError, _ output: inout ByteQueue, _ bytes: RawSpan) -> Int {
+  private static let noDialect = RPCError(
+    .protocolError, "the connection starts with neither the preface nor a json object")
+
+  /// One last error, then the end; whatever else came in is thrown away. It goes by way of `send`, behind the
+  /// answers of this turn: nothing may follow it.
+  @discardableResult
+  func refuse(_ error: RPCError, _ bytes: RawSpan = RawSpan()) -> Int {
     host.log.refusedConnection(caller, error)
     host.metrics.value.errors += 1
-    switch dialect {
-    case .json: JSONReply.append(error, id: nil, to: &output)
-    case .undecided where caller.peer.family != 0:
-      // Whoever speaks neither dialect can at least read a line.
-      JSONReply.append(error, id: nil, to: &output)
-    default: error.encode(to: &output, callID: 0)
+    connection.send { output in
+      switch dialect {
+      case .json: JSONReply.append(error, id: nil, to: &output)
+      case .undecided where caller.peer.family != 0:
+        // Whoever speaks neither dialect can at least read a line.
+        JSONReply.append(error, id: nil, to: &output)
+      default: error.encode(to: &output, callID: 0)
+      }
     }
     connection.closeAfterFlush()
     return bytes.byteCount
@@ -187,6 +191,8 @@ internal final class Session: ConnectionHandler, TimerTarget {
 
   func timerFired(tag: UInt64, on loop: EventLoop) {
     timer = nil
+    // Nobody can send the rest of a frame while this side does not read.
+    if frameStarted != nil, !connection.isReading { frameStarted = loop.now }
     guard connection.isOpen, let due = nextDue() else { return }
     guard due <= loop.now else { return armTimer() }
     let options = host.options
@@ -206,14 +212,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
         .unavailable,
         "the connection was silent for the idle timeout of \(options.idleTimeoutMilliseconds) ms")
     }
-    endConnection(error)
-  }
-
-  /// Tells the peer why, then closes.
-  func endConnection(_ error: RPCError) {
-    connection.send { output in
-      _ = refuse(error, &output, RawSpan())
-    }
+    refuse(error)
   }
 
   // MARK: The end

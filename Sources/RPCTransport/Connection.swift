@@ -73,6 +73,11 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   public var isOpen: Bool { state.isOpen }
+  /// Whether what still comes in is of any use: neither closed nor about to be.
+  public var isReceiving: Bool { state.isOpen && !state.closesAfterFlush }
+
+  /// Whether what the peer sends is being read, rather than left to wait for it to read or for its calls to end.
+  public var isReading: Bool { interest.contains(.readable) }
 
   /// Bytes that wait for the peer to read.
   public var outputBytes: Int { output.value.count }
@@ -273,11 +278,6 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   // MARK: Pausing
-
-  /// Whether the peer has so much unread output that it must not get more for now.
-  public func isOverHighWater(_ output: borrowing ByteQueue) -> Bool {
-    output.count > limits.outputHighWater
-  }
 
   /// Stops reading, for instance while too many calls are in flight. Bytes that were read are kept.
   public func pauseReading() {

@@ -11,6 +11,13 @@ public struct ConnectionLimits: Hashable, Sendable {
   public init() {}
 }
 
+extension Connection {
+  /// Whether the peer has so much unread output that it must not get more for now.
+  public func isOverHighWater(_ output: borrowing ByteQueue) -> Bool {
+    output.count > limits.outputHighWater
+  }
+}
+
 /// Why a connection ended.
 public enum CloseReason: Hashable, Sendable {
   /// Our side closed it.

@@ -66,6 +66,7 @@ public struct Hello: Hashable, Sendable {
     self.version = Int(clamping: version)
     features = value["features"]?.listValue?.compactMap(\.stringValue) ?? []
     identity = value["identity"]?.stringValue
+    if let identity { try WireError.checkName(identity) }
     frameBytes = Int(clamping: max(0, value["frame_bytes"]?.intValue ?? Int64(WireLimits.frameBytes)))
     callsInFlight = Int(
       clamping: max(0, value["calls_in_flight"]?.intValue ?? Int64(WireLimits.callsPerConnection)))
@@ -106,8 +107,8 @@ public struct Bind: Hashable, Sendable {
     guard try reader.readListHeader() == 4 else {
       throw .malformedFrame("a BIND is a list of service, procedure, argument types and return types")
     }
-    service = try reader.readString()
-    procedure = try reader.readString()
+    service = try reader.readName()
+    procedure = try reader.readName()
     arguments = try reader.readTypes()
     if case .null = try reader.peek() {
       try reader.readNil()
@@ -257,7 +258,22 @@ extension ByteQueue {
   }
 }
 
+extension WireError {
+  fileprivate static func checkName(_ name: String) throws(WireError) {
+    guard name.utf8.count <= WireLimits.nameBytesMax else {
+      throw .tooMany(what: "bytes of a name", actual: name.utf8.count, limit: WireLimits.nameBytesMax)
+    }
+  }
+}
+
 extension MessagePackReader {
+  @_lifetime(self: copy self)
+  fileprivate mutating func readName() throws(WireError) -> String {
+    let name = try readString()
+    try WireError.checkName(name)
+    return name
+  }
+
   @_lifetime(self: copy self)
   internal mutating func readTypes() throws(WireError) -> [ValueType] {
     let count = try readListHeader()

@@ -101,6 +101,18 @@ final class RawPeer {
     }
   }
 
+  /// As `nextLine`, without holding a thread of the concurrency pool meanwhile.
+  func nextLineFromTask() async -> String? {
+    nonisolated(unsafe) let peer = self
+    return await withCheckedContinuation { continuation in
+      do {
+        try LoopThread.spawn(name: "peer") { continuation.resume(returning: peer.nextLine()) }
+      } catch {
+        continuation.resume(returning: nil)
+      }
+    }
+  }
+
   /// The next line without its end, or nil when the server closed the connection.
   func nextLine() -> String? {
     while true {

@@ -1,14 +1,19 @@
 import RPCServer
+import RPCWire
 import Synchronization
 
 /// A server inside the test with closures that say when they run and end when they are told.
 final class TestServer: Sendable {
   let server: Server
   let gate: Gate
+  /// Holds calls of `test.deaf`, which take no notice of being cancelled.
+  let deafGate: Gate
 
   init(_ change: (inout ServerOptions) -> Void = { _ in }) throws {
     let gate = Gate()
     self.gate = gate
+    let deafGate = Gate()
+    self.deafGate = deafGate
     var options = ServerOptions()
     options.loops = 2
     options.drainTimeoutMilliseconds = 5_000
@@ -25,6 +30,11 @@ final class TestServer: Sendable {
           try await gate.wait()
           return "opened"
         },
+        NativeProcedure(suspending: "test.deaf") { () async throws -> Void in
+          // In a task of its own, which nobody cancels.
+          try await Task.detached { try await deafGate.wait() }.value
+        },
+        NativeProcedure("any.echo") { (value: Value) -> Value in value },
       ], options: options)
     try server.start()
   }

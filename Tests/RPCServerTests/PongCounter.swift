@@ -1,0 +1,42 @@
+import Glibc
+import RPCTransport
+import RPCWire
+import Synchronization
+
+/// Reads what a server answers to a flood, on a thread of its own: counts PONGs, and notices the end.
+///
+/// `@unchecked Sendable`: the peer's descriptor is written to by the test and read from by this thread alone;
+/// its buffer is the thread's.
+final class PongCounter: @unchecked Sendable {
+  private let peer: RawPeer
+  private let count = Mutex(0)
+  private let finished = Finished()
+
+  init(_ peer: RawPeer) { self.peer = peer }
+
+  func start() throws {
+    try LoopThread.spawn(name: "pongs") { [self] in
+      while let frame = peer.next() {
+        if frame.kind == .pong { count.withLock { $0 += 1 } }
+      }
+      finished.signal()
+    }
+  }
+
+  /// Waits until as many have come; false where the connection ended first.
+  func reached(_ wanted: Int) -> Bool {
+    while count.withLock({ $0 }) < wanted {
+      if peer.ended { return false }
+      sched_yield()
+    }
+    peer.endSending()
+    finished.wait()
+    return true
+  }
+
+  /// Waits until the server has ended the connection.
+  func ended() -> Bool {
+    finished.wait()
+    return peer.ended
+  }
+}
