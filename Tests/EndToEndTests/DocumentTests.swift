@@ -49,7 +49,8 @@ struct DocumentTests {
       #expect(lines.count <= 10)
     }
     let port = try FreePort.take()
-    let server = try ChildProcess("\(Programs.directory)/embedded-server", ["\(port)"])
+    // The program does not flush what it prints: on a terminal, where people run it, lines are written as they end.
+    let server = try ChildProcess("stdbuf", ["-oL", "\(Programs.directory)/embedded-server", "\(port)"])
     defer { server.killAtOnce() }
     try server.waitForLine("listening on")
     let client = try run("\(Programs.directory)/embedded-client", ["\(port)"])

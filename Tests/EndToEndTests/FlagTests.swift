@@ -1,0 +1,56 @@
+import Foundation
+import RPCWire
+import Testing
+
+@Suite("The limits of rpc-server")
+struct FlagTests {
+  /// Each flag with the smallest and the largest value that it takes.
+  static let flags: [(name: String, least: Int, most: Int)] = [
+    ("--drain-timeout", 0, 3_600_000), ("--handshake-timeout", 0, 3_600_000),
+    ("--idle-timeout", 0, 86_400_000), ("--frame-timeout", 0, 3_600_000), ("--ping-interval", 0, 86_400_000),
+    ("--max-frame", 4096, 268_435_456), ("--max-calls-per-connection", 1, 1_000_000),
+    ("--max-calls", 1, 10_000_000), ("--max-connections", 1, 1_000_000),
+    ("--output-high-water", 4096, 1_073_741_824), ("--backlog", 1, 65_535), ("--busy-poll", 0, 1_000_000),
+    ("--loops", 0, 1024),
+  ]
+
+  @Test("--help shows every flag with its default, and no limit is without a test")
+  func help() throws {
+    let help = try run(Programs.server, ["--help"]).output
+    for flag in Self.flags { #expect(help.contains("\(flag.name) <"), "\(flag.name)") }
+    // Whoever adds a limit adds it above.
+    let limits = help.split(separator: "LIMITS:")[1].split(separator: "LOG:")[0]
+    let named = limits.matches(of: /--[a-z-]+(?= <)/).map { String($0.0) }
+    #expect(Set(named + ["--loops"]) == Set(Self.flags.map(\.name)))
+    #expect(limits.split(separator: "(default: ").count == named.count + 1)
+  }
+
+  @Test("a value just beyond the bounds is refused, and the message says both", arguments: flags.indices)
+  func beyond(index: Int) throws {
+    let flag = Self.flags[index]
+    for value in [flag.least - 1, flag.most + 1] {
+      let outcome = try run(Programs.server, ["127.0.0.1", "0", "\(flag.name)=\(value)"])
+      #expect(outcome.ending == .code(2))
+      #expect(
+        outcome.errors.contains("\(flag.name) must be \(flag.least) to \(flag.most), not \(value)"),
+        "\(outcome)")
+    }
+  }
+
+  @Test("with every limit at its bound a server starts, and stops when told", arguments: [true, false])
+  func within(isLeast: Bool) throws {
+    let data = try TemporaryDirectory()
+    let arguments = Self.flags.filter { $0.name != "--loops" }.map {
+      "\($0.name)=\(isLeast ? $0.least : $0.most)"
+    }
+    let server = try ChildProcess(
+      Programs.server, ["127.0.0.1", "0", "--data", data.path, "--loops", "1"] + arguments)
+    defer { server.killAtOnce() }
+    let line = try server.waitForLine("listening on")
+    let port = try #require(line.firstMatch(of: /127\.0\.0\.1:(\d+),/).flatMap { Int($0.1) })
+    let caller = try LineClient(port: port)
+    #expect(try caller.call("system.ping") == .values(["pong"]))
+    server.signal(SIGTERM)
+    #expect(try server.waitForEnd() == .code(0))
+  }
+}
