@@ -54,7 +54,7 @@ final class TerminalSession {
       ]
       as [String: String?]
     for (name, value) in environment { variables.updateValue(value, forKey: name) }
-    let inherited = (["PATH", "HOME"] as [String]).compactMap { name in
+    let inherited = (["PATH", "HOME", "ASAN_OPTIONS", "TSAN_OPTIONS"] as [String]).compactMap { name in
       getenv(name).map { "\(name)=\(String(cString: $0))" }
     }
     let list = inherited + variables.compactMap { name, value in value.map { "\(name)=\($0)" } }
