@@ -138,8 +138,12 @@ let package = Package(
       name: "RPCServerTests",
       dependencies: ["RPCServer", "RPCProcedures", "RPCTransport", "RPCWire"], swiftSettings: house),
     .target(
-      name: "FuzzTargets", dependencies: ["RPCWire", "RPCDeployment"], path: "Tests/FuzzTargets",
-      swiftSettings: house),
+      name: "FuzzTargets",
+      dependencies: [
+        "RPCWire", "RPCTransport", "RPCProcedures", "RPCDeployment", "RPCClient", "RPCServer", "RPCShell",
+        "CLua",
+      ],
+      path: "Tests/FuzzTargets", swiftSettings: house),
     .executableTarget(
       name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz", swiftSettings: house),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: house),

@@ -1,5 +1,8 @@
 import RPCDeployment
 import RPCProcedures
+import RPCShell
+import RPCTransport
+import RPCWire
 
 enum DeploymentTargets {
   /// A manifest that is taken is in its one canonical form.
@@ -35,5 +38,51 @@ enum DeploymentTargets {
       try promise(again == manifest, "the manifest of \(server) changed on its way")
     case .failure(let error): throw BrokenPromise("the manifest of \(server) is refused: \(error)")
     }
+  }
+
+  /// What a server says of itself and of its deployments is understood or refused, by the initializer and by
+  /// the shell.
+  static func catalogue(_ bytes: [UInt8]) throws(BrokenPromise) {
+    guard let value = try? Value(messagePack: bytes) else { return }
+    let services = ShellText.services(inCatalogue: value)
+    if let catalogue = try? ServerCatalogue(value) {
+      try promise(
+        catalogue.services.allSatisfy { services.contains($0.name) }, "the shell misses a service of \(value)"
+      )
+    }
+    guard let status = try? DeploymentStatus(value) else { return }
+    try promise((try? DeploymentStatus(status.value)) == status, "\(status) changed on its way")
+  }
+
+  /// The record of a deployment on disk survives being written again.
+  static func record(_ bytes: [UInt8]) throws(BrokenPromise) {
+    guard let record = DeploymentRecord(text: String(decoding: bytes, as: UTF8.self)) else { return }
+    guard let again = DeploymentRecord(text: record.text) else {
+      throw BrokenPromise("\(record) is not read again")
+    }
+    try promise(
+      again.digest == record.digest && again.transaction == record.transaction
+        && again.parent == record.parent
+        && again.preparedMilliseconds == record.preparedMilliseconds, "\(record) came back as \(again)")
+  }
+
+  /// What a source defines is found, or left open, whatever the source is: the first byte tells the language.
+  static func outline(_ bytes: [UInt8]) throws(BrokenPromise) {
+    guard let first = bytes.first else { return }
+    let source = Array(bytes.dropFirst())
+    let outline = first % 2 == 0 ? LuaOutline.read(source) : PythonOutline.read(source)
+    try promise(outline.names.count <= source.count, "\(outline.names.count) names in \(source.count) bytes")
+  }
+
+  /// An address or network means the same when it is written and read again.
+  static func address(_ bytes: [UInt8]) throws(BrokenPromise) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    if let address = SocketAddress(ip: text, port: 1) {
+      try promise(
+        SocketAddress(ip: address.ip, port: 1)?.ipBytes == address.ipBytes, "\(text) is not \(address)")
+    }
+    guard let block = IPBlock(parsing: text) else { return }
+    try promise(IPBlock(parsing: block.description) == block, "\(text) is not \(block)")
+    try promise(block.contains(block.bytes), "\(block) does not contain itself")
   }
 }

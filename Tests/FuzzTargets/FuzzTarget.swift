@@ -19,6 +19,26 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case manifest
   /// An init.yaml.
   case initFile = "init-file"
+  /// A source that an init.yaml names.
+  case outline
+  /// The record of a deployment on disk.
+  case record
+  /// What a server says that it serves and has deployed.
+  case catalogue
+  /// An IP address or network.
+  case address
+  /// A value on its way into a Lua procedure and out of it.
+  case luaValue = "lua-value"
+  /// A Lua source.
+  case luaSource = "lua-source"
+  /// Lines of the shell.
+  case shell
+  /// A recorded session of the shell.
+  case recording
+  /// The shell's history.
+  case history
+  /// All that a client sends over a connection.
+  case session
 
   public func run(_ bytes: [UInt8]) throws(BrokenPromise) {
     switch self {
@@ -31,6 +51,16 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .text: try TextTargets.text(bytes)
     case .manifest: try DeploymentTargets.manifest(bytes)
     case .initFile: try DeploymentTargets.initFile(bytes)
+    case .outline: try DeploymentTargets.outline(bytes)
+    case .record: try DeploymentTargets.record(bytes)
+    case .catalogue: try DeploymentTargets.catalogue(bytes)
+    case .address: try DeploymentTargets.address(bytes)
+    case .luaValue: try LuaTargets.values(bytes)
+    case .luaSource: try LuaTargets.source(bytes)
+    case .shell: try ShellTargets.shell(bytes)
+    case .recording: try ShellTargets.recording(bytes)
+    case .history: try ShellTargets.history(bytes)
+    case .session: try SessionTarget.session(bytes)
     }
   }
 }

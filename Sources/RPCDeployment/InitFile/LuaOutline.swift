@@ -1,7 +1,7 @@
 /// Finds what a Lua chunk defines: global functions, assignments that are not local, and fields of tables,
 /// one of which may be what the chunk returns. A scan of tokens, not a parser: what it cannot tell, it leaves
 /// open.
-enum LuaOutline {
+package enum LuaOutline {
   private enum Token: Equatable {
     case word(String)
     case string(String)
@@ -10,7 +10,7 @@ enum LuaOutline {
     case comparison
   }
 
-  static func read(_ bytes: [UInt8]) -> SourceOutline {
+  package static func read(_ bytes: [UInt8]) -> SourceOutline {
     let tokens = tokens(bytes)
     var outline = SourceOutline(names: [], isComplete: true)
     func token(_ index: Int) -> Token? { tokens.indices.contains(index) ? tokens[index] : nil }

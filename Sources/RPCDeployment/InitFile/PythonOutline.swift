@@ -1,7 +1,7 @@
 /// Finds what a Python module defines: functions, classes, assignments and imports that are not inside a
 /// function or class. A scan of lines, not a parser: what it cannot tell, it leaves open.
-enum PythonOutline {
-  static func read(_ bytes: [UInt8]) -> SourceOutline {
+package enum PythonOutline {
+  package static func read(_ bytes: [UInt8]) -> SourceOutline {
     var outline = SourceOutline(names: [], isComplete: true)
     // The indentation of the functions and classes that the line stands in.
     var enclosing: [Int] = []

@@ -58,8 +58,8 @@ enum SourceFile {
 
 /// What a source defines for others to call, as far as can be told without running it. The server runs it
 /// before it says that it is prepared; this is for errors before a byte is sent.
-struct SourceOutline {
-  var names: Set<String>
+package struct SourceOutline {
+  package var names: Set<String>
   /// False where the source may define names that cannot be seen, such as by `import *`.
-  var isComplete: Bool
+  package var isComplete: Bool
 }

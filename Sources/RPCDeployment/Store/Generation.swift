@@ -32,14 +32,14 @@ public struct DeploymentRecord: Hashable, Sendable {
   }
 
   /// Lines of `key value`, which people read too.
-  var text: String {
+  package var text: String {
     var text = "digest \(digest)\ntransaction \(transaction)\nwho \(Self.oneLine(who))\n"
     text += "prepared_ms \(preparedMilliseconds)\n"
     if let parent { text += "parent \(parent)\n" }
     return text
   }
 
-  init?(text: String) {
+  package init?(text: String) {
     var fields: [Substring: Substring] = [:]
     for line in text.split(separator: "\n") {
       let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)

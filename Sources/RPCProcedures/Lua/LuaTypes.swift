@@ -1,12 +1,12 @@
-internal import RPCWire
+package import RPCWire
 
 /// Declared types as the machine's converters read them: a letter for each, wrapping types in front of what
 /// they wrap. Owns its memory, which must outlive every call that uses it.
-internal final class LuaTypes {
-  let program: UnsafePointer<CChar>
-  let count: Int32
+package final class LuaTypes {
+  package let program: UnsafePointer<CChar>
+  package let count: Int32
 
-  init(_ types: [ValueType]) {
+  package init(_ types: [ValueType]) {
     var text: [CChar] = []
     for type in types { Self.append(type, to: &text) }
     let memory = UnsafeMutablePointer<CChar>.allocate(capacity: text.count + 1)
