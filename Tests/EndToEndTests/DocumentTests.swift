@@ -49,8 +49,7 @@ struct DocumentTests {
       #expect(lines.count <= 10)
     }
     let port = try FreePort.take()
-    // The program does not flush what it prints: on a terminal, where people run it, lines are written as they end.
-    let server = try ChildProcess("stdbuf", ["-oL", "\(Programs.directory)/embedded-server", "\(port)"])
+    let server = try ChildProcess("\(Programs.directory)/embedded-server", ["\(port)"])
     defer { server.killAtOnce() }
     try server.waitForLine("listening on")
     let client = try run("\(Programs.directory)/embedded-client", ["\(port)"])
