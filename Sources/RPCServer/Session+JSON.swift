@@ -1,3 +1,4 @@
+internal import Glibc
 internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
@@ -8,14 +9,19 @@ internal import RPCWire
 extension Session {
   func receivedLines(_ bytes: RawSpan, into output: inout ByteQueue) -> Int {
     var offset = 0
+    // What was looked through before is not looked through again with every piece of a long line that comes.
+    var searched = lineBytesSearched
+    lineBytesSearched = 0
     while offset < bytes.byteCount {
       if connection.outputBytes > connection.limits.outputHighWater { return offset }
-      guard let end = Self.lineEnd(in: bytes, from: offset) else {
+      guard let end = Self.lineEnd(in: bytes, from: max(offset, searched)) else {
         let waiting = bytes.byteCount - offset
         guard waiting <= host.options.frameBytes else { return refuse(tooLong(waiting), bytes) }
         connection.bytesWanted = waiting + 1
+        lineBytesSearched = waiting
         return offset
       }
+      searched = 0
       guard end - offset <= host.options.frameBytes else {
         return refuse(tooLong(end - offset), bytes)
       }
@@ -144,7 +150,9 @@ extension Session {
 
   private static func lineEnd(in bytes: RawSpan, from offset: Int) -> Int? {
     unsafe bytes.withUnsafeBytes { bytes in
-      unsafe bytes[offset...].firstIndex(of: UInt8(ascii: "\n"))
+      guard offset < bytes.count, let start = bytes.baseAddress else { return nil }
+      let found = unsafe memchr(start + offset, Int32(UInt8(ascii: "\n")), bytes.count - offset)
+      return unsafe found.map { unsafe UnsafeRawPointer($0) - start }
     }
   }
 

@@ -28,6 +28,8 @@ internal final class Session: ConnectionHandler, TimerTarget {
   var isDraining = false
   /// The number under which the json dialect keeps its next call.
   var nextLineID: UInt64 = 1
+  /// Bytes of an unfinished line of the json dialect that are known to hold no line end.
+  var lineBytesSearched = 0
   var inputHasEnded = false
   private var frameStarted: UInt64?
   private var timer: TimerID?

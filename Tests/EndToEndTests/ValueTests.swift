@@ -111,4 +111,15 @@ struct ValueTests {
       #expect(answer.exceptionType != nil, "\(answer)")
     }
   }
+
+  /// Looking through all of it again with every piece would take minutes.
+  @Test("a json line of four megabytes is read in about the time that it takes to come")
+  func longLine() throws {
+    let network = try network("def echo(value):\n    return value[:3]\n", "echo.py")
+    let caller = try network.lines()
+    let long = String(repeating: "é", count: 2 << 20)
+    #expect(
+      try caller.call("test.echo", "[\"\(long)\"]", more: ",\"argument-types\":[\"str\"]") == .values(["ééé"])
+    )
+  }
 }
