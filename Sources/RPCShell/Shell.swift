@@ -148,6 +148,11 @@ public enum Shell {
   private static func runScripts(
     _ options: Options, _ session: Session, _ output: StandardOutput, _ signals: SignalSource
   ) -> Int32 {
+    output.setWhenBroken { code in
+      if code == EPIPE { dieOfPipe() }
+      complain("cannot write the results: \(SystemError(code: code, operation: "write").reason)")
+      _exit(Exit.failed)
+    }
     let result = FirstAnswer<Int32>()
     let work = Task {
       let exit = await scripts(options, session, output)
@@ -162,7 +167,6 @@ public enum Shell {
       case .woken:
         guard let exit = result.now else { continue }
         session.backend.close()
-        if output.isBroken { dieOfPipe() }
         return exit
       case .signal:
         interrupts += 1
@@ -213,7 +217,7 @@ public enum Shell {
     if !outcome.isInterrupted {
       for job in session.change({ $0.jobs.running }) {
         await session.wait(for: job)
-        if session.change({ $0.jobs.job(job)?.status }) != .done { outcome.failures += 1 }
+        if session.change({ $0.jobs.job(job)?.status }) == .failed { outcome.failures += 1 }
       }
     }
     return exitCode(outcome, options)
@@ -232,7 +236,7 @@ public enum Shell {
     return Exit.failed
   }
 
-  /// Ends as any program whose reader is gone: by SIGPIPE, quietly.
+  /// Ends as any program whose reader is gone: by SIGPIPE, quietly, however much of the script is left.
   private static func dieOfPipe() {
     signal(SIGPIPE, SIG_DFL)
     var set = sigset_t()

@@ -1,6 +1,7 @@
 import Glibc
 import RPCProcedures
 import RPCServer
+import RPCTransport
 import RPCWire
 import Synchronization
 
@@ -67,10 +68,20 @@ final class LiveNetwork: Sendable {
 
   /// A port that nobody listens on.
   static func freePort() throws -> Int {
-    let other = try Server(host: "127.0.0.1", port: 0, procedures: [])
-    try other.start()
-    defer { other.stopNow() }
-    return other.port
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw SystemError.last("socket") }
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let code = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+        bind(descriptor, pointer, size) == 0 ? getsockname(descriptor, pointer, &size) : -1
+      }
+    }
+    guard code == 0 else { throw SystemError.last("bind") }
+    return Int(UInt16(bigEndian: address.sin_port))
   }
 
   final class Counter: Sendable {

@@ -125,6 +125,21 @@ import Testing
     #expect(try ChildProcess.start(["/bin/sh", "-c", command]).waitNow() == 0)
     #expect(try network.folder.read("out") == "1\n")
     #expect(try network.folder.read("err") == "")
+    // Also where the script never ends.
+    let endless =
+      "yes 'math.add 1 2' | timeout 20 '\(program)' --config '\(network.config)' | head -1 >/dev/null; exit ${PIPESTATUS[1]}"
+    #expect(try ChildProcess.start(["/bin/bash", "-c", endless]).waitNow() == 141)
+  }
+
+  @Test("results that cannot be written are a failure")
+  func fullDisk() throws {
+    let network = try Self.network.get()
+    let program = try Built.program("rpc-client")
+    let command =
+      "'\(program)' --config '\(network.config)' -c 'text.upper a' >/dev/full 2>'\(network.folder.path)/err'"
+    #expect(try ChildProcess.start(["/bin/sh", "-c", command]).waitNow() == 1)
+    #expect(
+      try network.folder.read("err") == "rpc-client: cannot write the results: No space left on device\n")
   }
 
   @Test(

@@ -158,3 +158,16 @@ extension String {
     return String(slice)
   }
 }
+
+extension String {
+  /// How often a text occurs.
+  func components(_ part: String) -> Int {
+    var count = 0
+    var rest = self[...]
+    while let range = rest.firstRange(of: part) {
+      count += 1
+      rest = rest[range.upperBound...]
+    }
+    return count
+  }
+}

@@ -31,10 +31,8 @@ final class TemporaryFolder: Sendable {
   }
 
   private static func remove(_ path: String) {
-    guard let handle = opendir(path) else {
-      unlink(path)
-      return
-    }
+    // What a link points to is nobody's business here.
+    guard unlink(path) != 0, let handle = opendir(path) else { return }
     while let entry = readdir(handle) {
       let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
         pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }

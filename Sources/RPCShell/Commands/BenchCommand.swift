@@ -20,7 +20,7 @@ enum BenchCommand: Command {
     Ctrl-C ends it early and keeps the report. The result is _, with _.p99 and so on in microseconds.
     """
   static let examples = [
-    CommandExample("bench s1 math.add 1 2", "one call at a time for five seconds"),
+    CommandExample("bench s2 math.add 1 2", "one call at a time for five seconds"),
     CommandExample("bench -c 100 -d 10s math.add 1 2", "a hundred in flight"),
     CommandExample("bench -r 1000 text.concat 32 hello", "a thousand per second"),
   ]

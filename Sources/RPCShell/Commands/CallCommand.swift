@@ -16,14 +16,14 @@ enum CallCommand: Command {
     Arguments are numbers, texts with or without quotes, true, None, b"bytes", [lists], {"k": dictionaries}, \
     @file, - for standard input, _ and $3.field for earlier results, name=value where arguments have names.
     Among overloads the one that fits the values best is called: 32 is an int before it is a text. Name the types \
-    to choose yourself: text.concat(str, str) 32 33.
+    to choose yourself: text.concat(int, str) 32 33.
     """
   static let examples = [
-    CommandExample("call s1 math.add 1 2", "on the server s1"),
+    CommandExample("call s2 math.add 1 2", "on the server s2"),
     CommandExample("math.add a=1 b=2", "on any provider, arguments by name"),
-    CommandExample("call * text.upper hello", "on every provider at once, answers compared"),
+    CommandExample("call * text.shout hello", "on every provider at once, answers compared"),
     CommandExample("sum = call math.add 1 2", "keep the result as $sum"),
-    CommandExample("report.slow 10 &", "in the background"),
+    CommandExample("clock.wait 10 &", "in the background"),
   ]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {

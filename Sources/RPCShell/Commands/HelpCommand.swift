@@ -7,9 +7,10 @@ enum HelpCommand: Command {
   static let examples = [CommandExample("help call", "all about call")]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
-    let style = input.output.renderer.style
+    let renderer = input.output.renderer
+    let style = renderer.format == .json ? .none : renderer.style
     guard let argument = input.words.argument("COMMAND") else {
-      input.output.emit(.text(overview(style)))
+      input.output.emit(.page(overview(style)))
       return
     }
     guard let command = CommandRegistry.command(argument.plainText) else {
@@ -18,7 +19,8 @@ enum HelpCommand: Command {
           + Suggestion.text(for: argument.plainText, among: CommandRegistry.names),
         at: argument.span)
     }
-    input.output.emit(.text(page(command, style)))
+    input.output.emit(
+      .page(page(command, style, width: renderer.isInteractive ? min(100, renderer.width) : 100)))
   }
 
   static func overview(_ style: Style) -> String {
@@ -43,7 +45,7 @@ enum HelpCommand: Command {
     return out
   }
 
-  static func page(_ command: any Command.Type, _ style: Style) -> String {
+  static func page(_ command: any Command.Type, _ style: Style, width columns: Int) -> String {
     var out = style.paint(command.usage, .heading) + "\n  \(command.summary)\n"
     if !command.aliases.isEmpty { out += "  also: \(command.aliases.joined(separator: ", "))\n" }
     if !command.grammar.flags.isEmpty {
@@ -54,7 +56,10 @@ enum HelpCommand: Command {
       }
     }
     if !command.details.isEmpty {
-      out += "\n" + command.details.split(separator: "\n").map { "  \($0)\n" }.joined()
+      let rows = command.details.split(separator: "\n").flatMap {
+        TextWidth.wrapped(String($0), to: columns - 2)
+      }
+      out += "\n" + rows.map { "  \($0)\n" }.joined()
     }
     out += "\n"
     let width = min(40, command.examples.map(\.line.count).max() ?? 0)

@@ -15,6 +15,7 @@ enum RepeatCommand: Command {
     var failures = 0
     for _ in 0..<count {
       if Task.isCancelled { throw .interrupted }
+      if input.output.isClosed { break }
       do throws(CommandFailure) {
         try await session.execute(input.nested, input.output)
       } catch {

@@ -46,7 +46,8 @@ enum ReplayCommand: Command {
     input.output.emit(.table(table))
     if !table.rows.isEmpty {
       throw .other(
-        "\(table.rows.count) of \(recording.entries.count) commands are not as recorded in \(path)")
+        "\(table.rows.count) of \(recording.entries.count) commands are not as recorded in \(path)",
+        hint: "where an answer may differ each time, write '#= *' below the command in that file")
     }
   }
 }

@@ -10,7 +10,7 @@ enum ServersCommand: Command {
     Every server is asked at once; one that does not answer within two seconds is shown as down, with the reason.
     """
   static let examples = [
-    CommandExample("servers", "how everybody is"), CommandExample("servers | grep down", "who is not there"),
+    CommandExample("servers", "how everybody is"), CommandExample("servers | grep up", "who is there"),
   ]
 
   private struct Status {

@@ -3,7 +3,7 @@ enum TimeCommand: Command {
   static let group = CommandGroup.measuring
   static let summary = "run a command and tell how long it took"
   static let grammar = Grammar(.init("COMMAND", .line, .rest))
-  static let examples = [CommandExample("time call s1 math.add 1 2", "how long does it take from here")]
+  static let examples = [CommandExample("time call s2 math.add 1 2", "how long does it take from here")]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
     guard !input.words.all("COMMAND").isEmpty else { throw .usage("time what?", hint: "time math.add 1 2") }

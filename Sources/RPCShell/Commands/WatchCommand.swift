@@ -37,7 +37,7 @@ enum WatchCommand: Command {
         input.output.add(output.text)
       }
       round += 1
-      if let count, round >= count { break }
+      if count.map({ round >= $0 }) ?? false || input.output.isClosed { break }
       do {
         try await Task.sleep(for: pause)
       } catch {

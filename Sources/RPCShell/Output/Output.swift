@@ -2,6 +2,8 @@
 protocol Output: Sendable {
   var isInteractive: Bool { get }
   var renderer: Renderer { get }
+  /// Whether nobody takes what is written any more, as behind `| head`.
+  var isClosed: Bool { get }
   func emit(_ item: OutputItem)
   /// Writes text that is rendered already.
   func add(_ text: Renderer.Text)
@@ -16,6 +18,7 @@ protocol Output: Sendable {
 
 extension Output {
   var isInteractive: Bool { renderer.isInteractive }
+  var isClosed: Bool { false }
   func emit(_ item: OutputItem) { add(renderer.render(item)) }
   func progress(_ line: String?) {}
   func flush() {}

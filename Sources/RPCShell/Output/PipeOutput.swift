@@ -28,6 +28,8 @@ final class PipeOutput: Output {
     descriptor = Mutex(ends[1])
   }
 
+  var isClosed: Bool { descriptor.withLock { $0 == nil } }
+
   func add(_ text: Renderer.Text) {
     if !text.err.isEmpty { _ = StandardOutput.write(2, Array(text.err.utf8)) }
     descriptor.withLock { descriptor in

@@ -8,8 +8,8 @@ final class StandardOutput: Output {
     var renderer: Renderer
     var buffer: [UInt8] = []
     var hasProgress = false
-    /// Nobody reads any more.
-    var isBroken = false
+    /// What happens when results cannot be written any more; told why, as errno.
+    var whenBroken: (@Sendable (Int32) -> Void)?
     /// Whether output that is longer than the screen is paged.
     var pages: (@Sendable () -> Bool)?
   }
@@ -20,9 +20,12 @@ final class StandardOutput: Output {
   init(renderer: Renderer) { state = Mutex(State(renderer: renderer)) }
 
   var renderer: Renderer { state.withLock { $0.renderer } }
-  var isBroken: Bool { state.withLock { $0.isBroken } }
 
   func setRenderer(_ change: (inout Renderer) -> Void) { state.withLock { change(&$0.renderer) } }
+
+  func setWhenBroken(_ handler: @escaping @Sendable (Int32) -> Void) {
+    state.withLock { $0.whenBroken = handler }
+  }
 
   /// Switches paging on, as long as `isWanted` says so.
   func setPager(_ isWanted: @escaping @Sendable () -> Bool) { state.withLock { $0.pages = isWanted } }
@@ -82,7 +85,7 @@ final class StandardOutput: Output {
 
   private static func flush(_ state: inout State) {
     guard !state.buffer.isEmpty else { return }
-    if !write(1, state.buffer) { state.isBroken = true }
+    if !write(1, state.buffer) { state.whenBroken?(errno) }
     state.buffer.removeAll(keepingCapacity: true)
   }
 

@@ -13,6 +13,8 @@ enum OutputItem: Hashable, Sendable {
   case fields(Fields)
   /// A text as it is: a source, a help page.
   case text(String)
+  /// A text of the shell's own, with its colours: `help`.
+  case page(String)
   /// A value that nobody was called for.
   case value(Value)
   /// For people only: never among the results of a script.

@@ -41,6 +41,8 @@ struct Renderer: Hashable, Sendable {
       case .json: Text(out: Value.map([.init("text", .string(text))]).json + "\n")
       default: Text(out: isInteractive ? TextWidth.harmless(text).endingLine : text.endingLine)
       }
+    case .page(let page):
+      Text(out: format == .json ? Value.map([.init("text", .string(page))]).json + "\n" : page)
     case .value(let value): Text(out: format == .json ? value.json + "\n" : shown(value) + "\n")
     case .table(let table): Text(out: text(table))
     case .fields(let fields): Text(out: text(fields))

@@ -33,6 +33,20 @@ enum TextWidth {
     return right ? padding + text : text + padding
   }
 
+  /// The text in rows of at most `width` columns, broken between words where there are any.
+  static func wrapped(_ text: String, to width: Int) -> [String] {
+    var rows: [String] = []
+    var row = ""
+    for word in text.split(separator: " ") {
+      if !row.isEmpty, columns(row) + 1 + columns(String(word)) > width {
+        rows.append(row)
+        row = ""
+      }
+      row += (row.isEmpty ? "" : " ") + word
+    }
+    return rows + [row]
+  }
+
   /// Control characters made visible, so that nothing a server sends can steer the terminal.
   static func harmless(_ text: String) -> String {
     if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f && $0 < 0xc2 || $0 > 0xc2 || $0 == 0x0a || $0 == 0x09 }

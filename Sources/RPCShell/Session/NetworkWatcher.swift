@@ -64,14 +64,22 @@ final class NetworkWatcher: Sendable {
         state.down.insert(server)
         return state.seen.contains(server)
       }
-      if isNews { say("\(server) is down: \(reason.message)") } else { news.touch() }
+      if isNews { say("\(server) is down: \(Self.short(reason.message))") } else { news.touch() }
     case .generation(let server, let serial):
       refresh(server)
       let isNew = state.withLock { $0.generations.updateValue(serial, forKey: server) != serial }
       if isNew { say("\(server) has generation \(serial) of its procedures") }
     case .draining(let server, let reason):
-      say("\(server) is shutting down" + (reason.isEmpty ? "" : ": \(reason)"))
+      // Most servers say nothing but that.
+      say(
+        "\(server) is shutting down"
+          + (reason.isEmpty || reason.hasSuffix("shutting down") ? "" : ": \(reason)"))
     }
+  }
+
+  /// Which server it is about has been said.
+  private static func short(_ message: String) -> String {
+    message.firstRange(of: "cannot be reached: ").map { String(message[$0.upperBound...]) } ?? message
   }
 
   private func refresh(_ server: String) {
