@@ -1,3 +1,4 @@
+import Glibc
 import RPCWire
 import Testing
 
@@ -129,6 +130,24 @@ import Testing
     let endless =
       "yes 'math.add 1 2' | timeout 20 '\(program)' --config '\(network.config)' | head -1 >/dev/null; exit ${PIPESTATUS[1]}"
     #expect(try ChildProcess.start(["/bin/bash", "-c", endless]).waitNow() == 141)
+  }
+
+  @Test("an interrupted script says so once, however many calls were in flight")
+  func interrupted() async throws {
+    let network = try Self.network.get()
+    let program = try Built.program("rpc-client")
+    let before = network.calls.counts
+    let child = try ChildProcess.start([
+      "/bin/bash", "-c",
+      "exec '\(program)' --config '\(network.config)' 2>'\(network.folder.path)/err' < <(yes 'text.wait 60000' | head -20)",
+    ])
+    #expect(await network.calls.wait { $0.started >= before.started + 20 })
+    kill(child.process, SIGINT)
+    #expect(await child.wait() == 130)
+    #expect(await network.calls.wait { $0.cancelled >= before.cancelled + 20 })
+    #expect(
+      try network.folder.read("err")
+        == "stdin: Interrupted: 20 calls were cancelled, and may have been executed\n")
   }
 
   @Test("results that cannot be written are a failure")

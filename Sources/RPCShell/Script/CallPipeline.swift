@@ -26,6 +26,8 @@ final class CallPipeline: Sendable {
     var isPrinterWaiting = false
     var isClosed = false
     var isCancelled = false
+    /// Calls that were cancelled with everything else: not worth a line each.
+    var givenUp = 0
     /// Who waits for room, and for how few calls in flight.
     var waiter: (CheckedContinuation<Void, Never>, room: Int)?
     /// Taken by the printer, but not written yet.
@@ -85,6 +87,17 @@ final class CallPipeline: Sendable {
     state.signal()
   }
 
+  /// How many calls `cancel` has ended.
+  var givenUp: Int { state.withLock { $0.givenUp } }
+
+  private func isGivenUp(_ result: Result<CallResult, RPCError>) -> Bool {
+    guard case .failure(let error) = result, error.exception == .cancelled else { return false }
+    return state.withLock { state in
+      if state.isCancelled { state.givenUp += 1 }
+      return state.isCancelled
+    }
+  }
+
   private func wait(for room: Int) async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -115,7 +128,7 @@ final class CallPipeline: Sendable {
   /// The printing thread: takes what is ready at the head, all of it at once, and tells it.
   private func print() {
     while let batch = state.wait({ Self.take(&$0) }) {
-      for (origin, result) in batch { tell(origin, result) }
+      for (origin, result) in batch where !isGivenUp(result) { tell(origin, result) }
       let (waiter, isIdle) = state.withLock { state in
         state.printing = 0
         let isIdle = state.inFlight == 0

@@ -75,7 +75,16 @@ struct ScriptRunner {
     }
     await pipeline.drain()
     pipeline.close()
-    if Task.isCancelled { outcome.value.withLock { $0.isInterrupted = true } }
+    if Task.isCancelled {
+      outcome.value.withLock { $0.isInterrupted = true }
+      let count = pipeline.givenUp
+      if count > 0 {
+        let calls = count == 1 ? "1 call was" : "\(count) calls were"
+        let failure = CommandFailure(
+          .interrupted, "interrupted: \(calls) cancelled, and may have been executed")
+        output.add(output.renderer.render(failure, location: name))
+      }
+    }
     return outcome.value.withLock { $0 }
   }
 
