@@ -1,7 +1,6 @@
 internal import Glibc
 internal import RPCTransport
 public import RPCWire
-internal import Synchronization
 
 /// Makes a lone caller's calls on that caller's own thread, over one connection per server that rests in
 /// between: one write and one read, and no change of threads. One thread at a time has this short cut; others
@@ -29,12 +28,12 @@ internal final class BlockingClient: Sendable {
     var isClosed = false
   }
 
-  private let state: Mutex<State>
+  private let state: Lock<State>
   private let options: ClientOptions
   private let identity: String?
 
   internal init(topology: Topology, identity: String?, options: ClientOptions) {
-    state = Mutex(State(topology: topology))
+    state = Lock(State(topology: topology))
     self.options = options
     self.identity = identity
   }

@@ -24,7 +24,7 @@ internal final class ClientEngine: @unchecked Sendable {
   internal let routes = RouteTable()
   internal let options: ClientOptions
   internal let identity: String?
-  private let state: Mutex<State>
+  private let state: Lock<State>
   /// The loop's thread once it runs, else 0, which no thread is.
   private let loopThread = Atomic<UInt>(0)
   @exclusivity(unchecked) private nonisolated(unsafe) var core: ClientCore?
@@ -33,7 +33,7 @@ internal final class ClientEngine: @unchecked Sendable {
   internal init(topology: Topology, identity: String?, options: ClientOptions) {
     self.options = options
     self.identity = identity
-    state = Mutex(State(topology: topology))
+    state = Lock(State(topology: topology))
   }
 
   // MARK: Calls

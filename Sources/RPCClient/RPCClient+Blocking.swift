@@ -1,6 +1,5 @@
 internal import RPCTransport
 public import RPCWire
-internal import Synchronization
 
 // MARK: Calls from threads that may wait
 
@@ -86,7 +85,7 @@ internal struct DecodedResults<Output> {
 /// Where a thread waits for the loop's answer.
 @usableFromInline
 internal final class BlockingAnswer<Output: Sendable>: Sendable {
-  private let result = Mutex<Result<Output, RPCError>?>(nil)
+  private let result = Lock<Result<Output, RPCError>?>(nil)
   private let finished = Finished()
 
   @usableFromInline

@@ -1,5 +1,5 @@
+internal import RPCTransport
 internal import RPCWire
-internal import Synchronization
 
 /// A procedure as callers name it, with their types: what a connection binds once. Sessions keep their
 /// bindings in an array by `index`, so that a call needs no lookup; an index is reused only after its
@@ -13,7 +13,7 @@ internal final class BindingKey: Sendable {
   let index: Int
   let serial: UInt64
 
-  private static let indices = Mutex(Indices())
+  private static let indices = Lock(Indices())
   private struct Indices {
     var free: [Int] = []
     var next = 0
@@ -93,7 +93,7 @@ internal final class RouteTable: Sendable {
     var dynamic: [DynamicName: Route] = [:]
   }
 
-  private let tables = Mutex(Tables())
+  private let tables = Lock(Tables())
 
   /// The route of a typed call; `types` is asked the first time only.
   func typed(

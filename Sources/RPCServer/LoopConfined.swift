@@ -1,5 +1,4 @@
 internal import RPCTransport
-internal import Synchronization
 
 /// A reference that may travel between threads and be used on one loop only: so work posted to a loop's
 /// mailbox can name the objects that live there.
@@ -25,7 +24,7 @@ internal final class LoopConfined<Value>: @unchecked Sendable {
 ///
 /// `@unchecked Sendable`: the value is put once and taken once, each under the lock.
 internal final class Handover<Value>: @unchecked Sendable {
-  private let lock = Mutex(())
+  private let lock = Lock(())
   private var value: Value?
 
   func put(_ value: sending Value) {

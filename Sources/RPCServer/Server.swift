@@ -2,7 +2,6 @@ internal import Glibc
 public import RPCProcedures
 public import RPCTransport
 internal import RPCWire
-internal import Synchronization
 
 /// An RPC server: listens on one address, serves the Swift closures it was given and the procedures that are
 /// deployed to it, on as many loops as there are cores.
@@ -18,7 +17,7 @@ public final class Server: Sendable {
 
   private let core: ServerCore
   private let threads: [LoopThread]
-  private let state = Mutex(State())
+  private let state = Lock(State())
   private let address: SocketAddress
   /// Signalled when the server has stopped.
   private let stopped = Finished()
@@ -54,7 +53,7 @@ public final class Server: Sendable {
       options: options, agent: "SimpleRPC/\(Self.version)", natives: procedures, log: log)
     self.core = core
     let catalogue = core.catalogue(of: Served())
-    let hosts = Mutex<[ServerCore.LoopDoor]>([])
+    let hosts = Lock<[ServerCore.LoopDoor]>([])
     var threads: [LoopThread] = []
     for index in 0..<options.loops {
       threads.append(
@@ -88,7 +87,7 @@ public final class Server: Sendable {
     try restore()
     let doors = core.doors
     let address = address
-    let outcome = Mutex<Result<(LoopConfined<Listener>, SocketAddress), SystemError>?>(nil)
+    let outcome = Lock<Result<(LoopConfined<Listener>, SocketAddress), SystemError>?>(nil)
     let done = Finished()
     let core = core
     doors[0].mailbox.post { loop in

@@ -12,7 +12,7 @@ internal final class ServerCore: Sendable {
   let log: ServerLog
   /// When the server started, in milliseconds since 1970.
   let startedMilliseconds: UInt64
-  private let state = Mutex(State())
+  private let state = Lock(State())
   /// Open connections of all loops, to hold the bound before one is handed out.
   private let connectionCount = Atomic<Int>(0)
 
@@ -155,10 +155,10 @@ internal final class ServerCore: Sendable {
 
 /// Waits for one answer of each loop and gives the sum to whoever is last.
 internal final class Countdown<Sum: Sendable>: Sendable {
-  private let state: Mutex<(left: Int, sum: Sum)>
+  private let state: Lock<(left: Int, sum: Sum)>
 
   init(_ count: Int, _ start: Sum) {
-    state = Mutex((count, start))
+    state = Lock((count, start))
   }
 
   /// Adds one answer; returns the sum to the last one that comes.

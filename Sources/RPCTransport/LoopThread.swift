@@ -1,6 +1,5 @@
 internal import CLinux
 internal import Glibc
-internal import Synchronization
 
 /// A loop on a thread of its own.
 public final class LoopThread: Sendable {
@@ -67,7 +66,7 @@ public final class LoopThread: Sendable {
 /// `@unchecked Sendable`: the semaphore's memory is written by `init` and `deinit` only; between them it is
 /// used through POSIX calls that are made for many threads (POSIX.1-2017, sem_post, sem_wait).
 public final class Finished: @unchecked Sendable {
-  private let isDone = Mutex(false)
+  private let isDone = Lock(false)
   private let semaphore: UnsafeMutablePointer<sem_t>
 
   public init() {

@@ -12,7 +12,7 @@ public final class Mailbox: Sendable {
     var isClosed = false
   }
 
-  private let state = Mutex(State())
+  private let state = Lock(State())
   /// Whether the loop may be asleep, so that a poster has to wake it.
   private let isSleeping = Atomic<Bool>(false)
   /// Whether there may be work, so that a busy loop need not take the lock to see that there is none.

@@ -1,6 +1,5 @@
 import RPCTransport
 import RPCWire
-import Synchronization
 
 /// Calls made on the wire itself: one loop, frames written from a template, answers read in place. What a
 /// client costs at least.
@@ -34,7 +33,7 @@ final class RawLoad: Load {
 /// What the loop leaves behind when it has ended.
 final class RawOutcome: Sendable {
   let ended = Finished()
-  private let state = Mutex<(tally: Tally, failure: RPCError?)>((Tally(), nil))
+  private let state = Lock<(tally: Tally, failure: RPCError?)>((Tally(), nil))
 
   var tally: Tally { state.withLock { $0.tally } }
   var failure: RPCError? { state.withLock { $0.failure } }

@@ -1,6 +1,6 @@
 import Histogram
+internal import RPCTransport
 import RPCWire
-import Synchronization
 
 /// What was seen of the calls: latencies in nanoseconds, and failures by their exception.
 struct Tally: Sendable {
@@ -30,7 +30,7 @@ struct Tally: Sendable {
 
 /// A tally that several lanes share.
 final class Recorder: Sendable {
-  private let tally = Mutex(Tally())
+  private let tally = Lock(Tally())
   private let stage: Stage
 
   init(stage: Stage) {

@@ -1,9 +1,9 @@
 import Glibc
-import Synchronization
+import RPCTransport
 
 /// Ports that nobody uses: below those that the system gives to outgoing connections, each handed out once.
 enum FreePort {
-  private static let next = Mutex<Int>(10_000 + Int.random(in: 0..<20_000))
+  private static let next = Lock<Int>(10_000 + Int.random(in: 0..<20_000))
 
   static func take() throws -> Int {
     for _ in 0..<1000 {

@@ -1,12 +1,12 @@
 import Foundation
-import Synchronization
+import RPCTransport
 
 /// Sees to it that no program outlives the tests, however they end: a small process that hears of every
 /// program that was started and, when the tests' end of its pipe closes, kills those that are left.
 final class Undertaker: Sendable {
   static let shared = Undertaker()
 
-  private let pipe = Mutex<Int32>(-1)
+  private let pipe = Lock<Int32>(-1)
 
   private init() {
     // A program that ends before it has read its input must not take the tests with it.

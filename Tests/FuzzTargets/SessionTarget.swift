@@ -2,12 +2,11 @@ import Glibc
 import RPCServer
 import RPCTransport
 import RPCWire
-import Synchronization
 
 /// A whole server: every connection's first bytes, both dialects, each state.
 enum SessionTarget {
   /// Made once, for all inputs.
-  private static let shared = Mutex<Result<Probe, SystemError>?>(nil)
+  private static let shared = Lock<Result<Probe, SystemError>?>(nil)
 
   /// Whatever a peer sends, in two pieces, it is answered in its own dialect and by whole frames or lines, nothing
   /// follows an error of the whole connection, the connection ends when the peer does, and a neighbour is

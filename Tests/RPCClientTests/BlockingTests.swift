@@ -1,6 +1,5 @@
 import RPCTransport
 import RPCWire
-import Synchronization
 import Testing
 
 @testable import RPCClient
@@ -42,7 +41,7 @@ struct BlockingTests {
 
   @Test("one connection and one binding serve call after call")
   func reuse() async throws {
-    let binds = Mutex(0)
+    let binds = Lock(0)
     let server = try FakeServer { peer in
       try peer.greet()
       while true {
@@ -69,7 +68,7 @@ struct BlockingTests {
 
   @Test("threads that call at once share the loop's connection, but for the one with the short cut")
   func threads() async throws {
-    let connections = Mutex(0)
+    let connections = Lock(0)
     let server = try FakeServer { peer in
       connections.withLock { $0 += 1 }
       try peer.greet()
@@ -144,7 +143,7 @@ struct BlockingTests {
 
   @Test("a server that dies during a call: it may have been executed, so it is not repeated")
   func diesDuringCall() async throws {
-    let connections = Mutex(0)
+    let connections = Lock(0)
     let server = try FakeServer { peer in
       connections.withLock { $0 += 1 }
       try peer.greet()

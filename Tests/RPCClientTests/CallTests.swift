@@ -1,6 +1,6 @@
 import RPCClient
+import RPCTransport
 import RPCWire
-import Synchronization
 import Testing
 
 @Suite("Calls")
@@ -37,7 +37,7 @@ struct CallTests {
 
   @Test("a procedure is bound once, with the caller's types, and values go and come unchanged")
   func binds() async throws {
-    let binds = Mutex<[Bind]>([])
+    let binds = Lock<[Bind]>([])
     let server = try FakeServer { peer in
       #expect(try peer.greet().identity == nil)
       while true {

@@ -1,7 +1,6 @@
 import Glibc
 import RPCTransport
 import RPCWire
-import Synchronization
 
 /// A server that does exactly what its script says, on a real socket: each connection runs the script on a
 /// thread of its own, with blocking reads of whole frames.
@@ -10,9 +9,9 @@ final class FakeServer: Sendable {
 
   let port: UInt16
   private let listener: Int32
-  private let threads = Mutex<[Finished]>([])
-  private let peers = Mutex<[Int32]>([])
-  private let isStopped = Mutex(false)
+  private let threads = Lock<[Finished]>([])
+  private let peers = Lock<[Int32]>([])
+  private let isStopped = Lock(false)
 
   /// Listens on a free port of the loopback, or on `port`, and runs `script` for each connection.
   init(port: UInt16 = 0, _ script: @escaping Script) throws {
@@ -99,8 +98,8 @@ final class FakeServer: Sendable {
     /// 1 for the first connection that the server accepted.
     let number: Int
     private let raw: Int32
-    private let isOpen = Mutex(true)
-    private let input = Mutex<[UInt8]>([])
+    private let isOpen = Lock(true)
+    private let input = Lock<[UInt8]>([])
 
     init(_ raw: Int32, number: Int) {
       self.raw = raw

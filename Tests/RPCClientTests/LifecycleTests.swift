@@ -1,6 +1,5 @@
 import RPCTransport
 import RPCWire
-import Synchronization
 import Testing
 
 @testable import RPCClient
@@ -75,7 +74,7 @@ struct LifecycleTests {
     let client = Self.client(server)
     let procedure = try client.procedure("math.same", taking: Int.self, returning: Int.self)
     final class Chain: Sendable {
-      let sum = Mutex(0)
+      let sum = Lock(0)
       let done = Finished()
       func next(_ number: Int, _ client: RPCClient, _ procedure: RemoteProcedure) {
         client.start(procedure, number) { (result: Result<Int, RPCError>) in
@@ -94,7 +93,7 @@ struct LifecycleTests {
 
   @Test("more calls than the server takes at once wait for room, in order")
   func inFlightLimit() async throws {
-    let most = Mutex(0)
+    let most = Lock(0)
     let server = try FakeServer { peer in
       try peer.greet { $0.callsInFlight = 4 }
       while true {
@@ -214,7 +213,7 @@ struct LifecycleTests {
 
   @Test("the deadline goes with the call, ends it on time and cancels it on the server")
   func deadline() async throws {
-    let timeouts = Mutex<[UInt32]>([])
+    let timeouts = Lock<[UInt32]>([])
     let cancelled = AsyncStream.makeStream(of: Void.self)
     let server = try FakeServer { peer in
       try peer.greet()

@@ -2,7 +2,6 @@ import RPCClient
 import RPCServer
 import RPCTransport
 import RPCWire
-import Synchronization
 import Testing
 
 @Suite("Against the real server")
@@ -134,8 +133,8 @@ struct RealServerTests {
     defer { second.stopNow() }
     let client = Self.client(first, second)
     final class Progress: Sendable {
-      let answers = Mutex<Set<String>>([])
-      let isStopped = Mutex(false)
+      let answers = Lock<Set<String>>([])
+      let isStopped = Lock(false)
     }
     let progress = Progress()
     let bothAnswered = AsyncStream.makeStream(of: Void.self)

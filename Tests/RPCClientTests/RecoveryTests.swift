@@ -1,6 +1,5 @@
 import RPCTransport
 import RPCWire
-import Synchronization
 import Testing
 
 @testable import RPCClient
@@ -33,7 +32,7 @@ struct RecoveryTests {
 
   @Test("a server that dies during a call: it may have been executed, so it is not repeated")
   func diesDuringCall() async throws {
-    let connections = Mutex(0)
+    let connections = Lock(0)
     let server = try FakeServer { peer in
       connections.withLock { $0 += 1 }
       try peer.greet()
@@ -218,7 +217,7 @@ struct RecoveryTests {
 
   @Test("a new generation is told and procedures are bound again")
   func generation() async throws {
-    let binds = Mutex(0)
+    let binds = Lock(0)
     let server = try FakeServer { peer in
       try peer.greet()
       while true {
@@ -270,7 +269,7 @@ struct RecoveryTests {
 
   @Test("a server that calls every id stale does not keep the client for ever")
   func alwaysStale() async throws {
-    let calls = Mutex(0)
+    let calls = Lock(0)
     let server = try FakeServer { peer in
       try peer.greet()
       while true {
@@ -306,7 +305,7 @@ struct RecoveryTests {
 
   @Test("an exception of a BIND or a CALL is told as the server tells it, and not tried again")
   func exceptions() async throws {
-    let calls = Mutex(0)
+    let calls = Lock(0)
     let raised = RPCError(.executionException, "no such row", executed: .yes, source: "rows.py:3")
     let server = try FakeServer { peer in
       try peer.greet()

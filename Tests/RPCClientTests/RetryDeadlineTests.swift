@@ -1,13 +1,13 @@
 import RPCClient
+import RPCTransport
 import RPCWire
-import Synchronization
 import Testing
 
 @Suite("One deadline over all attempts")
 struct RetryDeadlineTests {
   @Test("each attempt has what is left of the call's time, and when that is over it is over")
   func oneDeadline() async throws {
-    let timeouts = Mutex<[UInt32]>([])
+    let timeouts = Lock<[UInt32]>([])
     let server = try FakeServer { peer in
       try peer.greet()
       let call = try peer.next(.call, bindingIdempotent: true)

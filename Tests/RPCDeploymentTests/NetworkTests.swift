@@ -1,8 +1,8 @@
 import RPCClient
 import RPCProcedures
 import RPCServer
+import RPCTransport
 import RPCWire
-import Synchronization
 import Testing
 
 @testable import RPCDeployment
@@ -76,7 +76,7 @@ final class RealNetwork {
     var options = Initializer.Options()
     options.file = file
     change(&options)
-    let texts = Mutex((output: "", errors: ""))
+    let texts = Lock((output: "", errors: ""))
     let exit = await Initializer(options: options).run(
       output: { text in texts.withLock { $0.output += text } },
       errors: { text in texts.withLock { $0.errors += text } })

@@ -13,7 +13,7 @@ final class RuntimeHarness: @unchecked Sendable {
   private let lines: Lines
 
   final class Lines: Sendable {
-    let all = Mutex<[ProcedureOutput]>([])
+    let all = Lock<[ProcedureOutput]>([])
   }
 
   private final class Box: @unchecked Sendable {
@@ -120,7 +120,7 @@ final class RuntimeHarness: @unchecked Sendable {
 /// `@unchecked Sendable`: `invocation` is touched on the loop only.
 final class PendingCall: @unchecked Sendable {
   var invocation: Invocation?
-  private let state = Mutex<State>(State())
+  private let state = Lock<State>(State())
 
   private struct State {
     var result: Result<[UInt8], RPCError>?

@@ -1,7 +1,6 @@
 import Glibc
 import RPCTransport
 import RPCWire
-import Synchronization
 
 /// Reads what a server answers to a flood, on a thread of its own: counts PONGs, and notices the end.
 ///
@@ -9,7 +8,7 @@ import Synchronization
 /// its buffer is the thread's.
 final class PongCounter: @unchecked Sendable {
   private let peer: RawPeer
-  private let count = Mutex(0)
+  private let count = Lock(0)
   private let finished = Finished()
 
   init(_ peer: RawPeer) { self.peer = peer }

@@ -1,6 +1,6 @@
 import RPCServer
+import RPCTransport
 import RPCWire
-import Synchronization
 
 /// A server inside the test with closures that say when they run and end when they are told.
 final class TestServer: Sendable {
@@ -58,7 +58,7 @@ final class Gate: Sendable {
     var watchers: [(Int, Int, CheckedContinuation<Void, Never>)] = []
   }
 
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   func wait() async throws {
     let number = state.withLock { state in

@@ -1,7 +1,7 @@
 import RPCClient
 import RPCProcedures
+import RPCTransport
 import RPCWire
-import Synchronization
 
 @testable import RPCShell
 
@@ -19,7 +19,7 @@ final class FakeBackend: ShellBackend {
   let topology: Topology
   let declared: [Procedure]
   let identity: String?
-  let state = Mutex(State())
+  let state = Lock(State())
 
   init(identity: String? = "c1") {
     self.identity = identity

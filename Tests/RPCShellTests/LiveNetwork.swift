@@ -3,7 +3,6 @@ import RPCProcedures
 import RPCServer
 import RPCTransport
 import RPCWire
-import Synchronization
 
 @testable import RPCShell
 
@@ -85,7 +84,7 @@ final class LiveNetwork: Sendable {
   }
 
   final class Counter: Sendable {
-    private let state = Mutex((started: 0, cancelled: 0))
+    private let state = Lock((started: 0, cancelled: 0))
     func started() { state.withLock { $0.started += 1 } }
     func cancelled() { state.withLock { $0.cancelled += 1 } }
     var counts: (started: Int, cancelled: Int) { state.withLock { $0 } }

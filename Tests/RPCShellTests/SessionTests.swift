@@ -1,3 +1,4 @@
+import RPCTransport
 import RPCWire
 import Synchronization
 import Testing

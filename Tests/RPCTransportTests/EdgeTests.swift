@@ -1,6 +1,5 @@
 import Glibc
 import RPCWire
-import Synchronization
 import Testing
 
 @testable import RPCTransport
@@ -194,7 +193,7 @@ struct EdgeTests {
     #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
     defer { for end in ends { close(end) } }
     let near = ends[0]
-    let outcome = Mutex<Transfer?>(nil)
+    let outcome = Lock<Transfer?>(nil)
     let identity = ThreadIdentity()
     let done = Finished()
     try LoopThread.spawn(name: "reader") {
@@ -245,7 +244,7 @@ struct EdgeTests {
     #expect(connection.outputBytes > 0)
     #expect(connection.outputBytes < sent.count)
     #expect(connection.bytesSent > 0)
-    let collected = Mutex<[UInt8]>([])
+    let collected = Lock<[UInt8]>([])
     let done = Finished()
     try LoopThread.spawn(name: "reader") {
       var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -272,7 +271,7 @@ struct EdgeTests {
 /// A thread that a test interrupts.
 private final class ThreadIdentity: Sendable {
   private let taken = Finished()
-  private let known = Mutex<(thread: pthread_t, status: String)?>(nil)
+  private let known = Lock<(thread: pthread_t, status: String)?>(nil)
 
   /// Called on the thread.
   func take() {

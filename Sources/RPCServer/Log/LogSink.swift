@@ -23,8 +23,8 @@ internal final class LogSink: Sendable {
 
   private let path: String?
   private let line: LogLine
-  private let state = Mutex(State())
-  private let output: Mutex<Output>
+  private let state = Lock(State())
+  private let output: Lock<Output>
   private let thread: LoopThread
   private let isClosing = Atomic<Bool>(false)
 
@@ -33,7 +33,7 @@ internal final class LogSink: Sendable {
     self.path = path
     line = LogLine(format: format)
     let descriptor = try path.map { (path) throws(SystemError) in try Self.open(path) } ?? STDERR_FILENO
-    output = Mutex(Output(descriptor: descriptor, isRegularFile: Self.isRegularFile(descriptor)))
+    output = Lock(Output(descriptor: descriptor, isRegularFile: Self.isRegularFile(descriptor)))
     thread = try LoopThread(name: "rpc-log") { _ in
       // A reader of standard error that goes away must not take the server with it.
       var signals = sigset_t()

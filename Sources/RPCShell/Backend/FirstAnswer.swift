@@ -1,4 +1,4 @@
-import Synchronization
+internal import RPCTransport
 
 /// Takes the first of several answers; the others are dropped.
 final class FirstAnswer<Value: Sendable>: Sendable {
@@ -9,7 +9,7 @@ final class FirstAnswer<Value: Sendable>: Sendable {
     case done
   }
 
-  private let state = Mutex(State.open)
+  private let state = Lock(State.open)
 
   func answer(_ value: Value) {
     let waiter: CheckedContinuation<Value, Never>? = state.withLock { state in

@@ -1,4 +1,4 @@
-import Synchronization
+internal import RPCTransport
 
 /// Brings together the cancelling of a task and the handle of its call, whichever is there first.
 final class RunningCall: Sendable {
@@ -7,7 +7,7 @@ final class RunningCall: Sendable {
     var isCancelled = false
   }
 
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   func started(_ handle: any CallCancellation) {
     let isCancelled = state.withLock { state in

@@ -1,7 +1,7 @@
 import Histogram
 import RPCClient
+internal import RPCTransport
 import RPCWire
-import Synchronization
 
 /// Calls one procedure over and over and measures how long each call takes from when it should have begun. Two ways:
 /// closed, a fixed number of calls in flight at all times; open, so many calls begun per second whatever the answers
@@ -34,7 +34,7 @@ final class LoadRun: Sendable {
   private let backend: any ShellBackend
   private let request: CallRequest
   private let options: Options
-  private let state = Mutex(State())
+  private let state = Lock(State())
   private let clock = ContinuousClock()
   private let begin: ContinuousClock.Instant
 

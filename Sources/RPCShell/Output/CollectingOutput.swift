@@ -1,9 +1,9 @@
-import Synchronization
+internal import RPCTransport
 
 /// Keeps everything: for jobs, which tell at their end, and for comparing.
 final class CollectingOutput: Output {
   let renderer: Renderer
-  private let state = Mutex(Renderer.Text())
+  private let state = Lock(Renderer.Text())
 
   init(renderer: Renderer) { self.renderer = renderer }
 

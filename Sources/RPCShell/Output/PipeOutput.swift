@@ -1,13 +1,12 @@
 import CLibEdit
 import Glibc
 import RPCTransport
-import Synchronization
 
 /// `| command`: results go into a program's standard input.
 final class PipeOutput: Output {
   let renderer: Renderer
   private let child: ChildProcess
-  private let descriptor: Mutex<Int32?>
+  private let descriptor: Lock<Int32?>
 
   init(_ command: String, renderer: Renderer) throws(CommandFailure) {
     var renderer = renderer
@@ -25,7 +24,7 @@ final class PipeOutput: Output {
       throw .other("cannot run '\(command)': \(error.reason)")
     }
     close(ends[0])
-    descriptor = Mutex(ends[1])
+    descriptor = Lock(ends[1])
   }
 
   var isClosed: Bool { descriptor.withLock { $0 == nil } }

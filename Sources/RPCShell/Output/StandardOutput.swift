@@ -1,5 +1,5 @@
 import Glibc
-import Synchronization
+internal import RPCTransport
 
 /// The program's own standard output and standard error. Results are gathered into few writes; what is said on
 /// standard error leaves at once, after the results before it.
@@ -14,10 +14,10 @@ final class StandardOutput: Output {
     var pages: (@Sendable () -> Bool)?
   }
 
-  private let state: Mutex<State>
+  private let state: Lock<State>
   private static let bufferBytes = 64 * 1024
 
-  init(renderer: Renderer) { state = Mutex(State(renderer: renderer)) }
+  init(renderer: Renderer) { state = Lock(State(renderer: renderer)) }
 
   var renderer: Renderer { state.withLock { $0.renderer } }
 
@@ -37,7 +37,7 @@ final class StandardOutput: Output {
   }
 
   /// Takes what a background job has to say at its end, for whoever shows it at the right moment.
-  let jobHandler = Mutex<(@Sendable (String) -> Void)?>(nil)
+  let jobHandler = Lock<(@Sendable (String) -> Void)?>(nil)
 
   func add(_ text: Renderer.Text) {
     if let pages = state.withLock({ $0.pages }), Pager.isNeeded(text.out), pages() {

@@ -2,7 +2,6 @@ import RPCClient
 import RPCProcedures
 import RPCTransport
 import RPCWire
-import Synchronization
 
 /// Runs the commands of a script. Calls that depend on nothing before them are in flight together; everything else
 /// waits until the answers before it have been told. Not Sendable: one task runs it.
@@ -27,7 +26,7 @@ struct ScriptRunner {
 
   /// Shared with the thread that tells the answers.
   private final class OutcomeBox: Sendable {
-    let value = Mutex(Outcome())
+    let value = Lock(Outcome())
   }
 
   init(session: Session, output: any Output, name: String?, stopsAtFailure: Bool) {

@@ -1,6 +1,7 @@
 import CLibEdit
 import Glibc
 import RPCClient
+internal import RPCTransport
 import RPCWire
 import Synchronization
 
@@ -195,7 +196,7 @@ final class Flag: Sendable {
 
 /// Lines that wait to be shown above the prompt.
 final class News: Sendable {
-  private let lines = Mutex<[String]>([])
+  private let lines = Lock<[String]>([])
   private let signals: SignalSource
 
   init(signals: SignalSource) { self.signals = signals }

@@ -1,6 +1,6 @@
 import RPCClient
+internal import RPCTransport
 import RPCWire
-import Synchronization
 
 /// Listens for news of the servers while someone sits at the prompt: fetches catalogues in the background, and says
 /// when a server goes, comes back or has something new.
@@ -16,7 +16,7 @@ final class NetworkWatcher: Sendable {
 
   private let session: Session
   private let news: News
-  private let state = Mutex(State())
+  private let state = Lock(State())
 
   init(session: Session, news: News) {
     self.session = session

@@ -1,7 +1,7 @@
 import RPCClient
 import RPCProcedures
+internal import RPCTransport
 import RPCWire
-import Synchronization
 
 /// One conversation with a network: who calls, whom, with which settings, and what has come of it so far. Shared
 /// by the command at hand, background jobs and whatever listens for news; owns no terminal and prints nothing.
@@ -34,14 +34,14 @@ final class Session: Sendable {
   /// Makes a backend for another identity.
   typealias BackendMaker = @Sendable (_ identity: String?) throws(CommandFailure) -> any ShellBackend
 
-  let state: Mutex<State>
+  let state: Lock<State>
   /// The file behind the topology, nil where there is none.
   let network: NetworkSource?
   private let makeBackend: BackendMaker
   /// Tells the person something unasked: a job has ended, a server is gone.
   /// Takes over changed settings: colours and format belong to whoever writes.
-  let settingsHandler = Mutex<(@Sendable (Settings) -> Void)?>(nil)
-  private let noticeHandler = Mutex<(@Sendable (OutputItem) -> Void)?>(nil)
+  let settingsHandler = Lock<(@Sendable (Settings) -> Void)?>(nil)
+  private let noticeHandler = Lock<(@Sendable (OutputItem) -> Void)?>(nil)
 
   init(
     backend: any ShellBackend, settings: Settings = Settings(), standardInput: StandardInput = .readable,
@@ -52,7 +52,7 @@ final class Session: Sendable {
     var knowledge = Knowledge(topology: backend.topology)
     knowledge.declared = backend.declared
     knowledge.identity = backend.identity
-    state = Mutex(
+    state = Lock(
       State(backend: backend, settings: settings, knowledge: knowledge, standardInput: standardInput))
   }
 
