@@ -20,8 +20,9 @@ internal final class Session: ConnectionHandler, TimerTarget {
   var decoder: FrameDecoder
   /// The largest frame the peer takes.
   var peerFrameBytes = WireLimits.frameBytes
-  /// Calls that are not answered yet, by the caller's id.
-  var calls: [UInt64: ActiveCall] = [:]
+  /// Calls that are not answered yet, by the caller's id. Whole entries go in and out, and nobody is called
+  /// meanwhile; every call on the fast path asks whether there are any.
+  @exclusivity(unchecked) var calls: [UInt64: ActiveCall] = [:]
   var access: Access?
   /// The highest call id that was accepted: what a GOAWAY tells.
   var lastCallID: UInt64 = 0
