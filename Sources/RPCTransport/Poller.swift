@@ -63,7 +63,7 @@ internal struct Poller: ~Copyable {
 
   /// Waits up to `milliseconds` (-1: for ever) and returns how many events there are.
   func wait(milliseconds: Int32) -> Int {
-    let count = epoll_wait(epoll.raw, events, Int32(Self.eventsPerWait), milliseconds)
+    let count = rpc_epoll_wait(epoll.raw, events, Int32(Self.eventsPerWait), milliseconds)
     if count >= 0 { return Int(count) }
     precondition(errno == EINTR, "epoll_wait fails only when it is interrupted")
     return 0

@@ -15,7 +15,7 @@ public enum Syscall {
   @inline(__always)
   public static func read(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
     while true {
-      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+      let count = rpc_read(descriptor, buffer.baseAddress, buffer.count)
       if count > 0 { return .moved(count) }
       if count == 0 { return .ended }
       // errno is read before anything else can change it.
@@ -29,7 +29,7 @@ public enum Syscall {
   public static func write(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer) -> Transfer {
     while true {
       // MSG_NOSIGNAL: a peer that is gone is an error of this connection, not a signal to the process.
-      let count = Glibc.send(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))
+      let count = rpc_send(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))
       if count >= 0 { return .moved(count) }
       let code = errno
       if code == EINTR { continue }
