@@ -61,6 +61,8 @@ struct Lexer {
         }
         offset = last.span.lowerBound
         open.removeLast()
+        // What is wrong within it is found again.
+        issues.removeAll { $0.span.lowerBound >= offset }
       case .continuation: open.removeLast()
       case .list, .map: break
       }
