@@ -12,13 +12,23 @@ internal final class Caller {
   /// The name that the peer gave in its HELLO, checked against its address.
   private(set) var claimed: String?
   /// The address, and the name once it is known: how the log names the caller.
-  private(set) var label: [UInt8]
+  private(set) var label: [UInt8] {
+    didSet { lastExecuted = nil }
+  }
+  /// The procedure whose execution the log told of last, and how it did.
+  @exclusivity(unchecked) private(set) var lastExecuted: BoundProcedure?
+  @exclusivity(unchecked) private(set) var executedText: [UInt8] = []
 
   init(peer: SocketAddress, local: SocketAddress?) {
     self.peer = peer
     peerBytes = peer.ipBytes
     isOwnHost = peer.isLoopback || local.map { $0.ipBytes == peer.ipBytes } ?? false
     label = Array(peer.description.utf8)
+  }
+
+  func remember(_ procedure: BoundProcedure, _ text: [UInt8]) {
+    lastExecuted = procedure
+    executedText = text
   }
 
   /// The registered names that this address may act under: the claimed one alone, where one was claimed.

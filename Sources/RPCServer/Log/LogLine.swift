@@ -5,11 +5,22 @@ internal import RPCWire
 internal struct LogLine {
   let format: LogOptions.Format
 
-  /// Time and level; `end` finishes the line.
+  /// Time, level and event; `end` finishes the line.
   func begin(_ buffer: inout ByteQueue, _ time: [UInt8], _ level: LogOptions.Level, event: StaticString) {
+    self.time(&buffer, time)
+    self.level(&buffer, level, event: event)
+  }
+
+  /// What every line begins with.
+  func time(_ buffer: inout ByteQueue, _ time: [UInt8]) {
+    if format == .json { buffer.append(#"{"time":""# as StaticString) }
+    buffer.append(time)
+  }
+
+  /// What comes behind the time.
+  func level(_ buffer: inout ByteQueue, _ level: LogOptions.Level, event: StaticString) {
     switch format {
     case .human:
-      buffer.append(time)
       switch level {
       case .off, .error: buffer.append(" error  " as StaticString)
       case .warning: buffer.append(" warning" as StaticString)
@@ -17,8 +28,6 @@ internal struct LogLine {
       case .debug: buffer.append(" debug  " as StaticString)
       }
     case .json:
-      buffer.append(#"{"time":""# as StaticString)
-      buffer.append(time)
       buffer.append(#"","level":""# as StaticString)
       switch level {
       case .off, .error: buffer.append("error" as StaticString)

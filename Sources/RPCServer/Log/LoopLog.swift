@@ -111,13 +111,22 @@ internal final class LoopLog: TimerTarget {
     let count = run.value.count
     run.value.count = 0
     guard count > 0, let procedure = run.value.procedure, let caller = run.value.caller else { return }
-    line.begin(&buffer.value, time, .info, event: "call")
-    line.field(&buffer.value, "client", caller.label)
-    line.field(&buffer.value, "procedure", procedure.label)
-    line.field(&buffer.value, "outcome", "ok" as StaticString)
+    if caller.lastExecuted !== procedure { caller.remember(procedure, text(procedure, caller)) }
+    line.time(&buffer.value, time)
+    buffer.value.append(caller.executedText)
     if count > 1 { line.number(&buffer.value, "count", count, unit: " times") }
     line.end(&buffer.value)
     if buffer.value.count >= LogLimits.bufferBytes { handOver() }
+  }
+
+  /// The line of an execution but for its time and count: the same for every call of a caller that repeats itself.
+  private func text(_ procedure: BoundProcedure, _ caller: Caller) -> [UInt8] {
+    var text = ByteQueue()
+    line.level(&text, .info, event: "call")
+    line.field(&text, "client", caller.label)
+    line.field(&text, "procedure", procedure.label)
+    line.field(&text, "outcome", "ok" as StaticString)
+    return text.copy()
   }
 
   /// A call that took its time.
