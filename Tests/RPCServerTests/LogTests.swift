@@ -32,11 +32,11 @@ struct LogTests {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  // Never claims a name: many threads may read it.
-  nonisolated(unsafe) static let caller: Caller = {
+  /// A new one for each log: a caller keeps the text of its line, which belongs to one.
+  static func newCaller() -> Caller {
     guard let address = SocketAddress(ip: "127.0.0.1", port: 6000) else { preconditionFailure() }
     return Caller(peer: address, local: nil)
-  }()
+  }
 
   static let procedure = BoundProcedure(
     id: 1,
@@ -80,20 +80,21 @@ struct LogTests {
   @Test("the server's words, one line each")
   func words() throws {
     let lines = try Self.lines { log, loop in
-      log.connected(Self.caller)
-      log.greeted(Self.caller, dialect: "native")
-      log.executed(Self.procedure, by: Self.caller)
+      let caller = Self.newCaller()
+      log.connected(caller)
+      log.greeted(caller, dialect: "native")
+      log.executed(Self.procedure, by: caller)
       let call = ActiveCall(id: 1, procedure: Self.procedure, started: loop.now, deadline: nil) { _, _ in }
-      log.concluded(call, .success([]), by: Self.caller, now: loop.now + 12_345)
+      log.concluded(call, .success([]), by: caller, now: loop.now + 12_345)
       log.concluded(
         call,
         .failure(RPCError(.executionException, "division\nby zero", executed: .yes, source: "add.py:3")),
-        by: Self.caller, now: loop.now + 5_000)
-      log.failed(Self.procedure, RPCError(.clientNotRegistered, "no tenant"), by: Self.caller)
-      log.failed(nil, RPCError(.rpcNotFound, "no 'sub'"), by: Self.caller)
-      log.failed(Self.procedure, RPCError(.staleBinding, "bind again"), by: Self.caller)
-      log.refusedConnection(Self.caller, RPCError(.protocolError, "garbage \u{1b}[31m"))
-      log.disconnected(Self.caller, .peer)
+        by: caller, now: loop.now + 5_000)
+      log.failed(Self.procedure, RPCError(.clientNotRegistered, "no tenant"), by: caller)
+      log.failed(nil, RPCError(.rpcNotFound, "no 'sub'"), by: caller)
+      log.failed(Self.procedure, RPCError(.staleBinding, "bind again"), by: caller)
+      log.refusedConnection(caller, RPCError(.protocolError, "garbage \u{1b}[31m"))
+      log.disconnected(caller, .peer)
     }
     #expect(
       Self.withoutTimes(lines) == [
@@ -112,13 +113,14 @@ struct LogTests {
   @Test("JSON lines are JSON, with the same in fields")
   func json() throws {
     let lines = try Self.lines(.debug, .json) { log, loop in
-      log.connected(Self.caller)
+      let caller = Self.newCaller()
+      log.connected(caller)
       let call = ActiveCall(id: 1, procedure: Self.procedure, started: loop.now, deadline: nil) { _, _ in }
       log.concluded(
         call, .failure(RPCError(.executionException, "a \"b\"", executed: .yes, source: "add.py:3")),
-        by: Self.caller, now: loop.now + 5_000)
-      log.executed(Self.procedure, by: Self.caller)
-      log.executed(Self.procedure, by: Self.caller)
+        by: caller, now: loop.now + 5_000)
+      log.executed(Self.procedure, by: caller)
+      log.executed(Self.procedure, by: caller)
     }
     let values = try lines.map { try Value(json: $0) }
     #expect(values.allSatisfy { $0["time"]?.stringValue?.utf8.count == 24 })
@@ -140,12 +142,13 @@ struct LogTests {
   @Test("executions that would make the same line are one line that says how many")
   func runs() throws {
     let lines = try Self.lines { log, _ in
-      for _ in 0..<1000 { log.executed(Self.procedure, by: Self.caller) }
-      var other = Self.caller
+      let caller = Self.newCaller()
+      for _ in 0..<1000 { log.executed(Self.procedure, by: caller) }
+      var other = caller
       _ = other.label
       other = Caller(peer: other.peer, local: nil)
       for _ in 0..<2 { log.executed(Self.procedure, by: other) }
-      log.executed(Self.procedure, by: Self.caller)
+      log.executed(Self.procedure, by: caller)
     }
     #expect(
       Self.withoutTimes(lines) == [
@@ -162,10 +165,11 @@ struct LogTests {
   @Test("a level writes itself and what is graver", arguments: perLevel)
   func levels(level: LogOptions.Level, count: Int) throws {
     let lines = try Self.lines(level) { log, _ in
-      log.connected(Self.caller)
-      log.executed(Self.procedure, by: Self.caller)
-      log.failed(nil, RPCError(.clientNotRegistered, "no"), by: Self.caller)
-      log.failed(nil, RPCError(.staleBinding, "bind again"), by: Self.caller)
+      let caller = Self.newCaller()
+      log.connected(caller)
+      log.executed(Self.procedure, by: caller)
+      log.failed(nil, RPCError(.clientNotRegistered, "no"), by: caller)
+      log.failed(nil, RPCError(.staleBinding, "bind again"), by: caller)
     }
     #expect(lines.count == count)
   }
@@ -174,9 +178,10 @@ struct LogTests {
   func longMessage() throws {
     let limit = LogLimits.messageBytesMax
     let lines = try Self.lines { log, _ in
-      log.failed(nil, RPCError(.executionException, String(repeating: "x", count: limit)), by: Self.caller)
+      let caller = Self.newCaller()
+      log.failed(nil, RPCError(.executionException, String(repeating: "x", count: limit)), by: caller)
       log.failed(
-        nil, RPCError(.executionException, String(repeating: "x", count: limit + 1)), by: Self.caller)
+        nil, RPCError(.executionException, String(repeating: "x", count: limit + 1)), by: caller)
     }
     #expect(lines[0].hasSuffix(String(repeating: "x", count: limit)))
     #expect(lines[1].hasSuffix("xx… (\(limit + 1) bytes)"))
