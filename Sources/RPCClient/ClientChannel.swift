@@ -244,7 +244,6 @@ internal final class ClientChannel: TimerTarget {
   internal func sessionEnded(_ session: Session, _ error: RPCError?) {
     // One that was replaced, since its server drained or moved, is no loss.
     guard isCurrent(session) else { return }
-    announceLoss(error)
     cancelAttemptTimer()
     // One that served was a good connection: the next attempt may follow at once.
     if session.answers > 0 || core.loop.now &- session.opened > 1_000_000_000 {
@@ -252,14 +251,16 @@ internal final class ClientChannel: TimerTarget {
     } else {
       failures += 1
     }
-    let error = error ?? RPCError(.unavailable, "the connection to \(server.label) was closed")
+    let failure = error ?? RPCError(.unavailable, "the connection to \(server.label) was closed")
     if failures == 0 {
-      state = .down(error, until: core.loop.now)
-      core.report(self, .down(error))
+      state = .down(failure, until: core.loop.now)
+      core.report(self, .down(failure))
     } else {
-      goDown(error)
+      goDown(failure)
     }
-    failWaiting(error)
+    // Whoever hears of it and asks for the server's state must find it so.
+    announceLoss(error)
+    failWaiting(failure)
     if core.options.staysConnected { wantConnection() }
   }
 

@@ -60,6 +60,22 @@ struct RealServerTests {
     await client.close()
   }
 
+  @Test("whoever hears that a server is away finds its state so")
+  func awayWhenTold() async throws {
+    for _ in 0..<50 {
+      let server = try Self.server(named: "a")
+      let client = Self.client(server)
+      let events = client.events()
+      let _: Int = try await client.call("math.add", 1, 2)
+      async let state = events.first { if case .disconnected = $0 { true } else { false } }.map { _ in
+        client.state(of: "s1")
+      }
+      server.stopNow()
+      if case .up = await state { Issue.record("it is up, though its loss was told") }
+      await client.close()
+    }
+  }
+
   static let values: [Value] = [
     .null, true, .int(.max), .int(.min), -0.0, .float(.infinity), .float(.leastNonzeroMagnitude), "",
     "héllo 🌍 \0 \u{10ffff}", .bytes([]), .bytes([0, 255]), [], [1, "two", [nil, [:]]], ["a": ["b": 1.5]],
