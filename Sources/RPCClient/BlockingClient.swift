@@ -15,14 +15,13 @@ internal final class BlockingClient: Sendable {
     var lastError: RPCError?
     /// When a call last chose this server, for taking turns.
     var lastChosen: UInt64 = 0
-    var outstanding = 0
   }
 
   private struct State {
     var topology: Topology
     var servers: [String: Server] = [:]
-    /// Every connection, so that closing the client wakes whoever waits on one.
-    var connections: [ObjectIdentifier: BlockingConnection] = [:]
+    /// The connection of the call that is being made, so that closing the client wakes its caller.
+    var current: BlockingConnection?
     var turn: UInt64 = 0
     var isTaken = false
     var isClosed = false
@@ -165,24 +164,21 @@ internal final class BlockingClient: Sendable {
 
   private func choose(_ route: Route, avoiding failed: String?) throws(RPCError) -> Topology.Server {
     let now = Syscall.monotonicNanoseconds()
-    let options = options
     return try state.withLock { state throws(RPCError) in
       if state.isClosed { throw RPCError(.unavailable, "the client was closed") }
       let candidates = try state.topology.candidates(for: route)
       var best = candidates[0]
       if candidates.count > 1 {
-        func rank(_ server: Topology.Server) -> (Int, Int, UInt64) {
+        // With one call at a time none has more in flight than another: they take turns.
+        func rank(_ server: Topology.Server) -> (Int, UInt64) {
           let record = state.servers[server.name] ?? Server()
           let penalty = server.name == failed ? 2 : record.downUntil > now ? 1 : 0
-          return (
-            penalty, options.balancing == .leastOutstanding ? record.outstanding : 0, record.lastChosen
-          )
+          return (penalty, record.lastChosen)
         }
         best = candidates.min { rank($0) < rank($1) } ?? best
       }
       state.turn += 1
       state.servers[best.name, default: Server()].lastChosen = state.turn
-      state.servers[best.name, default: Server()].outstanding += 1
       return best
     }
   }
@@ -208,10 +204,11 @@ internal final class BlockingClient: Sendable {
     _ server: Topology.Server, deadline: UInt64
   ) throws(RPCError) -> BlockingConnection {
     let now = Syscall.monotonicNanoseconds()
-    if let connection = state.withLock({ $0.servers[server.name]?.resting.take() }) {
-      if connection.server == server, connection.isUsable(at: now) { return connection }
-      forget(connection)
+    let resting = state.withLock { state in
+      state.current = state.servers[server.name]?.resting.take()
+      return state.current
     }
+    if let resting, resting.server == server, resting.isUsable(at: now) { return resting }
     let source = try state.withLock { state throws(RPCError) in
       if let record = state.servers[server.name], record.downUntil > now, var error = record.lastError {
         error.executed = .no
@@ -223,7 +220,7 @@ internal final class BlockingClient: Sendable {
       let connection = try BlockingConnection(
         to: server, from: source, identity: identity, options: options, deadline: deadline)
       state.withLock { state in
-        state.connections[ObjectIdentifier(connection)] = connection
+        state.current = connection
         state.servers[server.name]?.failures = 0
         state.servers[server.name]?.downUntil = 0
         if state.isClosed { connection.interrupt() }
@@ -243,17 +240,14 @@ internal final class BlockingClient: Sendable {
   }
 
   private func checkIn(_ connection: BlockingConnection?, _ server: String) {
-    let isKept = state.withLock { state in
-      state.servers[server]?.outstanding -= 1
-      guard let connection, !connection.isRetired, !state.isClosed else { return false }
-      state.servers[server]?.resting = connection
-      return true
+    let given = state.withLock { state in
+      if let connection, !connection.isRetired, !state.isClosed {
+        state.servers[server]?.resting = connection
+      }
+      return state.current.take()
     }
-    if !isKept, let connection { forget(connection) }
-  }
-
-  private func forget(_ connection: BlockingConnection) {
-    state.withLock { $0.connections[ObjectIdentifier(connection)] = nil }
+    // Closed here, outside the lock, where it was not kept.
+    _ = given
   }
 
   // MARK: Changes
@@ -263,14 +257,8 @@ internal final class BlockingClient: Sendable {
       state.topology = topology
       let resting = state.servers.values.compactMap(\.resting)
       // A call in flight keeps its connection, and finds it unwelcome when it returns it.
-      for connection in resting { state.connections[ObjectIdentifier(connection)] = nil }
-      for name in Array(state.servers.keys) {
-        if topology.server(name) == nil {
-          state.servers[name] = nil
-        } else {
-          state.servers[name]?.resting = nil
-        }
-      }
+      state.servers = state.servers.filter { topology.server($0.key) != nil }
+      for name in state.servers.keys { state.servers[name]?.resting = nil }
       return resting
     }
     // Closed here, outside the lock.
@@ -278,14 +266,13 @@ internal final class BlockingClient: Sendable {
   }
 
   internal func close() {
-    let connections = state.withLock { state in
+    let (servers, current) = state.withLock { state in
       state.isClosed = true
-      defer {
-        state.servers = [:]
-        state.connections = [:]
-      }
-      return Array(state.connections.values)
+      defer { state.servers = [:] }
+      return (state.servers, state.current)
     }
-    for connection in connections { connection.interrupt() }
+    // Whoever waits wakes up; those at rest are closed here, outside the lock.
+    current?.interrupt()
+    _ = servers
   }
 }
