@@ -12,10 +12,14 @@ final class Recorder: Sendable {
     guard raw >= 0 else { throw SystemError.last("open") }
     descriptor = Descriptor(raw)
     self.path = path
-    write(Recording.header(identity))
+    try write(Recording.header(identity))
   }
 
-  func add(_ line: String, _ outcome: Recording.Outcome) { write(Recording.text(line, outcome)) }
+  func add(_ line: String, _ outcome: Recording.Outcome) throws(SystemError) {
+    try write(Recording.text(line, outcome))
+  }
 
-  private func write(_ text: String) { _ = StandardOutput.write(descriptor.raw, Array(text.utf8)) }
+  private func write(_ text: String) throws(SystemError) {
+    guard StandardOutput.write(descriptor.raw, Array(text.utf8)) else { throw .last("write") }
+  }
 }

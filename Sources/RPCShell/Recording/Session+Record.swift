@@ -1,3 +1,4 @@
+import RPCTransport
 import RPCWire
 
 extension Session {
@@ -8,7 +9,16 @@ extension Session {
     let (outcome, failure) = await observed(line, output)
     // The commands that switch recording are not part of it, nor is what was taken back.
     let isOwn = ["record", "replay", "quit", "exit"].contains(line.words.first?.plainText ?? "")
-    if !isOwn, failure?.kind != .interrupted { recorder.add(line.written, outcome) }
+    if !isOwn, failure?.kind != .interrupted {
+      do throws(SystemError) {
+        try recorder.add(line.written, outcome)
+      } catch {
+        // Half a recording that goes on would look like a whole one.
+        change { $0.recorder = nil }
+        output.emit(.note("recording stopped: cannot write '\(recorder.path)': \(error.reason)"))
+        if failure == nil { throw .told }
+      }
+    }
     if let failure { throw failure }
   }
 
