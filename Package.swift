@@ -116,9 +116,12 @@ let package = Package(
       path: "Benchmarks/server", swiftSettings: house),
 
     // Tests
+    .target(
+      name: "TestSupport", dependencies: ["RPCTransport"], path: "Tests/TestSupport", swiftSettings: house),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
+        "TestSupport",
         "rpc-server", "initializer", "rpc-client", "embedded-server", "embedded-client", "RPCClient",
         "RPCWire",
         "CLinux",
@@ -126,7 +129,7 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "RPCDeploymentTests",
-      dependencies: ["RPCDeployment", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
+      dependencies: ["TestSupport", "RPCDeployment", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
       swiftSettings: house),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
     .testTarget(
@@ -136,7 +139,8 @@ let package = Package(
       name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCServerTests",
-      dependencies: ["RPCServer", "RPCProcedures", "RPCTransport", "RPCWire"], swiftSettings: house),
+      dependencies: ["TestSupport", "RPCServer", "RPCProcedures", "RPCTransport", "RPCWire"],
+      swiftSettings: house),
     .target(
       name: "FuzzTargets",
       dependencies: [
@@ -157,7 +161,8 @@ let package = Package(
     .testTarget(
       name: "RPCShellTests",
       dependencies: [
-        "RPCShell", "RPCWire", "RPCProcedures", "RPCClient", "RPCTransport", "RPCServer", "rpc-client",
+        "TestSupport", "RPCShell", "RPCWire", "RPCProcedures", "RPCClient", "RPCTransport", "RPCServer",
+        "rpc-client",
       ],
       swiftSettings: house),
   ]

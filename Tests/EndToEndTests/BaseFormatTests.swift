@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 /// The base format, as a file that was not written for these tests: loaded, distributed and called.

@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("A server without descriptors")
@@ -17,7 +18,7 @@ struct DescriptorTests {
 
   @Test("serves those it has, turns others away at once, and takes new ones as soon as it can")
   func runsOut() throws {
-    let data = try TemporaryDirectory()
+    let data = TemporaryDirectory()
     // Both limits, since the server raises the soft one to the hard one.
     let server = try ChildProcess(
       "/bin/sh",

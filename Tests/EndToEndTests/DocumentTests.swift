@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 /// What README and Docs show is what happens.

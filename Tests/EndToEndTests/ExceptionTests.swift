@@ -1,5 +1,6 @@
 import RPCClient
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("What a caller can be told")

@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("The limits of rpc-server")
@@ -39,7 +40,7 @@ struct FlagTests {
 
   @Test("with every limit at its bound a server starts, and stops when told", arguments: [true, false])
   func within(isLeast: Bool) throws {
-    let data = try TemporaryDirectory()
+    let data = TemporaryDirectory()
     let arguments = Self.flags.filter { $0.name != "--loops" }.map {
       "\($0.name)=\(isLeast ? $0.least : $0.most)"
     }

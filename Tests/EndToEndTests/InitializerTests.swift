@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("initializer as a program")
@@ -58,7 +59,7 @@ struct InitializerTests {
     #expect(here.ending == .code(0), "\(here)")
     let there = try run(Programs.initializer, [network.file], directory: "/")
     #expect(there.ending == .code(0), "\(there)")
-    let nowhere = try TemporaryDirectory()
+    let nowhere = TemporaryDirectory()
     let missing = try run(Programs.initializer, directory: nowhere.path)
     #expect(missing.ending == .code(2))
     #expect(missing.errors.contains("init.yaml"), "\(missing)")

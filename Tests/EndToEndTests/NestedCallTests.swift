@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import RPCClient
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("Calls that procedures make")

@@ -1,5 +1,6 @@
 import Foundation
 import RPCClient
+import TestSupport
 
 /// Real servers on free ports, each with data of its own, and the init.yaml that describes them. Everything
 /// ends with the test.
@@ -17,7 +18,7 @@ final class Network {
   init(
     _ names: [String] = ["s1"], clients: [String] = [], options: [String] = [], start: Bool = true
   ) throws {
-    directory = try TemporaryDirectory()
+    directory = TemporaryDirectory()
     var ports: [String: Int] = [:]
     for name in names { ports[name] = try FreePort.take() }
     self.ports = ports

@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 /// The scripts, on programs that are built already.
@@ -202,7 +203,7 @@ struct ScriptTests {
   @Test("demo: on a terminal it opens the shell, whose Ctrl-C ends nothing and whose Ctrl-D ends all")
   func demoOnTerminal() throws {
     let site = try Site()
-    let terminal = try PseudoTerminal()
+    let terminal = try TypedTerminal()
     let demo = try site.demo(input: .none, terminal: terminal.path)
     defer { demo.killAtOnce() }
     try terminal.waitFor("rpc>")

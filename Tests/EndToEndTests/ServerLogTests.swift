@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("The server's log")
@@ -80,7 +81,7 @@ struct ServerLogTests {
 
   @Test("levels leave out what is below them, and a file takes the log")
   func levels() throws {
-    let directory = try TemporaryDirectory()
+    let directory = TemporaryDirectory()
     let network = try network(["--log-level", "warning", "--log-file", "\(directory.path)/log"])
     try act(network)
     let server = try network.server("s1")
@@ -96,7 +97,7 @@ struct ServerLogTests {
 
   @Test("SIGHUP opens the file anew, after it was moved away")
   func reopens() throws {
-    let directory = try TemporaryDirectory()
+    let directory = TemporaryDirectory()
     let network = try network(["--log-file", "\(directory.path)/log"])
     try act(network)
     try FileManager.default.moveItem(atPath: "\(directory.path)/log", toPath: "\(directory.path)/old")

@@ -1,5 +1,6 @@
 import Foundation
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("rpc-server as a program")
@@ -39,7 +40,7 @@ struct ServerProgramTests {
   @Test("an address in use ends it with 1, and the first server goes on")
   func addressInUse() throws {
     let network = try Network()
-    let data = try TemporaryDirectory()
+    let data = TemporaryDirectory()
     let outcome = try run(Programs.server, ["127.0.0.1", "\(network.port("s1"))", "--data", data.path])
     #expect(outcome.ending == .code(1))
     #expect(outcome.errors.contains("another process listens on this address"), "\(outcome)")
@@ -48,7 +49,7 @@ struct ServerProgramTests {
 
   @Test("an address of another machine ends it with 1", arguments: ["192.0.2.1", "2001:db8::1"])
   func foreignAddress(_ host: String) throws {
-    let data = try TemporaryDirectory()
+    let data = TemporaryDirectory()
     let outcome = try run(Programs.server, [host, "8181", "--data", data.path])
     #expect(outcome.ending == .code(1))
     #expect(outcome.errors.contains("does not belong to this machine"), "\(outcome)")
@@ -56,7 +57,7 @@ struct ServerProgramTests {
 
   @Test("a name that is no host ends it with 1 and names it")
   func unknownHost() throws {
-    let data = try TemporaryDirectory()
+    let data = TemporaryDirectory()
     let outcome = try run(Programs.server, ["no.such.host.invalid", "8181", "--data", data.path])
     #expect(outcome.ending == .code(1))
     #expect(outcome.errors.contains("no.such.host.invalid"), "\(outcome)")
@@ -66,7 +67,7 @@ struct ServerProgramTests {
 
   @Test("it listens on IPv4, IPv6 and a host's name", arguments: ["127.0.0.1", "::1", "[::1]", "localhost"])
   func listens(_ host: String) throws {
-    let data = try TemporaryDirectory()
+    let data = TemporaryDirectory()
     let server = try ChildProcess(Programs.server, [host, "0", "--data", data.path])
     defer { server.killAtOnce() }
     let line = try server.waitForLine("listening on")
@@ -77,7 +78,7 @@ struct ServerProgramTests {
 
   @Test("a data directory that cannot be used ends it with 3")
   func unusableData() throws {
-    let directory = try TemporaryDirectory()
+    let directory = TemporaryDirectory()
     let file = try directory.write("not a directory", to: "data")
     let outcome = try run(Programs.server, ["127.0.0.1", "0", "--data", file])
     #expect(outcome.ending == .code(3))
@@ -94,7 +95,7 @@ struct ServerProgramTests {
 
   @Test("a log file that cannot be written ends it with 3")
   func unusableLog() throws {
-    let data = try TemporaryDirectory()
+    let data = TemporaryDirectory()
     let outcome = try run(
       Programs.server,
       ["127.0.0.1", "0", "--data", data.path, "--log-file", "\(data.path)/no/such/directory/log"])

@@ -1,6 +1,7 @@
 import Foundation
 import RPCClient
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("Updates while it runs")

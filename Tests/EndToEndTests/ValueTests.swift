@@ -1,5 +1,6 @@
 import RPCClient
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("Values, to a procedure and back")

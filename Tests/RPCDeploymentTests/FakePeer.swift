@@ -1,6 +1,7 @@
 import RPCClient
 import RPCWire
 import Synchronization
+import TestSupport
 
 @testable import RPCDeployment
 
@@ -19,7 +20,7 @@ actor FakePeer: DeploymentPeer {
     case refused
   }
 
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory(inMemory: true)
   private let staging: Staging
   private var faults: [Step: (fault: Fault, count: Int)] = [:]
   private(set) var steps: [Step] = []

@@ -1,6 +1,7 @@
 import Glibc
 import RPCProcedures
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCDeployment
@@ -15,7 +16,7 @@ struct GenerationStoreTests {
 
   @Test("serves after a restart what was committed, and knows the transaction still")
   func restart() throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory(inMemory: true)
     try StagingBench(directory).deploy("t1")
     let again = try StagingBench(directory)
     #expect(again.staging.store.current?.manifest == Samples.manifest())
@@ -25,7 +26,7 @@ struct GenerationStoreTests {
 
   @Test("is used by one server at a time")
   func lock() throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory(inMemory: true)
     let first = try StagingBench(directory)
     #expect { try StagingBench(directory) } throws: {
       ($0 as? DeploymentError)?.kind == .locked && "\($0)".contains("process \(getpid())")
@@ -38,7 +39,7 @@ struct GenerationStoreTests {
   func crashes() throws {
     var crashed = 0
     for stop in 0..<200 {
-      let directory = TemporaryDirectory()
+      let directory = TemporaryDirectory(inMemory: true)
       let outcome = try Self.crash(directory, beforeStep: stop)
       let after = try StagingBench(directory)
       let store = after.staging.store
@@ -99,7 +100,7 @@ struct GenerationStoreTests {
 
   @Test("goes back to the previous generation when a source is damaged, says so, and heals")
   func damagedObject() throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory(inMemory: true)
     let digest = ContentDigest.hex(of: Self.changed)
     var path = ""
     do {
@@ -134,7 +135,7 @@ struct GenerationStoreTests {
 
   @Test("goes back to the previous generation when the manifest is damaged", arguments: damages.indices)
   func damagedManifest(index: Int) throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory(inMemory: true)
     do {
       let bench = try StagingBench(directory)
       try bench.deploy("t1")
@@ -149,7 +150,7 @@ struct GenerationStoreTests {
 
   @Test("a missing link 'current' is reported and the newest whole generation is served")
   func missingLink() throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory(inMemory: true)
     do {
       let bench = try StagingBench(directory)
       try bench.deploy("t1")
@@ -163,7 +164,7 @@ struct GenerationStoreTests {
 
   @Test("when nothing is whole it says so and takes a new deployment")
   func nothingWhole() throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory(inMemory: true)
     try StagingBench(directory).deploy("t1")
     try Disk().remove(directory.path + "/data/objects")
     let bench = try StagingBench(directory)
@@ -227,7 +228,7 @@ extension StagingBench {
   /// The store of a bench as a restart finds it.
   static func reopened(_ bench: StagingBench) throws -> Staging {
     // The lock belongs to the first store, which the caller still holds: look at a copy of the directory.
-    let copy = TemporaryDirectory()
+    let copy = TemporaryDirectory(inMemory: true)
     let path = copy.path + "/data"
     let status = system("cp -a '\(bench.staging.store.directory)' '\(path)'")
     try #require(status == 0)

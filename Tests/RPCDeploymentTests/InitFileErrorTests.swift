@@ -1,5 +1,6 @@
 import RPCProcedures
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCDeployment
@@ -24,14 +25,14 @@ struct InitFileErrorTests {
     """
 
   /// What is reported for a text in a directory that holds `f.py`, `g.lua`, `latin.py` and a directory `d.py`.
-  static func errors(_ text: String) -> [String] { errors(bytes: Array(text.utf8)) }
+  static func errors(_ text: String) throws -> [String] { try errors(bytes: Array(text.utf8)) }
 
-  static func errors(bytes: [UInt8]) -> [String] {
-    let directory = TemporaryDirectory()
-    directory.write("def f(a, b): pass\ndef other(): pass\n", to: "f.py")
-    directory.write("function f(a) end", to: "g.lua")
-    directory.write("def f(): pass", to: "d.py/inside")
-    try? Disk().write(
+  static func errors(bytes: [UInt8]) throws -> [String] {
+    let directory = TemporaryDirectory(inMemory: true)
+    try directory.write("def f(a, b): pass\ndef other(): pass\n", to: "f.py")
+    try directory.write("function f(a) end", to: "g.lua")
+    try directory.write("def f(): pass", to: "d.py/inside")
+    try Disk().write(
       Array("def f(): return '".utf8) + [0xe9] + Array("'".utf8), to: directory.path + "/latin.py",
       sync: false)
     do throws(InitFileErrors) {
@@ -44,8 +45,8 @@ struct InitFileErrorTests {
   }
 
   @Test("the text that the tables below change is right")
-  func baseline() {
-    #expect(Self.errors(Self.valid) == [])
+  func baseline() throws {
+    #expect(try Self.errors(Self.valid) == [])
   }
 
   /// A change to the valid text, and what is said about it.
@@ -394,7 +395,8 @@ struct InitFileErrorTests {
     let change = Self.changes[index]
     try #require(Self.valid.contains(change.from), "\(change.from)")
     #expect(
-      Self.errors(Self.valid.replacing(change.from, with: change.to, maxReplacements: 1)) == change.errors)
+      try Self.errors(Self.valid.replacing(change.from, with: change.to, maxReplacements: 1)) == change.errors
+    )
   }
 
   static let documents: [(text: String, error: String)] = [
@@ -417,47 +419,50 @@ struct InitFileErrorTests {
   ]
 
   @Test("what is no init.yaml at all is told so", arguments: documents.indices)
-  func document(index: Int) {
-    #expect(Self.errors(Self.documents[index].text).first == Self.documents[index].error)
+  func document(index: Int) throws {
+    #expect(try Self.errors(Self.documents[index].text).first == Self.documents[index].error)
   }
 
   @Test("bytes that are not UTF-8 are told where they are")
-  func encoding() {
-    #expect(Self.errors(bytes: Array("a: b\nä: ".utf8) + [0xff]) == ["2:4: the file is not UTF-8 text"])
+  func encoding() throws {
+    #expect(try Self.errors(bytes: Array("a: b\nä: ".utf8) + [0xff]) == ["2:4: the file is not UTF-8 text"])
   }
 
   @Test("an alias works, and errors point at it rather than at its anchor")
-  func alias() {
+  func alias() throws {
     let shared = Self.valid.replacing("[s1, s2]", with: "&p [s1, s2]")
     #expect(
-      Self.errors(shared.replacing("tenants: [c1]", with: "tenants: *p")).first?.hasPrefix("9:22") == true)
-    #expect(Self.errors(shared + "\n    - *p").first?.hasPrefix("15:7: an entry of") == true)
+      try Self.errors(shared.replacing("tenants: [c1]", with: "tenants: *p")).first?.hasPrefix("9:22") == true
+    )
+    #expect(try Self.errors(shared + "\n    - *p").first?.hasPrefix("15:7: an entry of") == true)
   }
 
   @Test("aliases of aliases do not multiply without bound")
-  func bomb() {
+  func bomb() throws {
     var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     for level in 1..<12 {
       let aliases = [String](repeating: "*a\(level - 1)", count: 10).joined(separator: ", ")
       text += "a\(level): &a\(level) [\(aliases)]\n"
     }
-    #expect(Self.errors(text) == ["6:45: more than 1000000 values with its aliases written out"])
+    #expect(try Self.errors(text) == ["6:45: more than 1000000 values with its aliases written out"])
   }
 
   @Test("errors in every section come together, in the order of the file")
-  func together() {
+  func together() throws {
     let text = Self.valid.replacing("port: 8181", with: "port: x").replacing("[c1]", with: "[c7]")
       .replacing("[int,", with: "[itn,").replacing("f.py", with: "no.py")
     #expect(
-      Self.errors(text).map { String($0.prefix { $0 != " " }) } == ["3:33:", "10:17:", "14:18:", "14:58:"])
+      try Self.errors(text).map { String($0.prefix { $0 != " " }) } == [
+        "3:33:", "10:17:", "14:18:", "14:58:",
+      ])
   }
 
   @Test("beyond a hundred errors the rest is counted")
-  func many() {
+  func many() throws {
     for (count, last) in [(100, ""), (101, "and 1 more errors"), (250, "and 150 more errors")] {
       var text = Self.valid
       for index in 0..<count { text += "\nkey\(index): 1" }
-      let errors = Self.errors(text)
+      let errors = try Self.errors(text)
       #expect(errors.count == (count > 100 ? 101 : count))
       if count > 100 { #expect(errors.last == last) }
     }
@@ -479,14 +484,14 @@ struct InitFileErrorTests {
 
   @Test("a file is bounded just above its limit")
   func size() throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory(inMemory: true)
     let limit = DeploymentLimits.initFileBytesMax
     let path = directory.path + "/init.yaml"
-    directory.write("def f(a, b): pass", to: "f.py")
+    try directory.write("def f(a, b): pass", to: "f.py")
     let padding = String(repeating: " ", count: limit - Self.valid.utf8.count - 2)
-    directory.write(Self.valid + "\n#" + padding, to: "init.yaml")
+    try directory.write(Self.valid + "\n#" + padding, to: "init.yaml")
     #expect(throws: Never.self) { try InitFile.load(path) }
-    directory.write(Self.valid + "\n# " + padding, to: "init.yaml")
+    try directory.write(Self.valid + "\n# " + padding, to: "init.yaml")
     #expect { try InitFile.load(path) } throws: {
       "\($0)".contains("has \(limit + 1) bytes, the limit is \(limit)")
     }

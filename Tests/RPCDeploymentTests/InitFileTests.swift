@@ -1,6 +1,7 @@
 import RPCClient
 import RPCProcedures
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCDeployment
@@ -57,8 +58,8 @@ struct InitFileTests {
 
   @Test("a tool that only calls does without the sources")
   func withoutSources() throws {
-    let directory = TemporaryDirectory()
-    directory.write(InitFileErrorTests.valid.replacing("f.py", with: "nowhere.py"), to: "init.yaml")
+    let directory = TemporaryDirectory(inMemory: true)
+    try directory.write(InitFileErrorTests.valid.replacing("f.py", with: "nowhere.py"), to: "init.yaml")
     let path = directory.path + "/init.yaml"
     #expect(throws: InitFileErrors.self) { try InitFile.load(path) }
     let file = try InitFile.load(path, checkingSources: false)
@@ -94,10 +95,10 @@ struct InitFileTests {
 
   @Test("the friendlier map form means the same, with every optional key")
   func mapForm() throws {
-    let directory = TemporaryDirectory()
-    directory.write(Self.plain, to: "init.yaml")
-    directory.write("def f(*args): pass", to: "f.py")
-    directory.write("function g_impl(x, y) end", to: "other.txt")
+    let directory = TemporaryDirectory(inMemory: true)
+    try directory.write(Self.plain, to: "init.yaml")
+    try directory.write("def f(*args): pass", to: "f.py")
+    try directory.write("function g_impl(x, y) end", to: "other.txt")
     let file = try InitFile.load(directory.path + "/init.yaml")
     #expect(file.network.servers.map(\.host) == ["example.org", "::1"])
     #expect(

@@ -3,21 +3,22 @@ import RPCProcedures
 import RPCServer
 import RPCTransport
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCDeployment
 
 /// Real servers on free ports with a file that names them.
 final class RealNetwork {
-  let directory = TemporaryDirectory()
+  let directory = TemporaryDirectory(inMemory: true)
   private(set) var servers: [Server] = []
   private var ports: [Int] = []
 
   init() throws {
     for index in 0..<2 { try start(index, port: 0) }
-    directory.write("def concat(a, b):\n    return f'{a}{b}'\n", to: "src/concat.py")
-    directory.write("def half(n):\n    return n // 2, n % 2\n", to: "src/half.py")
-    write()
+    try directory.write("def concat(a, b):\n    return f'{a}{b}'\n", to: "src/concat.py")
+    try directory.write("def half(n):\n    return n // 2, n % 2\n", to: "src/half.py")
+    try write()
   }
 
   deinit {
@@ -43,13 +44,13 @@ final class RealNetwork {
 
   var file: String { directory.path + "/init.yaml" }
 
-  func write(rpcs: [String] = ["concat", "half"], tenants: String = "me") {
+  func write(rpcs: [String] = ["concat", "half"], tenants: String = "me") throws {
     let declarations = [
       "concat": "{args: [int, str], returns: [str], src: src/concat.py}",
       "half": "{args: [n: int], returns: [int, int], src: src/half.py}",
     ]
     let entries = rpcs.map { "    - \($0): \(declarations[$0] ?? "")" }.joined(separator: "\n")
-    directory.write(
+    try directory.write(
       """
       network:
         servers:
@@ -102,7 +103,7 @@ struct NetworkTests {
     #expect(second.output.contains("Everything is up to date."))
     #expect(!second.output.contains("sent"))
 
-    network.directory.write("def half(n):\n    return 0, 0\n", to: "src/half.py")
+    try network.directory.write("def half(n):\n    return 0, 0\n", to: "src/half.py")
     let third = await network.initialize()
     #expect(third.output.contains("generation 2 in force, sent 1 source ("))
     let zero: (Int, Int) = try await client.call("text.half", 7, on: "s2")
@@ -114,7 +115,7 @@ struct NetworkTests {
   func refused() async throws {
     let network = try RealNetwork()
     #expect(await network.initialize().exit == .done)
-    network.directory.write("def half(n, m):\n    return 0, 0\n", to: "src/half.py")
+    try network.directory.write("def half(n, m):\n    return 0, 0\n", to: "src/half.py")
     let run = await network.initialize()
     #expect(run.exit == .failed)
     #expect(run.output.contains("text.half(n: int) -> (int, int): "), "\(run.output)")
@@ -130,7 +131,7 @@ struct NetworkTests {
   func missed() async throws {
     let network = try RealNetwork()
     #expect(await network.initialize().exit == .done)
-    network.write(rpcs: ["concat"])
+    try network.write(rpcs: ["concat"])
     network.stop(1)
     let run = await network.initialize()
     #expect(run.exit == .failed)
@@ -150,7 +151,7 @@ struct NetworkTests {
   func tenants() async throws {
     let network = try RealNetwork()
     #expect(await network.initialize().exit == .done)
-    network.write(tenants: "other")
+    try network.write(tenants: "other")
     let run = await network.initialize()
     #expect(run.output.contains("tenants of text: +other -me"))
     #expect(run.output.contains("no source sent"))
@@ -198,7 +199,7 @@ struct NetworkTests {
     let unknown = await network.initialize { $0.servers = ["s3"] }
     #expect(unknown.exit == .wrongInput)
     #expect(unknown.errors.contains("there is no server 's3' (did you mean 's1'?)"))
-    network.write(rpcs: ["concat", "hlf"])
+    try network.write(rpcs: ["concat", "hlf"])
     let wrong = await network.initialize { $0.output = .json }
     #expect(wrong.exit == .wrongInput)
     #expect(try Value(json: String(wrong.output.dropLast()))["ok"] == false)

@@ -2,6 +2,7 @@ import Glibc
 import RPCClient
 import RPCProcedures
 import RPCWire
+import TestSupport
 
 @testable import RPCDeployment
 
@@ -42,32 +43,5 @@ enum Samples {
 
   static var sources: [String: [UInt8]] {
     [ContentDigest.hex(of: sourceA): sourceA, ContentDigest.hex(of: sourceB): sourceB]
-  }
-}
-
-/// A directory that goes away with its owner.
-final class TemporaryDirectory {
-  let path: String
-
-  init() {
-    // In memory where there is such a place: the tests sync a thousand times.
-    let base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
-    var template = Array("\(base)/simplerpc-test-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { preconditionFailure("no temporary directory") }
-    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  deinit {
-    try? Disk().remove(path)
-  }
-
-  func write(_ text: String, to name: String) {
-    let parts = name.split(separator: "/")
-    var directory = path
-    for part in parts.dropLast() {
-      directory += "/" + part
-      mkdir(directory, 0o755)
-    }
-    try? Disk().write(Array(text.utf8), to: "\(path)/\(name)", sync: false)
   }
 }

@@ -1,5 +1,6 @@
 import RPCProcedures
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCDeployment
@@ -11,7 +12,7 @@ final class StagingBench {
   let staging: Staging
   var now: UInt64 = 1_000_000_000
 
-  init(_ directory: TemporaryDirectory = TemporaryDirectory()) throws {
+  init(_ directory: TemporaryDirectory = TemporaryDirectory(inMemory: true)) throws {
     self.directory = directory
     let store = try GenerationStore(directory: directory.path + "/data", disk: disk)
     staging = Staging(store: store) { 1_700_000_000_000 }

@@ -3,27 +3,13 @@ import RPCProcedures
 import RPCTransport
 import RPCWire
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import RPCServer
 
 @Suite("The log")
 struct LogTests {
-  /// A directory that is removed with what is in it.
-  final class Directory {
-    let path: String
-    init() throws {
-      var template = Array("/tmp/rpc-log-XXXXXX".utf8CString)
-      guard let made = mkdtemp(&template) else { throw SystemError.last("mkdtemp") }
-      path = String(cString: made)
-    }
-    func file(_ name: String) -> String { "\(path)/\(name)" }
-    deinit {
-      for name in ["log", "old"] { unlink(file(name)) }
-      rmdir(path)
-    }
-  }
-
   static func read(_ path: String) -> String {
     guard let file = fopen(path, "r") else { return "" }
     defer { fclose(file) }
@@ -52,7 +38,7 @@ struct LogTests {
     _ level: LogOptions.Level = .info, _ format: LogOptions.Format = .human,
     _ body: @escaping @Sendable (LoopLog, EventLoop) -> Void
   ) throws -> [String] {
-    let directory = try Directory()
+    let directory = TemporaryDirectory()
     let path = directory.file("log")
     let log = try ServerLog(LogOptions(level: level, format: format, file: path))
     let thread = try LoopThread(name: "log-test") { loop in
@@ -189,7 +175,7 @@ struct LogTests {
 
   @Test("notes through swift-log come out in the same form")
   func notes() throws {
-    let directory = try Directory()
+    let directory = TemporaryDirectory()
     let log = try ServerLog(LogOptions(level: .info, format: .human, file: directory.file("log")))
     log.note("listening on [::1]:80")
     log.warn("two\nlines")
@@ -204,7 +190,7 @@ struct LogTests {
 
   @Test("after the file was moved away, reopening writes to a new one and loses nothing")
   func reopen() throws {
-    let directory = try Directory()
+    let directory = TemporaryDirectory()
     let log = try ServerLog(LogOptions(level: .info, file: directory.file("log")))
     log.note("before")
     log.synchronize()

@@ -132,6 +132,12 @@ final class RawPeer {
 
   private(set) var ended = false
 
+  /// Whether nothing comes for so long.
+  func hearsNothing(milliseconds: Int32) -> Bool {
+    var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return buffer.isEmpty && poll(&readable, 1, milliseconds) == 0
+  }
+
   private func readMore() -> Bool {
     var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     guard !ended, poll(&readable, 1, Self.patienceMilliseconds) > 0 else { return false }

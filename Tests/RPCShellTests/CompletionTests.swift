@@ -1,5 +1,6 @@
 import RPCClient
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCShell
@@ -66,10 +67,10 @@ import Testing
 
   @Test("files complete after @, source and !, with spaces quoted")
   func files() async throws {
-    let folder = try TemporaryFolder()
-    try folder.write("one.txt", "1")
-    try folder.write("two words.txt", "2")
-    try folder.makeFolder("sub")
+    let folder = TemporaryDirectory()
+    try folder.write("1", to: "one.txt")
+    try folder.write("2", to: "two words.txt")
+    try folder.makeDirectory("sub")
     let knowledge = await Self.knowledge()
     #expect(
       Completion.complete("text.upper @\(folder.path)/o", knowledge).texts == ["@\(folder.path)/one.txt"])

@@ -1,5 +1,6 @@
 import Glibc
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCShell
@@ -32,7 +33,7 @@ import Testing
 
   @Test("the history file keeps what parallel shells add, several rows as one entry, for the owner alone")
   func historyFile() async throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryDirectory()
     let file = HistoryFile(path: folder.path + "/state/rpc/history")
     #expect(file.load() == [])
     file.append("text.upper \"two\nrows \\ here\"")
@@ -50,10 +51,11 @@ import Testing
 
   @Test("a history file that grew too large keeps its newest half")
   func historyFileShortened() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryDirectory()
     let file = HistoryFile(path: folder.path + "/history")
     let line = String(repeating: "x", count: 1023)
-    try folder.write("history", String(repeating: line + "\n", count: ShellLimits.historyFileBytesMax / 1024))
+    try folder.write(
+      String(repeating: line + "\n", count: ShellLimits.historyFileBytesMax / 1024), to: "history")
     file.append("the newest")
     #expect(file.load().last == "the newest")
     var status = stat()

@@ -1,5 +1,6 @@
 import Glibc
 import RPCTransport
+import TestSupport
 import Testing
 
 @testable import RPCShell
@@ -38,12 +39,12 @@ import Testing
 
 /// The servers of the repository's own init.yaml, on free ports.
 private final class House {
-  private let folder: TemporaryFolder
+  private let folder: TemporaryDirectory
   private let root: String
   private let settings: String
 
   init() throws {
-    folder = try TemporaryFolder()
+    folder = TemporaryDirectory()
     root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
     let programs = try Built.program("rpc-client").split(separator: "/").dropLast().joined(separator: "/")
     settings = "export RPC_BIN_DIR='/\(programs)' RPC_RUN_DIR='\(folder.path)/run'; cd '\(folder.path)'; "
@@ -51,8 +52,8 @@ private final class House {
     for port in [8181, 8282, 8383, 6000, 6001] {
       text = text.replacing("port: \(port)", with: "port: \(try LiveNetwork.freePort())")
     }
-    try folder.write("init.yaml", text)
-    try folder.write("nightly.rpc", "# Every night.\ntext.shout hello\n")
+    try folder.write(text, to: "init.yaml")
+    try folder.write("# Every night.\ntext.shout hello\n", to: "nightly.rpc")
     guard
       try shell(
         "cp -r '\(root)/services' . && '\(root)/Scripts/servers' start && \"$RPC_BIN_DIR/initializer\"") == 0
@@ -66,7 +67,7 @@ private final class House {
   /// Runs a script as a user would, in a folder with the file.
   func run(_ script: String) throws -> LiveNetwork.Result {
     unlink(folder.path + "/smoke.rpc")
-    try folder.write("in", script)
+    try folder.write(script, to: "in")
     let program = script.contains("watch servers") ? "timeout --preserve-status -s INT 1 " : ""
     let status = try shell("\(program)\"$RPC_BIN_DIR/rpc-client\" <in")
     return LiveNetwork.Result(out: try folder.read("out"), err: try folder.read("err"), status: status)

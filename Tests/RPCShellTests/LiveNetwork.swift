@@ -3,19 +3,20 @@ import RPCProcedures
 import RPCServer
 import RPCTransport
 import RPCWire
+import TestSupport
 
 @testable import RPCShell
 
 /// A real server in this process, with an init.yaml that names it and one that is not there.
 final class LiveNetwork: Sendable {
   let server: Server
-  let folder: TemporaryFolder
+  let folder: TemporaryDirectory
   let calls = Counter()
 
   var config: String { folder.path + "/init.yaml" }
 
   init() throws {
-    folder = try TemporaryFolder()
+    folder = TemporaryDirectory()
     var options = ServerOptions()
     options.loops = 1
     let calls = calls
@@ -43,7 +44,6 @@ final class LiveNetwork: Sendable {
       ], options: options)
     try server.start()
     try folder.write(
-      "init.yaml",
       """
       network:
         servers:
@@ -60,7 +60,7 @@ final class LiveNetwork: Sendable {
           - upper: {args: [text: str], returns: [str], src: text.py}
         math:
           - add: {args: [int, int], returns: [int], src: math.py}
-      """)
+      """, to: "init.yaml")
   }
 
   deinit { server.stopNow() }
@@ -117,7 +117,7 @@ final class LiveNetwork: Sendable {
   /// Runs the program with standard input from a file or a pipe, and waits.
   func run(_ arguments: [String], input: String? = nil, config: String? = nil) throws -> Result {
     let name = "run-\(UInt64.random(in: 0 ..< .max))"
-    if let input { try folder.write(name + ".in", input) }
+    if let input { try folder.write(input, to: name + ".in") }
     let quoted = [try Built.program("rpc-client"), "--config", config ?? self.config] + arguments
     let command =
       quoted.map { "'" + $0.replacing("'", with: "'\\''") + "'" }.joined(separator: " ")

@@ -1,5 +1,6 @@
 import Glibc
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCShell
@@ -53,29 +54,30 @@ import Testing
   @Test("a script in a file, and one that runs another")
   func scriptFiles() throws {
     let folder = try Self.network.get().folder
-    try folder.write("inner.rpc", "text.upper inner\ntext.fail oops\n")
-    try folder.write("outer.rpc", "text.upper before\nsource \(folder.path)/inner.rpc\ntext.upper after\n")
+    try folder.write("text.upper inner\ntext.fail oops\n", to: "inner.rpc")
+    try folder.write(
+      "text.upper before\nsource \(folder.path)/inner.rpc\ntext.upper after\n", to: "outer.rpc")
     let result = try run(["-f", folder.path + "/outer.rpc"])
     #expect(result.out == "BEFORE\nINNER\nAFTER\n" && result.status == 1)
     #expect(result.err.contains("\(folder.path)/inner.rpc:2: ExecutionException: oops"))
     #expect(
       result.err.contains(
         "\(folder.path)/outer.rpc:2: error: 1 of 2 commands in \(folder.path)/inner.rpc failed"))
-    try folder.write("loop.rpc", "source \(folder.path)/loop.rpc\n")
+    try folder.write("source \(folder.path)/loop.rpc\n", to: "loop.rpc")
     #expect(try run(["-f", folder.path + "/loop.rpc"]).err.contains("scripts run scripts 16 deep"))
   }
 
   @Test("values come from files and standard input, and survive exactly")
   func values() throws {
     let folder = try Self.network.get().folder
-    try folder.write("data.txt", "from a file")
+    try folder.write("from a file", to: "data.txt")
     #expect(try run(["-c", "text.upper @\(folder.path)/data.txt"]).out == "FROM A FILE\n")
     #expect(try run(["-c", "text.upper -"], input: "from stdin").out == "FROM STDIN\n")
     #expect(
       try run([], input: "text.upper -\n").err
         == "stdin:1: error: '-' cannot be read: standard input is the script itself\n")
     let big = String(repeating: "é", count: 1 << 19)
-    try folder.write("big.txt", big)
+    try folder.write(big, to: "big.txt")
     #expect(try run(["-c", "text.upper @\(folder.path)/big.txt"]).out == big.uppercased() + "\n")
     #expect(try run([], input: "text.upper \"\(big)\"").out == big.uppercased() + "\n")
   }
@@ -98,9 +100,8 @@ import Testing
   func brokenFile() throws {
     let network = try Self.network.get()
     try network.folder.write(
-      "broken.yaml",
-      "network:\n  servers:\n    - s1: {ip: 127.0.0.1}\nservice:\n  - a: {providers: [s9], tenants: [], rpcs: []}\n"
-    )
+      "network:\n  servers:\n    - s1: {ip: 127.0.0.1}\nservice:\n  - a: {providers: [s9], tenants: [], rpcs: []}\n",
+      to: "broken.yaml")
     let broken = try network.run(["-c", "servers"], config: network.folder.path + "/broken.yaml")
     #expect(broken.status == 2 && broken.out.isEmpty)
     #expect(broken.err.contains("broken.yaml:3:") && broken.err.contains("'s9'"))
@@ -119,7 +120,7 @@ import Testing
   @Test("a reader that has enough ends the program quietly")
   func brokenPipe() throws {
     let network = try Self.network.get()
-    try network.folder.write("many", (0..<20_000).map { "math.add \($0) 1\n" }.joined())
+    try network.folder.write((0..<20_000).map { "math.add \($0) 1\n" }.joined(), to: "many")
     let program = try Built.program("rpc-client")
     let command =
       "'\(program)' --config '\(network.config)' -f '\(network.folder.path)/many' 2> '\(network.folder.path)/err' | head -1 > '\(network.folder.path)/out'"
@@ -195,7 +196,7 @@ import Testing
     #expect(text.contains("x = text.upper a\n#= \"A\"") && !text.contains("5 5"))
     let good = try run(["-c", "replay --check \(path)"])
     #expect(good == .init(out: "all 3 commands as recorded\n", err: "", status: 0))
-    try folder.write("changed.rpc", text.replacing("#= 3", with: "#= 4"))
+    try folder.write(text.replacing("#= 3", with: "#= 4"), to: "changed.rpc")
     let bad = try run(["-c", "replay --check \(folder.path)/changed.rpc"])
     #expect(bad.status == 1 && bad.out.contains("expected 4, got 3"))
     #expect(try run(["-c", "record \(path)"]).err.contains("File exists"))

@@ -1,6 +1,7 @@
 import Glibc
 import RPCServer
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCShell
@@ -70,7 +71,7 @@ import Testing
 
   @Test("an open quote or bracket goes on with another row, which is one entry of the history")
   func severalRows() throws {
-    let folder = try TemporaryFolder()
+    let folder = TemporaryDirectory()
     let environment: [String: String?] = ["RPC_HISTFILE": folder.path + "/history"]
     let terminal = try network.terminal(environment: environment)
     try terminal.waitForPrompt()

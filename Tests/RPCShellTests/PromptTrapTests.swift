@@ -1,6 +1,7 @@
 import Glibc
 import RPCServer
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCShell
@@ -79,8 +80,8 @@ import Testing
 
   @Test("the startup file is read, and -X leaves it out")
   func startupFile() throws {
-    let folder = try TemporaryFolder()
-    try folder.write("rc", "use s1\nset slow 2s\n")
+    let folder = TemporaryDirectory()
+    try folder.write("use s1\nset slow 2s\n", to: "rc")
     let environment: [String: String?] = ["RPC_RCFILE": folder.path + "/rc"]
     let terminal = try network.terminal(environment: environment)
     try terminal.waitForPrompt("@s1 rpc>")
@@ -222,7 +223,7 @@ import Testing
   func tmux() throws {
     let tmux = "/usr/bin/tmux"
     guard access(tmux, X_OK) == 0 else { return }
-    let folder = try TemporaryFolder()
+    let folder = TemporaryDirectory()
     let socket = folder.path + "/tmux"
     let program = try Built.program("rpc-client")
     func run(_ arguments: [String]) throws -> String {

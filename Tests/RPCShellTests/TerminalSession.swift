@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import RPCTransport
+import TestSupport
 
 @testable import RPCShell
 
@@ -18,15 +19,8 @@ final class TerminalSession {
     _ arguments: [String], columns: Int = 80, rows: Int = 24, environment: [String: String?] = [:]
   ) throws {
     screen = Screen(columns: columns, rows: rows)
-    master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
-    // TIOCSPTLCK and TIOCGPTN: unlock the other end, and what it is called.
-    var isLocked: Int32 = 0
-    var number: UInt32 = 0
-    guard master >= 0, ioctl(master, 0x4004_5431, &isLocked) == 0, ioctl(master, 0x8004_5430, &number) == 0
-    else {
-      throw SystemError.last("open a terminal")
-    }
-    let name = "/dev/pts/\(number)"
+    let name: String
+    (master, name) = try PseudoTerminal.open()
     var size = winsize(ws_row: UInt16(rows), ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
     _ = ioctl(master, UInt(TIOCSWINSZ), &size)
     var actions = posix_spawn_file_actions_t()

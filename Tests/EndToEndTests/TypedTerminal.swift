@@ -1,12 +1,10 @@
 import Foundation
+import TestSupport
 
 /// A terminal that a test types into and reads from.
 ///
 /// `@unchecked Sendable`: what its thread writes is guarded by the condition.
-final class PseudoTerminal: @unchecked Sendable {
-  /// TIOCSPTLCK and TIOCGPTN.
-  private static let setLock: UInt = 0x4004_5431
-  private static let getNumber: UInt = 0x8004_5430
+final class TypedTerminal: @unchecked Sendable {
   /// What a program opens.
   let path: String
   private let descriptor: Int32
@@ -14,14 +12,7 @@ final class PseudoTerminal: @unchecked Sendable {
   private var screen: [UInt8] = []
 
   init() throws {
-    // What posix_openpt, unlockpt and ptsname do, which Swift does not see.
-    descriptor = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
-    var locked: Int32 = 0
-    var number: Int32 = 0
-    guard descriptor >= 0, ioctl(descriptor, Self.setLock, &locked) == 0,
-      ioctl(descriptor, Self.getNumber, &number) == 0
-    else { throw Failure("no terminal") }
-    path = "/dev/pts/\(number)"
+    (descriptor, path) = try PseudoTerminal.open()
     Thread.detachNewThread { [self] in collect() }
   }
 
