@@ -18,6 +18,9 @@ internal final class Caller {
   /// The procedure whose execution the log told of last, and how it did.
   @exclusivity(unchecked) private(set) var lastExecuted: BoundProcedure?
   @exclusivity(unchecked) private(set) var executedText: [UInt8] = []
+  /// Where its executions of that moment are counted: the log's own.
+  @exclusivity(unchecked) var run = 0
+  @exclusivity(unchecked) var runMoment: UInt64 = 0
 
   init(peer: SocketAddress, local: SocketAddress?) {
     self.peer = peer

@@ -19,19 +19,22 @@ struct LogTests {
   }
 
   /// A new one for each log: a caller keeps the text of its line, which belongs to one.
-  static func newCaller() -> Caller {
-    guard let address = SocketAddress(ip: "127.0.0.1", port: 6000) else { preconditionFailure() }
+  static func newCaller(port: Int = 6000) -> Caller {
+    guard let address = SocketAddress(ip: "127.0.0.1", port: port) else { preconditionFailure() }
     return Caller(peer: address, local: nil)
   }
 
-  static let procedure = BoundProcedure(
-    id: 1,
-    procedure: Procedure(
-      signature: Signature(
-        service: "math", name: "add", parameters: [Parameter(.int), Parameter(.int)],
-        returns: [.int]),
-      language: .swift),
-    implementation: .system(0), service: 0)
+  static let procedure = bound("add", [Parameter(.int), Parameter(.int)])
+  static let other = bound("sub", [Parameter(.int)])
+
+  static func bound(_ name: String, _ parameters: [Parameter]) -> BoundProcedure {
+    BoundProcedure(
+      id: 1,
+      procedure: Procedure(
+        signature: Signature(service: "math", name: name, parameters: parameters, returns: [.int]),
+        language: .swift),
+      implementation: .system(0), service: 0)
+  }
 
   /// Runs `body` on a loop with a log into a file, and returns what was written.
   static func lines(
@@ -125,23 +128,68 @@ struct LogTests {
       ])
   }
 
-  @Test("executions that would make the same line are one line that says how many")
+  @Test("a caller's executions of one procedure within a moment are one line that says how many")
   func runs() throws {
     let lines = try Self.lines { log, _ in
       let caller = Self.newCaller()
       for _ in 0..<1000 { log.executed(Self.procedure, by: caller) }
-      var other = caller
-      _ = other.label
-      other = Caller(peer: other.peer, local: nil)
+      let other = Self.newCaller(port: 7000)
       for _ in 0..<2 { log.executed(Self.procedure, by: other) }
+      log.executed(Self.procedure, by: caller)
+      log.executed(Self.other, by: caller)
       log.executed(Self.procedure, by: caller)
     }
     #expect(
       Self.withoutTimes(lines) == [
-        "info    127.0.0.1:6000 math.add(int, int) ok 1000 times",
-        "info    127.0.0.1:6000 math.add(int, int) ok 2 times",
+        "info    127.0.0.1:6000 math.add(int, int) ok 1001 times",
+        "info    127.0.0.1:7000 math.add(int, int) ok 2 times",
+        "info    127.0.0.1:6000 math.sub(int) ok",
         "info    127.0.0.1:6000 math.add(int, int) ok",
       ])
+  }
+
+  @Test("what else happens is told after the executions before it, and before those after it")
+  func order() throws {
+    let lines = try Self.lines { log, _ in
+      let caller = Self.newCaller()
+      log.executed(Self.procedure, by: caller)
+      log.connected(Self.newCaller(port: 7000))
+      log.executed(Self.procedure, by: caller)
+      log.executed(Self.procedure, by: caller)
+    }
+    #expect(
+      Self.withoutTimes(lines) == [
+        "info    127.0.0.1:6000 math.add(int, int) ok", "info    connection from 127.0.0.1:7000",
+        "info    127.0.0.1:6000 math.add(int, int) ok 2 times",
+      ])
+  }
+
+  @Test("executions of many callers at once are all told, in the order of their times")
+  func manyCallers() throws {
+    let count = LogLimits.runsMax + 10
+    let lines = try Self.lines { log, _ in
+      for port in 1...count { log.executed(Self.procedure, by: Self.newCaller(port: port)) }
+    }
+    #expect(zip(lines, lines.dropFirst()).allSatisfy { $0.prefix(24) <= $1.prefix(24) })
+    #expect(
+      Self.withoutTimes(lines) == (1...count).map { "info    127.0.0.1:\($0) math.add(int, int) ok" })
+  }
+
+  @Test("a moment ends by itself: a later execution is a line of its own, with its own time")
+  func moments() throws {
+    var runs = ExecutionRuns()
+    let caller = Self.newCaller()
+    let end = 5 + LogLimits.momentNanoseconds
+    runs.begin(Self.procedure, caller, at: 5, began: 100)
+    #expect(runs.add(Self.procedure, caller, at: end - 1))
+    #expect(!runs.isOver(at: end - 1))
+    #expect(!runs.add(Self.procedure, caller, at: end))
+    #expect(runs.isOver(at: end))
+    #expect(runs.runs.map(\.count) == [2])
+    runs.removeAll()
+    #expect(!runs.add(Self.procedure, caller, at: 6))
+    runs.begin(Self.procedure, caller, at: end, began: 200)
+    #expect(runs.runs.map(\.began) == [200])
   }
 
   static let perLevel: [(LogOptions.Level, Int)] = [

@@ -48,6 +48,10 @@ internal enum LogLimits {
   static let bufferBytes = 32 * 1024
   /// How long a line may wait for company, in nanoseconds.
   static let flushNanoseconds: UInt64 = 200_000_000
+  /// How long executions are counted together, in nanoseconds.
+  static let momentNanoseconds: UInt64 = 10_000_000
+  /// Callers, and procedures of each, that are counted at a time.
+  static let runsMax = 4096
   /// How close together warnings are handed over one by one, in nanoseconds.
   static let urgentNanoseconds: UInt64 = 10_000_000
   /// Bytes that wait for a slow disk or reader; what comes on top is dropped, and counted.

@@ -6,7 +6,7 @@ internal import RPCWire
 /// which is handed over when it is full, after a moment, or soon after a warning: executions are logged by
 /// the million.
 ///
-/// Executions that would make the very same line, time and all, are one line that says how many.
+/// Executions of one procedure by one caller within a moment are one line that says how many.
 internal final class LoopLog: TimerTarget {
   private let loop: EventLoop
   private let sink: LogSink?
@@ -14,21 +14,12 @@ internal final class LoopLog: TimerTarget {
   private let line: LogLine
   private let buffer = LoopCell(ByteQueue())
   private let timestamp = LoopCell(LogTimestamp())
-  /// The turn that `timestamp` is of, on the loop's clock.
-  private var turn: UInt64 = 0
   /// From the loop's clock to 1970, in nanoseconds; looked up anew with every flush, since clocks are set.
   private var epoch: UInt64 = 0
-  private let run = LoopCell(Run())
+  private let runs = LoopCell(ExecutionRuns())
   private var timer: TimerID?
   private var isUrgent = false
   private var lastFlush: UInt64 = 0
-
-  /// Executions of one procedure by one caller within one millisecond.
-  private struct Run {
-    var procedure: BoundProcedure?
-    var caller: Caller?
-    var count: UInt64 = 0
-  }
 
   init(loop: EventLoop, sink: LogSink?, level: LogOptions.Level, format: LogOptions.Format) {
     self.loop = loop
@@ -81,41 +72,26 @@ internal final class LoopLog: TimerTarget {
   @inline(__always)
   func executed(_ procedure: BoundProcedure, by caller: Caller) {
     guard level >= .info else { return }
-    if run.value.count > 0, turn == loop.now, run.value.procedure === procedure, run.value.caller === caller {
-      run.value.count += 1
-    } else {
-      beginRun(procedure, caller)
-    }
+    if !runs.value.add(procedure, caller, at: loop.now) { beginRun(procedure, caller) }
   }
 
   private func beginRun(_ procedure: BoundProcedure, _ caller: Caller) {
-    if run.value.count > 0 {
-      // Another turn of the same millisecond makes the same line.
-      if run.value.procedure === procedure, run.value.caller === caller,
-        timestamp.value.isCurrent(at: loop.now &+ epoch)
-      {
-        turn = loop.now
-        run.value.count += 1
-        return
-      }
-      endRun(at: timestamp.value.text)
-    }
-    updateTime()
-    if run.value.procedure !== procedure { run.value.procedure = procedure }
-    if run.value.caller !== caller { run.value.caller = caller }
-    run.value.count = 1
+    if runs.value.isOver(at: loop.now) { endRuns() }
+    runs.value.begin(procedure, caller, at: loop.now, began: loop.now &+ epoch)
     armTimer()
   }
 
-  private func endRun(at time: [UInt8]) {
-    let count = run.value.count
-    run.value.count = 0
-    guard count > 0, let procedure = run.value.procedure, let caller = run.value.caller else { return }
-    if caller.lastExecuted !== procedure { caller.remember(procedure, text(procedure, caller)) }
-    line.time(&buffer.value, time)
-    buffer.value.append(caller.executedText)
-    if count > 1 { line.number(&buffer.value, "count", count, unit: " times") }
-    line.end(&buffer.value)
+  private func endRuns() {
+    for run in runs.value.runs {
+      let caller = run.caller
+      if caller.lastExecuted !== run.procedure { caller.remember(run.procedure, text(run.procedure, caller)) }
+      timestamp.value.update(run.began)
+      line.time(&buffer.value, timestamp.value.text)
+      buffer.value.append(caller.executedText)
+      if run.count > 1 { line.number(&buffer.value, "count", run.count, unit: " times") }
+      line.end(&buffer.value)
+    }
+    runs.value.removeAll()
     if buffer.value.count >= LogLimits.bufferBytes { handOver() }
   }
 
@@ -195,8 +171,8 @@ internal final class LoopLog: TimerTarget {
   // MARK: Lines
 
   private func begin(_ level: LogOptions.Level, _ event: StaticString) {
-    if run.value.count > 0 { endRun(at: timestamp.value.text) }
-    updateTime()
+    if !runs.value.isEmpty { endRuns() }
+    timestamp.value.update(loop.now &+ epoch)
     line.begin(&buffer.value, timestamp.value.text, level, event: event)
   }
 
@@ -215,11 +191,6 @@ internal final class LoopLog: TimerTarget {
     } else {
       armTimer()
     }
-  }
-
-  private func updateTime() {
-    turn = loop.now
-    timestamp.value.update(loop.now &+ epoch)
   }
 
   private func updateEpoch() {
@@ -244,7 +215,7 @@ internal final class LoopLog: TimerTarget {
 
   /// Hands everything over, now.
   func flush() {
-    if run.value.count > 0 { endRun(at: timestamp.value.text) }
+    if !runs.value.isEmpty { endRuns() }
     handOver()
   }
 

@@ -1,0 +1,48 @@
+internal import RPCProcedures
+
+/// Executions that the log has not told of yet: those of one procedure by one caller are counted together while
+/// a moment lasts. In the order in which they began, so that the log's lines are in the order of their times.
+internal struct ExecutionRuns {
+  struct Run {
+    let procedure: BoundProcedure
+    let caller: Caller
+    /// The time of the first, in nanoseconds since 1970.
+    let began: UInt64
+    var count: UInt64
+  }
+
+  private(set) var runs: ContiguousArray<Run> = []
+  /// The present moment's number: where a caller's run is holds for one moment only.
+  private var moment: UInt64 = 1
+  /// When it ends, on the loop's clock.
+  private var end: UInt64 = 0
+
+  var isEmpty: Bool { runs.isEmpty }
+
+  /// Whether the next execution belongs to another moment.
+  func isOver(at now: UInt64) -> Bool {
+    now >= end || runs.count >= LogLimits.runsMax
+  }
+
+  /// Counts an execution with those before it; false where there are none.
+  @inline(__always)
+  mutating func add(_ procedure: BoundProcedure, _ caller: Caller, at now: UInt64) -> Bool {
+    guard caller.runMoment == moment, now < end, runs[caller.run].procedure === procedure else {
+      return false
+    }
+    runs[caller.run].count &+= 1
+    return true
+  }
+
+  mutating func begin(_ procedure: BoundProcedure, _ caller: Caller, at now: UInt64, began: UInt64) {
+    if runs.isEmpty { end = now &+ LogLimits.momentNanoseconds }
+    caller.run = runs.count
+    caller.runMoment = moment
+    runs.append(Run(procedure: procedure, caller: caller, began: began, count: 1))
+  }
+
+  mutating func removeAll() {
+    runs.removeAll(keepingCapacity: true)
+    moment &+= 1
+  }
+}
