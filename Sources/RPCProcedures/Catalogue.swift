@@ -14,6 +14,10 @@ public final class BoundProcedure: Sendable {
   public let id: UInt32
   public let procedure: Procedure
   public let implementation: Implementation
+  /// Whether it is a closure that runs on the loop.
+  public let isImmediate: Bool
+  /// That closure: kept by itself, so that a call of it copies nothing out of `implementation`.
+  public let body: NativeBody
   /// The position of its service in `Catalogue.services`.
   public let service: Int
   /// `service.name(types)`, as the log writes it: escaped.
@@ -23,6 +27,15 @@ public final class BoundProcedure: Sendable {
     self.id = id
     self.procedure = procedure
     self.implementation = implementation
+    if case .immediate(let body) = implementation {
+      isImmediate = true
+      self.body = body
+    } else {
+      isImmediate = false
+      body = { (_, _) throws(RPCError) in
+        throw RPCError(.failedPrecondition, "only a closure runs on the spot", executed: .no)
+      }
+    }
     self.service = service
     let types = procedure.signature.parameterTypes.map(\.description).joined(separator: ", ")
     var label = ByteQueue()

@@ -2,21 +2,29 @@ internal import RPCProcedures
 
 /// Which services a caller may use in one generation: worked out once for each set of registered names and
 /// generation, then one bit a call.
-internal final class Access {
-  let serial: Int
-  private let allowed: ContiguousArray<Bool>
+internal struct Access {
+  /// The generation it is of; the first one differs from every generation's.
+  private(set) var serial = -1
+  /// The first 64 services, a bit each: looking at a number counts no references.
+  private var bits: UInt64 = 0
+  private var rest: ContiguousArray<Bool> = []
+
+  init() {}
 
   init(catalogue: Catalogue, identities: [String]) {
     serial = catalogue.serial
-    allowed = ContiguousArray(
-      catalogue.services.map { service in
-        guard let tenants = service.tenants else { return true }
-        return identities.contains { tenants.contains($0) }
-      })
+    for (index, service) in catalogue.services.enumerated() {
+      let isAllowed = service.tenants.map { tenants in identities.contains { tenants.contains($0) } } ?? true
+      if index >= UInt64.bitWidth {
+        rest.append(isAllowed)
+      } else if isAllowed {
+        bits |= 1 << UInt64(index)
+      }
+    }
   }
 
   @inline(__always)
   func allows(service: Int) -> Bool {
-    allowed[service]
+    service < UInt64.bitWidth ? bits >> UInt64(service) & 1 != 0 : rest[service - UInt64.bitWidth]
   }
 }

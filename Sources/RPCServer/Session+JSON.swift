@@ -72,10 +72,10 @@ extension Session {
     let catalogue = host.catalogue
     if let client = request.client, caller.claimed != client {
       try caller.claim(client, in: catalogue)
-      access = nil
+      access = Access()
     }
     let (procedure, arguments) = try resolve(request, in: catalogue)
-    guard currentAccess(catalogue).allows(service: procedure.service) else {
+    guard allows(service: procedure.service, in: catalogue) else {
       throw notRegistered(procedure, catalogue)
     }
     try host.admit(inFlight: calls.count)

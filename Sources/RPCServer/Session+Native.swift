@@ -7,13 +7,15 @@ internal import RPCWire
 extension Session {
   func receivedFrames(_ bytes: RawSpan, from start: Int, into output: inout ByteQueue) -> Int {
     var offset = start
+    // A generation comes by way of the loop's mail, so this one stays in force while these frames are handled.
+    let catalogue = host.catalogue
     do {
       while let header = try decoder.next(in: bytes, at: offset) {
         if connection.isOverHighWater(output) { return offset }
         let end = offset + FrameHeader.byteCount + Int(header.length)
         let payload = bytes.extracting(offset + FrameHeader.byteCount..<end)
         if header.kind == FrameKind.call.rawValue, dialect == .native {
-          try call(header, payload, into: &output)
+          try call(header, payload, in: catalogue, into: &output)
         } else {
           try control(header, payload, into: &output)
         }
@@ -40,7 +42,7 @@ extension Session {
   // MARK: CALL
 
   private func call(
-    _ header: FrameHeader, _ payload: RawSpan, into output: inout ByteQueue
+    _ header: FrameHeader, _ payload: RawSpan, in catalogue: Catalogue, into output: inout ByteQueue
   ) throws(WireError) {
     var reader = MessagePackReader(payload)
     let target = try reader.readFixed(UInt64.self)
@@ -55,22 +57,21 @@ extension Session {
       return
     }
 
-    let catalogue = host.catalogue
     guard id < catalogue.procedures.count, let procedure = catalogue.procedures[id] else {
       return refuseCall(
         header.callID, nil,
         RPCError(.staleBinding, "no procedure of this generation has the id \(id): bind again"), &output)
     }
-    guard currentAccess(catalogue).allows(service: procedure.service) else {
+    guard allows(service: procedure.service, in: catalogue) else {
       return refuseCall(header.callID, procedure, notRegistered(procedure, catalogue), &output)
     }
     if isDraining { return refuseCall(header.callID, procedure, Self.draining, &output) }
-    guard case .immediate(let body) = procedure.implementation else {
+    guard procedure.isImmediate else {
       return startCall(header.callID, procedure, &reader, timeout: timeout, into: &output)
     }
     let mark = output.beginFrame(.reply, callID: header.callID)
     do throws(RPCError) {
-      try body(&reader, &output)
+      try procedure.body(&reader, &output)
       let size = output.count - mark - FrameHeader.byteCount
       guard size <= peerFrameBytes else {
         throw RPCError(
@@ -253,7 +254,7 @@ extension Session {
       let catalogue = host.catalogue
       let procedure = try catalogue.find(
         service: bind.service, procedure: bind.procedure, arguments: bind.arguments, returns: bind.returns)
-      guard currentAccess(catalogue).allows(service: procedure.service) else {
+      guard allows(service: procedure.service, in: catalogue) else {
         throw notRegistered(procedure, catalogue)
       }
       Bound(

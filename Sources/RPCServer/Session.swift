@@ -23,7 +23,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
   /// Calls that are not answered yet, by the caller's id. Whole entries go in and out, and nobody is called
   /// meanwhile; every call on the fast path asks whether there are any.
   @exclusivity(unchecked) var calls: [UInt64: ActiveCall] = [:]
-  var access: Access?
+  @exclusivity(unchecked) var access = Access()
   /// The highest call id that was accepted: what a GOAWAY tells.
   var lastCallID: UInt64 = 0
   var isDraining = false
@@ -150,11 +150,11 @@ internal final class Session: ConnectionHandler, TimerTarget {
 
   /// The caller's rights in the generation in force.
   @inline(__always)
-  func currentAccess(_ catalogue: Catalogue) -> Access {
-    if let access, access.serial == catalogue.serial { return access }
-    let fresh = Access(catalogue: catalogue, identities: caller.identities(in: catalogue))
-    access = fresh
-    return fresh
+  func allows(service: Int, in catalogue: Catalogue) -> Bool {
+    if access.serial != catalogue.serial {
+      access = Access(catalogue: catalogue, identities: caller.identities(in: catalogue))
+    }
+    return access.allows(service: service)
   }
 
   // MARK: Time

@@ -63,7 +63,7 @@ internal struct SystemService {
       let procedure = try host.catalogue.find(
         service: service, procedure: name, arguments: types, returns: nil)
       guard
-        session.caller.isOwnHost || session.currentAccess(host.catalogue).allows(service: procedure.service)
+        session.caller.isOwnHost || session.allows(service: procedure.service, in: host.catalogue)
       else { throw session.notRegistered(procedure, host.catalogue) }
       guard case .source(let unit) = procedure.implementation else {
         throw RPCError(.failedPrecondition, "\(procedure.signature) is part of the program and has no source")
