@@ -101,10 +101,10 @@ public final class Connection: EventHandler, TimerTarget {
 
   private func read() {
     if state.isLingering {
-      let outcome = Syscall.read(descriptor, loop.readBuffer)
+      let outcome = Syscall.receive(descriptor, loop.readBuffer)
       if outcome == .ended { finish(.local) } else if case .failed = outcome { finish(.local) }
     } else if input.value.isEmpty {
-      let outcome = Syscall.read(descriptor, loop.readBuffer)
+      let outcome = Syscall.receive(descriptor, loop.readBuffer)
       guard case .moved(let count) = outcome else { return readFailed(outcome) }
       noteReceived(count)
       let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: loop.readBuffer[..<count]))
@@ -121,7 +121,7 @@ public final class Connection: EventHandler, TimerTarget {
       let step = min(max(bytesWanted - input.value.count, 16 * 1024), EventLoop.readBytesMax)
       var outcome = Transfer.wouldBlock
       input.value.fill(upTo: step) { buffer in
-        outcome = Syscall.read(descriptor, buffer)
+        outcome = Syscall.receive(descriptor, buffer)
         if case .moved(let count) = outcome { return count }
         return 0
       }
@@ -222,7 +222,7 @@ public final class Connection: EventHandler, TimerTarget {
       return
     }
     while !output.value.isEmpty {
-      let outcome = output.value.withReadable { Syscall.write(descriptor, $0) }
+      let outcome = output.value.withReadable { Syscall.send(descriptor, $0) }
       switch outcome {
       case .moved(let count):
         bytesSent &+= UInt64(count)

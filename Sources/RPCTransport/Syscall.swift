@@ -5,7 +5,7 @@ internal import Glibc
 public enum Transfer: Equatable, Sendable {
   case moved(Int)
   case wouldBlock
-  /// The peer ended its side (reads only).
+  /// The peer ended its side (of receiving only).
   case ended
   case failed(errno: Int32)
 }
@@ -13,9 +13,9 @@ public enum Transfer: Equatable, Sendable {
 /// The system calls of the data path, with EINTR repeated in one place.
 public enum Syscall {
   @inline(__always)
-  public static func read(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+  public static func receive(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
     while true {
-      let count = rpc_read(descriptor, buffer.baseAddress, buffer.count)
+      let count = rpc_receive(descriptor, buffer.baseAddress, buffer.count)
       if count > 0 { return .moved(count) }
       if count == 0 { return .ended }
       // errno is read before anything else can change it.
@@ -26,7 +26,7 @@ public enum Syscall {
   }
 
   @inline(__always)
-  public static func write(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer) -> Transfer {
+  public static func send(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer) -> Transfer {
     while true {
       // MSG_NOSIGNAL: a peer that is gone is an error of this connection, not a signal to the process.
       let count = rpc_send(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))

@@ -200,7 +200,7 @@ struct EdgeTests {
       identity.take()
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 1)
       defer { buffer.deallocate() }
-      let result = Syscall.read(near, buffer)
+      let result = Syscall.receive(near, buffer)
       outcome.withLock { $0 = result }
       done.signal()
     }
