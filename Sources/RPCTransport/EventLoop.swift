@@ -32,6 +32,7 @@ public final class EventLoop {
   @exclusivity(unchecked) public var busyPollNanoseconds: UInt64 = 0
 
   private let poller: Poller
+  private let alarm: LoopCell<Alarm>
   private let slots = LoopCell(ContiguousArray<Slot>())
   private var freeSlots: ContiguousArray<UInt32> = []
   private let timers: LoopCell<TimerQueue>
@@ -43,15 +44,19 @@ public final class EventLoop {
   /// Where every connection of the loop reads into.
   internal let readBuffer: UnsafeMutableRawBufferPointer
   internal static let readBytesMax = 256 * 1024
+  // Tokens that no slot has.
+  private static let wakeupToken = UInt64.max
+  private static let alarmToken = UInt64.max - 1
 
   public init() throws(SystemError) {
     mailbox = try Mailbox()
     poller = try Poller()
     turnStarted = Syscall.monotonicNanoseconds()
     timers = LoopCell(TimerQueue(now: turnStarted))
+    alarm = LoopCell(try Alarm())
     readBuffer = .allocate(byteCount: Self.readBytesMax, alignment: 64)
-    // The wake-up descriptor has the token that no slot has.
-    try poller.add(mailbox.wakeup.raw, .readable, token: .max)
+    try poller.add(mailbox.wakeup.raw, .readable, token: Self.wakeupToken)
+    try poller.add(alarm.value.descriptor.raw, .readable, token: Self.alarmToken, edgeTriggered: true)
   }
 
   deinit {
@@ -72,10 +77,10 @@ public final class EventLoop {
       if count > 0 { lastActivity = now }
       for index in 0..<count {
         let (token, readiness) = poller.event(index)
-        if token == .max {
-          mailbox.acknowledge()
-        } else {
-          deliver(token, readiness)
+        switch token {
+        case Self.wakeupToken: mailbox.acknowledge()
+        case Self.alarmToken: alarm.value.wentOff()
+        default: deliver(token, readiness)
         }
       }
       while let due = timers.value.nextDue(now: now) { due.target.timerFired(tag: due.tag, on: self) }
@@ -92,8 +97,8 @@ public final class EventLoop {
   }
 
   private func waitForEvents(lastActivity: UInt64) -> Int {
-    let timeout = timers.value.millisecondsToNext(now: now) ?? -1
-    if timeout == 0 { return poller.wait(milliseconds: 0) }
+    let next = timers.value.next
+    if next <= now { return poller.wait(milliseconds: 0) }
     if busyPollNanoseconds > 0 {
       repeat {
         let count = poller.wait(milliseconds: 0)
@@ -102,7 +107,8 @@ public final class EventLoop {
       } while now &- lastActivity < busyPollNanoseconds
     }
     guard endOfTurn.value.isEmpty, mailbox.prepareToSleep() else { return poller.wait(milliseconds: 0) }
-    let count = poller.wait(milliseconds: timeout)
+    alarm.value.set(by: next)
+    let count = poller.wait(milliseconds: -1)
     mailbox.awoke()
     return count
   }

@@ -38,8 +38,11 @@ internal struct Poller: ~Copyable {
     events.deallocate()
   }
 
-  func add(_ descriptor: Int32, _ interest: Interest, token: UInt64) throws(SystemError) {
-    try control(EPOLL_CTL_ADD, descriptor, interest, token)
+  /// - Parameter edgeTriggered: reported once each time it becomes ready, whether or not it is read then.
+  func add(
+    _ descriptor: Int32, _ interest: Interest, token: UInt64, edgeTriggered: Bool = false
+  ) throws(SystemError) {
+    try control(EPOLL_CTL_ADD, descriptor, interest, token, edgeTriggered ? EPOLLET.rawValue : 0)
   }
 
   func modify(_ descriptor: Int32, _ interest: Interest, token: UInt64) throws(SystemError) {
@@ -52,9 +55,10 @@ internal struct Poller: ~Copyable {
   }
 
   private func control(
-    _ operation: Int32, _ descriptor: Int32, _ interest: Interest, _ token: UInt64
+    _ operation: Int32, _ descriptor: Int32, _ interest: Interest, _ token: UInt64, _ flags: UInt32 = 0
   ) throws(SystemError) {
     var event = epoll_event()
+    event.events = flags
     if interest.contains(.readable) { event.events |= EPOLLIN.rawValue }
     if interest.contains(.writable) { event.events |= EPOLLOUT.rawValue }
     event.data.u64 = token

@@ -77,14 +77,8 @@ internal struct TimerQueue {
     release(id.slot)
   }
 
-  /// Milliseconds until the next timer can be due, or nil with none; never later than it is due.
-  func millisecondsToNext(now: UInt64) -> Int32? {
-    guard count > 0 else { return nil }
-    let due = earliest * Self.tickNanoseconds
-    if due <= now { return 0 }
-    let milliseconds = (due - now + Self.tickNanoseconds - 1) / Self.tickNanoseconds
-    return Int32(min(milliseconds, 60_000))
-  }
+  /// When the next timer can be due, on the clock of `now`, and never later than it is due; the end of time with none.
+  var next: UInt64 { count > 0 ? earliest * Self.tickNanoseconds : .max }
 
   /// Takes the timers that are due at `now`, one call after the other, until it returns nil.
   @inline(__always)

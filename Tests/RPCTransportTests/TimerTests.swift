@@ -35,9 +35,9 @@ struct TimerTests {
       var now = start
       var steps = 0
       while queue.nextDue(now: now * 1_000_000) == nil {
-        guard let wait = queue.millisecondsToNext(now: now * 1_000_000) else { break }
-        #expect(now + UInt64(wait) <= start + delay, "slept beyond: start \(start), delay \(delay)")
-        now += UInt64(max(wait, 1))
+        guard queue.next < .max else { break }
+        #expect(queue.next <= (start + delay) * 1_000_000, "slept beyond: start \(start), delay \(delay)")
+        now = max(now + 1, queue.next / 1_000_000)
         steps += 1
         #expect(steps < 20)
       }
@@ -107,10 +107,53 @@ struct TimerTests {
         // One tick of lateness is allowed.
         #expect(!pending.values.contains { $0.due + 1_000_000 < now }, "late")
         #expect(queue.count == pending.count)
-        if let wait = queue.millisecondsToNext(now: now), let next = pending.values.map(\.due).min() {
-          #expect(now + UInt64(wait) * 1_000_000 <= max(next, now) + 2_000_000, "would sleep too long")
+        #expect(queue.count > 0 || queue.next == .max)
+        if let next = pending.values.map(\.due).min() {
+          #expect(queue.next <= max(next, now) + 2_000_000, "would sleep too long")
         }
       }
     }
+  }
+}
+
+@Suite("The timers of a loop that sleeps")
+struct SleepTests {
+  /// Notes what fires, and schedules one more after the last.
+  private final class Recorder: TimerTarget {
+    var fired: [UInt64] = []
+    let done: ([UInt64]) -> Void
+
+    init(_ done: @escaping ([UInt64]) -> Void) {
+      self.done = done
+    }
+
+    func timerFired(tag: UInt64, on loop: EventLoop) {
+      fired.append(tag)
+      switch tag {
+      case 60: loop.schedule(after: 5_000_000, self, tag: 70)
+      case 70: done(fired)
+      default: break
+      }
+    }
+  }
+
+  @Test("fire in the order in which they are due, whichever the alarm was set for, and cancelled ones do not")
+  func order() throws {
+    let fired = Lock<[UInt64]>([])
+    let finished = Finished()
+    let thread = try LoopThread(name: "timers") { loop in
+      let recorder = Recorder { tags in
+        fired.withLock { $0 = tags }
+        finished.signal()
+      }
+      for milliseconds in [40, 5, 20, 1, 60] as [UInt64] {
+        let id = loop.schedule(after: milliseconds * 1_000_000, recorder, tag: milliseconds)
+        if milliseconds == 20 { loop.cancel(id) }
+      }
+    }
+    finished.wait()
+    thread.stop()
+    thread.join()
+    #expect(fired.withLock { $0 } == [1, 5, 40, 60, 70])
   }
 }
