@@ -39,6 +39,11 @@ struct IsolationTests {
         for _ in range(1 << 20):
             print("x" * 1024)
 
+    def raw_flood():
+        block = b"x" * 65536
+        for _ in range(1 << 14):
+            os.write(1, block)
+
     def eat():
         return len([bytearray(1 << 20) for _ in range(4096)])
 
@@ -55,8 +60,9 @@ struct IsolationTests {
     "leave: {args: [], returns: []}", "leave_politely: {args: [], returns: []}",
     "crash: {args: [], returns: []}", "overflow: {args: [], returns: []}",
     "spin: {args: [], returns: [], timeout: 500ms}", "flood: {args: [], returns: [str], memory: 2GiB}",
-    "print_flood: {args: [], returns: []}", "eat: {args: [], returns: [int]}",
-    "big: {args: [], returns: [int]}", "write_stdout: {args: [], returns: [int]}",
+    "print_flood: {args: [], returns: []}", "raw_flood: {args: [], returns: []}",
+    "eat: {args: [], returns: [int]}", "big: {args: [], returns: [int]}",
+    "write_stdout: {args: [], returns: [int]}",
   ]
 
   private static let failures: [(String, [String])] = [
@@ -67,6 +73,7 @@ struct IsolationTests {
     ("spin", ["DeadlineExceeded"]),
     ("flood", ["ExecutionException", "ResourceExhausted"]),
     ("print_flood", ["ExecutionException", "ResourceExhausted"]),
+    ("raw_flood", ["ExecutionException", "ResourceExhausted"]),
     ("eat", ["ExecutionException", "ResourceExhausted"]),
     ("big", ["ExecutionException"]),
   ]

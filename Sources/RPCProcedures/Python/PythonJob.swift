@@ -14,6 +14,8 @@ internal final class PythonJob {
   private var work: Work?
   /// Who does it; nil while it waits.
   weak var worker: PythonWorker?
+  /// What it wrote to its worker's descriptors 1 and 2, as far as the parent has told.
+  var rawOutputBytes = 0
   /// Ends the call of another procedure that it waits for.
   var endNested: (() -> Void)?
 

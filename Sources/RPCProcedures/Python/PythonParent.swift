@@ -16,6 +16,9 @@ internal final class PythonParent: EventHandler, TimerTarget {
   /// The oldest version of Python whose library has all that the worker program uses.
   static let oldestMinorVersion: UInt32 = 9
 
+  /// How much a worker has written whenever the parent says so, past Python's own streams.
+  static let reportBytes = 1024 * 1024
+
   /// The largest packet that the parent sends.
   private static let packetBytesMax = 32 * 1024
 
@@ -28,16 +31,19 @@ internal final class PythonParent: EventHandler, TimerTarget {
   /// Kills that did not fit the socket; they must not be lost.
   private var pendingKills: [UInt32] = []
   private var workerWrote: ((UInt32, ArraySlice<UInt8>) -> Void)?
+  private var workerWroteMuch: ((UInt32, Int) -> Void)?
   private var workerEnded: ((UInt32, WorkerEnd) -> Void)?
   private var ended: ((String) -> Void)?
 
   /// - Parameters:
   ///   - workerWrote: what a worker wrote to its descriptors 1 and 2, past Python's own streams.
+  ///   - workerWroteMuch: how many bytes a worker wrote there since it was last told, `reportBytes` at least.
   ///   - workerEnded: called for each forked worker, exactly once, unless the parent ends first.
   ///   - ended: the process is gone and its workers with it; says why.
   init(
     program: String, limits: RuntimeLimits, loop: EventLoop,
     workerWrote: @escaping (UInt32, ArraySlice<UInt8>) -> Void,
+    workerWroteMuch: @escaping (UInt32, Int) -> Void,
     workerEnded: @escaping (UInt32, WorkerEnd) -> Void, ended: @escaping (String) -> Void
   ) throws(RPCError) {
     self.loop = loop
@@ -59,6 +65,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
     }
     control = consume near
     self.workerWrote = workerWrote
+    self.workerWroteMuch = workerWroteMuch
     self.workerEnded = workerEnded
     self.ended = ended
   }
@@ -88,6 +95,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
         "log_bytes=\(limits.logBytesPerCall)", "log_lines=\(limits.logLinesPerCall)",
         "print_bytes=\(limits.pythonPrintBytes)", "files=\(limits.pythonDescriptors)",
         "file_bytes=\(limits.pythonFileBytes)", "processes=\(limits.pythonProcesses)",
+        "report_bytes=\(reportBytes)",
       ]
     // The server's environment may hold secrets; procedures get only what programs need to run at all.
     var environment = ["LANG=C.UTF-8"]
@@ -179,6 +187,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
       }
     case "E": workerEnded?(number(0), .notForked(errno: Int32(bitPattern: number(1))))
     case "O": workerWrote?(number(0), packet.dropFirst(5))
+    case "V": workerWroteMuch?(number(0), Int(number(1)))
     case "X":
       let (status, signal) = (Int32(bitPattern: number(1)), Int32(bitPattern: number(2)))
       workerEnded?(number(0), signal != 0 ? .signalled(signal) : .exited(status: status))
@@ -202,6 +211,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
     if let watch { loop.unwatch(watch) }
     watch = nil
     workerWrote = nil
+    workerWroteMuch = nil
     workerEnded = nil
     ended = nil
     control = nil

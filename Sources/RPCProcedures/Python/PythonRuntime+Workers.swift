@@ -48,6 +48,7 @@ extension PythonRuntime {
     let started = try PythonParent(
       program: program, limits: limits, loop: loop,
       workerWrote: { [weak self] id, bytes in self?.workerWrote(id, bytes) },
+      workerWroteMuch: { [weak self] id, count in self?.workerWroteMuch(id, count) },
       workerEnded: { [weak self] id, end in self?.workerEnded(id, end) },
       ended: { [weak self] why in self?.parentEnded(why) })
     parent = started
@@ -114,6 +115,22 @@ extension PythonRuntime {
         ProcedureOutput(
           procedure: procedure, stream: .standardOutput, text: String(decoding: line, as: UTF8.self)))
     }
+  }
+
+  /// Counts what a call wrote past Python's own streams, which bound it themselves.
+  private func workerWroteMuch(_ id: UInt32, _ count: Int) {
+    guard let worker = workers[id], case .busy(let job) = worker.state else { return }
+    job.rawOutputBytes += count
+    // Some of it may be an earlier call's: a pipe's content and less than a report.
+    guard job.rawOutputBytes > limits.pythonPrintBytes + 2 * PythonParent.reportBytes else { return }
+    kill(worker)
+    job.finish(
+      .failure(
+        RPCError(
+          .executionException,
+          "the procedure wrote more than \(limits.pythonPrintBytes) bytes to its standard output and error in one call; its worker was killed",
+          executed: .maybe, limit: limits.pythonPrintBytes)))
+    startWaiting()
   }
 
   internal func call(

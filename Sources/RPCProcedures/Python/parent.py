@@ -25,6 +25,7 @@ class Output:
         self.since = 0
         self.room = 0
         self.partial = b""
+        self.unreported = 0
 
 
 class Parent:
@@ -174,7 +175,7 @@ class Parent:
 
     def forward(self, descriptor):
         """Passes on what a worker wrote, as much of it each second as the log takes; the rest is read too, since
-        who writes must not wait, and dropped."""
+        who writes must not wait, and dropped. The server is told how much it was: it knows which call wrote it."""
         output = self.outputs[descriptor]
         try:
             data = os.read(descriptor, OUTPUT_BYTES)
@@ -183,6 +184,10 @@ class Parent:
         if not data:
             self.close_output(descriptor)
             return False
+        output.unreported += len(data)
+        if output.unreported >= Limits.report_bytes:
+            self.tell(struct.pack("<cII", b"V", output.worker, output.unreported))
+            output.unreported = 0
         now = time.monotonic()
         if now - output.since >= 1:
             output.since, output.room = now, Limits.log_bytes

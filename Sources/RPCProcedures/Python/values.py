@@ -14,6 +14,7 @@ class Limits:
     log_bytes = 64 << 10
     log_lines = 1000
     print_bytes = 8 << 20
+    report_bytes = 1 << 20
     files = 256
     file_bytes = 256 << 20
     processes = 16
