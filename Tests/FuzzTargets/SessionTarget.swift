@@ -106,12 +106,20 @@ private final class Probe: Sendable {
     _ = Self.read(neighbour)
   }
 
+  /// Whether the descriptor becomes ready in time. The fuzzer's own alarm interrupts this every few seconds.
+  private static func isReady(_ descriptor: Int32, for events: Int32) -> Bool {
+    var watched = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+    while true {
+      let count = poll(&watched, 1, patienceMilliseconds)
+      if count >= 0 || errno != EINTR { return count > 0 }
+    }
+  }
+
   /// Nil where the server neither answers nor ends.
   private static func read(_ descriptor: Int32) -> [UInt8]? {
     var buffer = [UInt8](repeating: 0, count: 65_536)
     while true {
-      var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-      guard poll(&readable, 1, patienceMilliseconds) > 0 else { return nil }
+      guard isReady(descriptor, for: POLLIN) else { return nil }
       let count = Glibc.read(descriptor, &buffer, buffer.count)
       if count < 0, errno == EAGAIN || errno == EINTR { continue }
       return count <= 0 ? [] : Array(buffer[..<count])
@@ -122,8 +130,7 @@ private final class Probe: Sendable {
   private static func write(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Bool {
     var rest = bytes
     while !rest.isEmpty {
-      var writable = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-      guard poll(&writable, 1, patienceMilliseconds) > 0 else { return false }
+      guard isReady(descriptor, for: POLLOUT) else { return false }
       let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
       if count > 0 { rest = rest.dropFirst(count) } else if errno != EAGAIN { return false }
     }
