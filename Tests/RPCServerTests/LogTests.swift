@@ -180,7 +180,8 @@ struct LogTests {
     var runs = ExecutionRuns()
     let caller = Self.newCaller()
     let end = 5 + LogLimits.momentNanoseconds
-    runs.begin(Self.procedure, caller, at: 5, began: 100)
+    caller.remember(Self.procedure, [])
+    runs.begin(caller, at: 5, began: 100)
     let late = runs.add(Self.procedure, caller, at: end - 1)
     let tooLate = runs.add(Self.procedure, caller, at: end)
     #expect(late && !tooLate)
@@ -189,7 +190,7 @@ struct LogTests {
     runs.removeAll()
     let afterwards = runs.add(Self.procedure, caller, at: 6)
     #expect(!afterwards, "a run of a moment that is over")
-    runs.begin(Self.procedure, caller, at: end, began: 200)
+    runs.begin(caller, at: end, began: 200)
     #expect(runs.runs.map(\.began) == [200])
   }
 

@@ -4,8 +4,8 @@ internal import RPCProcedures
 /// a moment lasts. In the order in which they began, so that the log's lines are in the order of their times.
 internal struct ExecutionRuns {
   struct Run {
-    let procedure: BoundProcedure
-    let caller: Caller
+    /// The line but for its time and count, as the caller was named when the run began.
+    let text: [UInt8]
     /// The time of the first, in nanoseconds since 1970.
     let began: UInt64
     var count: UInt64
@@ -27,18 +27,17 @@ internal struct ExecutionRuns {
   /// Counts an execution with those before it; false where there are none.
   @inline(__always)
   mutating func add(_ procedure: BoundProcedure, _ caller: Caller, at now: UInt64) -> Bool {
-    guard caller.runMoment == moment, now < end, runs[caller.run].procedure === procedure else {
-      return false
-    }
+    guard caller.runMoment == moment, now < end, caller.lastExecuted === procedure else { return false }
     runs[caller.run].count &+= 1
     return true
   }
 
-  mutating func begin(_ procedure: BoundProcedure, _ caller: Caller, at now: UInt64, began: UInt64) {
+  /// Begins a run of the procedure that `caller` executed last.
+  mutating func begin(_ caller: Caller, at now: UInt64, began: UInt64) {
     if runs.isEmpty { end = now &+ LogLimits.momentNanoseconds }
     caller.run = runs.count
     caller.runMoment = moment
-    runs.append(Run(procedure: procedure, caller: caller, began: began, count: 1))
+    runs.append(Run(text: caller.executedText, began: began, count: 1))
   }
 
   mutating func removeAll() {

@@ -77,17 +77,16 @@ internal final class LoopLog: TimerTarget {
 
   private func beginRun(_ procedure: BoundProcedure, _ caller: Caller) {
     if runs.value.isOver(at: loop.now) { endRuns() }
-    runs.value.begin(procedure, caller, at: loop.now, began: loop.now &+ epoch)
+    if caller.lastExecuted !== procedure { caller.remember(procedure, text(procedure, caller)) }
+    runs.value.begin(caller, at: loop.now, began: loop.now &+ epoch)
     armTimer()
   }
 
   private func endRuns() {
     for run in runs.value.runs {
-      let caller = run.caller
-      if caller.lastExecuted !== run.procedure { caller.remember(run.procedure, text(run.procedure, caller)) }
       timestamp.value.update(run.began)
       line.time(&buffer.value, timestamp.value.text)
-      buffer.value.append(caller.executedText)
+      buffer.value.append(run.text)
       if run.count > 1 { line.number(&buffer.value, "count", run.count, unit: " times") }
       line.end(&buffer.value)
     }
