@@ -1,5 +1,10 @@
-internal import RPCTransport
 public import RPCWire
+
+#if THREAD_SANITIZER
+  public import RPCTransport
+#else
+  internal import RPCTransport
+#endif
 
 /// A procedure that was looked up once, for callers that call it very often.
 public struct RemoteProcedure: Sendable {

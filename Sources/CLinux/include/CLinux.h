@@ -57,6 +57,12 @@ static inline int rpc_epoll_wait(int epoll, struct epoll_event *events, int coun
 #endif
 }
 
+#ifdef THREAD_SANITIZER
+/// Tells the thread sanitizer that all that was released at this address has happened before.
+void __tsan_acquire(void *address);
+static inline void rpc_acquire(void *address) { __tsan_acquire(address); }
+#endif
+
 /// fcntl(2) F_SETFL / F_GETFL for O_NONBLOCK.
 int rpc_set_nonblocking(int fd, int enabled);
 
