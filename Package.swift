@@ -44,6 +44,9 @@ let package = Package(
     .target(name: "RPCWire", swiftSettings: strict),
     .target(name: "RPCTransport", dependencies: ["CLinux", "RPCWire"], swiftSettings: house),
     .target(
+      name: "RPCKeys", dependencies: ["RPCWire", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: house),
+    .target(
       name: "RPCProcedures",
       dependencies: [
         "RPCWire", "RPCTransport", "CLua", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
@@ -53,25 +56,26 @@ let package = Package(
       },
       swiftSettings: house),
     .target(
-      name: "RPCClient", dependencies: ["RPCWire", "RPCTransport", "CLinux"], swiftSettings: house),
+      name: "RPCClient", dependencies: ["RPCWire", "RPCTransport", "RPCKeys", "CLinux"], swiftSettings: house),
     .target(
       name: "RPCDeployment",
       dependencies: [
-        "RPCWire", "RPCProcedures", "RPCClient", .product(name: "Yams", package: "Yams"),
+        "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", .product(name: "Yams", package: "Yams"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: house),
     .target(
       name: "RPCServer",
       dependencies: [
-        "RPCWire", "RPCTransport", "RPCProcedures", "RPCClient", "RPCDeployment", "CLinux",
+        "RPCWire", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: house),
     .target(
       name: "RPCShell",
       dependencies: [
-        "RPCWire", "RPCProcedures", "RPCClient", "RPCDeployment", "RPCTransport", "CLibEdit", "CLinux",
+        "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "RPCTransport", "CLibEdit",
+        "CLinux",
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       swiftSettings: house),
@@ -86,7 +90,8 @@ let package = Package(
     .executableTarget(
       name: "initializer",
       dependencies: [
-        "RPCClient", "RPCDeployment", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RPCClient", "RPCDeployment", "RPCKeys",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
     .executableTarget(
@@ -131,7 +136,9 @@ let package = Package(
       name: "RPCDeploymentTests",
       dependencies: ["TestSupport", "RPCDeployment", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
       swiftSettings: house),
-    .testTarget(name: "RPCWireTests", dependencies: ["RPCWire"], swiftSettings: house),
+    .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: house),
+    .testTarget(
+      name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCTransport", "RPCWire"],
       swiftSettings: house),
@@ -139,13 +146,13 @@ let package = Package(
       name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),
     .testTarget(
       name: "RPCServerTests",
-      dependencies: ["TestSupport", "RPCServer", "RPCProcedures", "RPCTransport", "RPCWire"],
+      dependencies: ["TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCTransport", "RPCWire"],
       swiftSettings: house),
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "RPCWire", "RPCTransport", "RPCProcedures", "RPCDeployment", "RPCClient", "RPCServer", "RPCShell",
-        "CLua",
+        "RPCWire", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCDeployment", "RPCClient", "RPCServer",
+        "RPCShell", "CLua",
       ],
       path: "Tests/FuzzTargets", swiftSettings: house),
     .executableTarget(
@@ -157,7 +164,8 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "RPCClientTests",
-      dependencies: ["RPCClient", "RPCServer", "RPCTransport", "RPCWire"], swiftSettings: house),
+      dependencies: ["TestSupport", "RPCClient", "RPCKeys", "RPCServer", "RPCTransport", "RPCWire"],
+      swiftSettings: house),
     .testTarget(
       name: "RPCShellTests",
       dependencies: [

@@ -12,6 +12,8 @@ public enum FrameKind: UInt8, Sendable, CaseIterable {
   case goAway = 10
   /// Tells every client that a new generation of procedures is in force.
   case generation = 11
+  /// Client: proves that it has a key. Server, empty: it did.
+  case proof = 12
 }
 
 /// The fixed 16 bytes before each frame's payload, little-endian:

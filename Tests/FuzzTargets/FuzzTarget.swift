@@ -27,6 +27,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case catalogue
   /// An IP address or network.
   case address
+  /// A public or a private key.
+  case key
   /// A value on its way into a Lua procedure and out of it.
   case luaValue = "lua-value"
   /// A Lua source.
@@ -55,6 +57,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .record: try DeploymentTargets.record(bytes)
     case .catalogue: try DeploymentTargets.catalogue(bytes)
     case .address: try DeploymentTargets.address(bytes)
+    case .key: try KeyTargets.key(bytes)
     case .luaValue: try LuaTargets.values(bytes)
     case .luaSource: try LuaTargets.source(bytes)
     case .shell: try ShellTargets.shell(bytes)

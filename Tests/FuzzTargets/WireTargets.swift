@@ -83,6 +83,7 @@ enum WireTargets {
       try survives(
         try? GoAway(header: header, payload: span), { $0.encode(to: &$1) },
         { try? GoAway(header: header, payload: $0) })
+    case .proof: try survives(try? Proof(payload: span), { $0.encode(to: &$1) }, { try? Proof(payload: $0) })
     case .call, .reply: try value(payload)
     default: break
     }

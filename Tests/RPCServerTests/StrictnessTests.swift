@@ -29,7 +29,7 @@ struct StrictnessTests {
 
   static let breaches: [Breach] =
     // The right frames in the wrong order.
-    [FrameKind.bind, .bound, .call, .reply, .error, .cancel, .ping, .pong, .goAway, .generation].map {
+    [FrameKind.bind, .bound, .call, .reply, .error, .cancel, .ping, .pong, .goAway, .generation, .proof].map {
       Breach(
         name: "\($0) before HELLO", isGreeted: false, bytes: Preface.bytes + frame($0.rawValue),
         says: "the first frame must be a HELLO")
@@ -41,14 +41,14 @@ struct StrictnessTests {
     + [FrameKind.bound, .reply, .error, .generation].map {
       Breach(name: "\($0) from a client", bytes: frame($0.rawValue), says: "a client does not send")
     }
-    + [0, 12, 13, 100, 127, 128, 200, 255].map {
+    + [0, 13, 14, 100, 127, 128, 200, 255].map {
       Breach(name: "kind \($0)", bytes: frame($0), says: "frame kind \($0) is unknown")
     }
     // Frames without a payload that have one, and others that have none.
     + [FrameKind.ping, .pong, .cancel].map {
       Breach(name: "a \($0) with a payload", bytes: frame($0.rawValue, payload: [1]), says: "no payload")
     }
-    + [FrameKind.bind, .call, .goAway].map {
+    + [FrameKind.bind, .call, .goAway, .proof].map {
       Breach(name: "a \($0) without a payload", bytes: frame($0.rawValue))
     }
     + [

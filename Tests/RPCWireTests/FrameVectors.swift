@@ -1,3 +1,4 @@
+import RPCKeys
 import RPCWire
 import Testing
 
@@ -14,6 +15,7 @@ enum FrameVectors {
     case error(RPCError, callID: UInt64)
     case empty(FrameKind, callID: UInt64)
     case goAway(GoAway)
+    case proof(Proof)
   }
 
   static let meanings: [String: Meaning] = [
@@ -47,7 +49,23 @@ enum FrameVectors {
     "pong": .empty(.pong, callID: 42),
     "go-away": .goAway(GoAway(lastCallID: 2, reason: "shutting down", drainMilliseconds: 10_000)),
     "generation": .empty(.generation, callID: 8),
+    "challenge": .hello(challenge),
+    "proof": .proof(proof),
+    "proven": .empty(.proof, callID: 0),
   ]
+
+  private static let challenge: Hello = {
+    var hello = Self.hello("SimpleRPC/1.0", ping: 30_000, generation: 7)
+    hello.features = [Feature.proof]
+    hello.challenge = [UInt8](0..<32)
+    return hello
+  }()
+
+  /// Ed25519 signs the same bytes the same way, so this one is known.
+  private static let proof: Proof = {
+    guard let key = try? PrivateKey(seed: [UInt8](repeating: 7, count: 32)) else { preconditionFailure() }
+    return Proof(of: key, to: [UInt8](0..<32), server: "s1", address: ([127, 0, 0, 1], 8181))
+  }()
 
   private static func hello(
     _ agent: String, identity: String? = nil, ping: Int = 0, generation: Int = 0
@@ -82,6 +100,7 @@ extension FrameVectors.Meaning {
     case .error(let error, let callID): error.encode(to: &queue, callID: callID)
     case .empty(let kind, let callID): queue.appendEmptyFrame(kind, callID: callID)
     case .goAway(let goAway): goAway.encode(to: &queue)
+    case .proof(let proof): proof.encode(to: &queue)
     }
   }
 
@@ -122,6 +141,9 @@ extension FrameVectors.Meaning {
     case .goAway(let goAway):
       #expect(header.kind == FrameKind.goAway.rawValue)
       #expect(try GoAway(header: header, payload: payload) == goAway)
+    case .proof(let proof):
+      #expect(header.kind == FrameKind.proof.rawValue && header.callID == 0)
+      #expect(try Proof(payload: payload) == proof)
     }
   }
 }

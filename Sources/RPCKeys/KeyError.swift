@@ -1,0 +1,8 @@
+/// Why a text or a file is no key that can be used, and what would be.
+public struct KeyError: Error, Hashable, Sendable, CustomStringConvertible {
+  public let message: String
+
+  init(_ message: String) { self.message = message }
+
+  public var description: String { message }
+}

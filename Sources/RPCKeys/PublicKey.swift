@@ -1,0 +1,68 @@
+internal import Crypto
+internal import RPCWire
+
+/// An Ed25519 public key (RFC 8032): who its owner is to everybody else. Written as OpenSSH writes it,
+/// `ssh-ed25519 AAAA…`, so that `ssh-keygen -t ed25519` makes one.
+public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
+  public static let byteCount = 32
+  static let algorithm = "ssh-ed25519"
+
+  /// The 32 bytes of RFC 8032, section 5.1.5.
+  public let bytes: [UInt8]
+
+  /// - Throws: `KeyError` where they are not 32.
+  public init(bytes: [UInt8]) throws(KeyError) {
+    guard bytes.count == Self.byteCount else {
+      throw KeyError("an Ed25519 public key has \(Self.byteCount) bytes, not \(bytes.count)")
+    }
+    self.bytes = bytes
+  }
+
+  /// Reads `ssh-ed25519 BASE64`, and a comment behind it if there is one: the line of a `.pub` file.
+  public init(parsing text: String) throws(KeyError) {
+    let words = text.split(whereSeparator: \.isWhitespace)
+    guard let first = words.first else { throw KeyError("the key is empty; write \(Self.example)") }
+    guard first == Self.algorithm else {
+      if text.contains("PRIVATE KEY") {
+        throw KeyError(
+          "this is a private key, which belongs to nobody else; the public one is beside it in FILE.pub")
+      }
+      let isOtherKey = first.hasPrefix("ssh-") || first.hasPrefix("ecdsa-") || first.hasPrefix("sk-")
+      throw KeyError(
+        isOtherKey
+          ? "keys are of the kind \(Self.algorithm), not \(first): ssh-keygen -t ed25519 makes one"
+          : "'\(first.prefix(32))' is no public key; write \(Self.example)")
+    }
+    guard words.count > 1, let blob = Base64.decode(words[1]) else {
+      throw KeyError("what follows \(Self.algorithm) is not whole: copy the line of the .pub file as it is")
+    }
+    var reader = KeyReader(blob)
+    guard try reader.string() == Array(Self.algorithm.utf8), case let bytes = try reader.string(),
+      reader.isAtEnd
+    else {
+      throw KeyError("what follows \(Self.algorithm) is no such key: copy the line of the .pub file as it is")
+    }
+    try self.init(bytes: bytes)
+  }
+
+  static let example = "ssh-ed25519 AAAA…, the line of the .pub file that ssh-keygen -t ed25519 makes"
+
+  /// As OpenSSH writes it, without a comment.
+  public var description: String { "\(Self.algorithm) \(Base64.encode(blob))" }
+
+  /// Short enough for people and logs: what `ssh-keygen -l` shows.
+  public var fingerprint: String {
+    let digest = Base64.encode(Array(SHA256.hash(data: blob)))
+    return "SHA256:" + String(digest.prefix { $0 != "=" })
+  }
+
+  private var blob: [UInt8] {
+    [Array(Self.algorithm.utf8), bytes].reduce(into: []) { $0 += [0, 0, 0, UInt8($1.count)] + $1 }
+  }
+
+  /// Whether `signature` was made over `statement` by the owner of this key.
+  func verifies(_ signature: [UInt8], of statement: [UInt8]) -> Bool {
+    guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: bytes) else { return false }
+    return key.isValidSignature(signature, for: statement)
+  }
+}
