@@ -1,3 +1,4 @@
+internal import RPCKeys
 internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
@@ -7,8 +8,12 @@ internal import RPCWire
 internal final class Caller {
   let peer: SocketAddress
   let peerBytes: [UInt8]
+  /// The end of the connection that is here.
+  let local: SocketAddress?
   /// Whether the peer is on this host: only such may deploy while no keys are configured.
   let isOwnHost: Bool
+  /// What it has proven to own.
+  private(set) var key: PublicKey?
   /// The name that the peer gave in its HELLO, checked against its address.
   private(set) var claimed: String?
   /// The address, and the name once it is known: how the log names the caller.
@@ -25,6 +30,7 @@ internal final class Caller {
   init(peer: SocketAddress, local: SocketAddress?) {
     self.peer = peer
     peerBytes = peer.ipBytes
+    self.local = local
     isOwnHost = peer.isLoopback || local.map { $0.ipBytes == peer.ipBytes } ?? false
     label = Array(peer.description.utf8)
   }
@@ -38,14 +44,18 @@ internal final class Caller {
   func identities(in catalogue: Catalogue) -> [String] {
     let port = peer.port
     return catalogue.clients
-      .filter { (claimed == nil || $0.name == claimed) && $0.matches(address: peerBytes, port: port) }
+      .filter {
+        (claimed == nil || $0.name == claimed)
+          && $0.matches(address: peerBytes, port: port, key: key?.bytes)
+      }
       .map(\.name)
   }
 
   /// Takes the name that a HELLO gives.
   ///
-  /// - Throws: `Unauthenticated` where the registered address of that name is another one.
-  func claim(_ name: String, in catalogue: Catalogue) throws(RPCError) {
+  /// - Parameter willProve: a key is going to be proven.
+  /// - Throws: `Unauthenticated` where the registered address of that name is another one, or a key is missing.
+  func claim(_ name: String, in catalogue: Catalogue, willProve: Bool) throws(RPCError) {
     let rules = catalogue.clients.filter { $0.name == name }
     if rules.isEmpty, !catalogue.clients.isEmpty {
       var message = "no client '\(name)' is registered"
@@ -58,8 +68,44 @@ internal final class Caller {
       throw RPCError(
         .unauthenticated, "the client '\(name)' is registered with another address than \(peer)")
     }
+    if !willProve, !rules.isEmpty, rules.allSatisfy({ $0.key != nil }) {
+      throw RPCError(
+        .unauthenticated,
+        "the client '\(name)' is registered with a key, which this connection does not prove")
+    }
     claimed = name
     label = logEscaped("\(name)@\(peer)")
+  }
+
+  /// Takes the proof of a key.
+  ///
+  /// - Parameter serverName: this server's, once it has one.
+  /// - Throws: `Unauthenticated` where the proof does not hold, was made for another server, or is of another key
+  ///   than the one that the name given in the HELLO is registered with.
+  func prove(
+    _ proof: Proof, challenge: [UInt8], serverName: String?, in catalogue: Catalogue
+  ) throws(RPCError) {
+    guard let key = proof.key(provenFor: challenge) else {
+      throw RPCError(.unauthenticated, "the proof of the key does not hold")
+    }
+    // By its name or by its address: the one may be older or newer here than in the client's file, the other
+    // translated on the way. Whoever passes a proof on has neither.
+    let isForUs =
+      proof.server == serverName || local.map { $0.ipBytes == proof.ip && $0.port == proof.port } ?? false
+    guard isForUs else {
+      let name = serverName.map { "'\($0)'" } ?? "without a name yet"
+      throw RPCError(
+        .unauthenticated,
+        "the proof of the key is for a server '\(proof.server)' at another address; this one is \(name)")
+    }
+    let rules = catalogue.clients.filter { $0.name == claimed }
+    if let claimed, !rules.isEmpty,
+      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, key: key.bytes) })
+    {
+      throw RPCError(.unauthenticated, "the client '\(claimed)' is registered with another key")
+    }
+    self.key = key
+    if claimed == nil { label = logEscaped("\(key.fingerprint)@\(peer)") }
   }
 
   /// How a refusal names the caller.

@@ -118,6 +118,7 @@ public final class Server: Sendable {
 
   /// Opens the data directory and puts what it holds in force before anybody can call.
   private func restore() throws {
+    _ = try core.loadDeployers()
     guard let directory = core.options.dataDirectory, core.deployments == nil else { return }
     let desk = try DeploymentDesk(directory: directory, core: core)
     core.setDeployments(desk)
@@ -209,9 +210,16 @@ public final class Server: Sendable {
     }
   }
 
-  /// Opens the log file anew, after it was moved away.
-  public func reopenLog() {
+  /// Opens the log file anew, after it was moved away, and reads the deployers' keys again. Where those cannot be
+  /// read the ones from before stay, and the log tells why.
+  public func reload() {
     core.log.reopen()
+    do {
+      guard let count = try core.loadDeployers() else { return }
+      core.log.note("the deployers' keys are read again: \(count)")
+    } catch {
+      core.log.warn("the deployers' keys stay as they were: \(error)")
+    }
   }
 
   /// Waits until the server has stopped.

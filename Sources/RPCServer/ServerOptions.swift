@@ -6,6 +6,8 @@ internal import RPCWire
 public struct ServerOptions: Sendable {
   /// Where deployments are kept; nil keeps none, as an embedded server with Swift closures alone needs none.
   public var dataDirectory: String?
+  /// A file with the public keys of those who may deploy, one a line; nil lets whoever is on this host.
+  public var deployersFile: String?
   /// Event loops, each on its own thread. 0 means one per core.
   public var loops = 0
   /// How long calls in flight may take to end once the server is told to stop, in milliseconds.

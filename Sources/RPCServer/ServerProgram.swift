@@ -1,11 +1,13 @@
 internal import Glibc
 internal import RPCDeployment
+internal import RPCKeys
 internal import RPCTransport
 internal import Synchronization
 
 /// A server as a program of its own: runs until it is told to stop, by signals.
 ///
-/// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file anew.
+/// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file anew and reads the deployers'
+/// keys again.
 public enum ServerProgram {
   /// How the program ended, for scripts.
   public enum ExitCode {
@@ -15,7 +17,7 @@ public enum ServerProgram {
     public static let cannotListen: Int32 = 1
     /// The arguments are wrong.
     public static let usage: Int32 = 2
-    /// The data directory or the log file cannot be used.
+    /// The data directory, the log file or the deployers' keys cannot be used.
     public static let cannotStore: Int32 = 3
   }
 
@@ -31,6 +33,8 @@ public enum ServerProgram {
       try server.start()
     } catch let error as DeploymentError {
       return fail("cannot use the data directory: \(error)", ExitCode.cannotStore)
+    } catch let error as KeyError {
+      return fail("cannot use the deployers' keys: \(error)", ExitCode.cannotStore)
     } catch let error as SystemError {
       return fail(
         explain(error), error.operation.hasPrefix("open ") ? ExitCode.cannotStore : ExitCode.cannotListen)
@@ -52,7 +56,7 @@ public enum ServerProgram {
     let loop = try EventLoop()
     var stops = 0
     let watcher = try SignalWatcher([SIGTERM, SIGINT, SIGHUP], on: loop) { signal in
-      if signal == SIGHUP { return server.reopenLog() }
+      if signal == SIGHUP { return server.reload() }
       stops += 1
       if stops == 1 { server.beginStopping() } else { server.stopNow() }
     }

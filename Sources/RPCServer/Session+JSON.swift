@@ -71,7 +71,7 @@ extension Session {
     if isDraining { throw Self.draining }
     let catalogue = host.catalogue
     if let client = request.client, caller.claimed != client {
-      try caller.claim(client, in: catalogue)
+      try caller.claim(client, in: catalogue, willProve: false)
       access = Access()
     }
     let (procedure, arguments) = try resolve(request, in: catalogue)

@@ -212,6 +212,7 @@ extension Session {
       // The client takes no answers any more beyond those in flight.
       isDraining = true
       if calls.isEmpty { connection.closeAfterFlush() }
+    case .proof: try prove(try Proof(payload: payload), into: &output)
     case .hello: throw .malformedFrame("a second HELLO")
     case .bound, .reply, .error, .generation, .call:
       throw .malformedFrame("a client does not send \(kind)")
@@ -227,9 +228,10 @@ extension Session {
           "version \(hello.version) of the protocol is not supported, version \(Preface.majorVersion) is"))
       return
     }
+    let willProve = hello.features.contains(Feature.proof)
     if let identity = hello.identity {
       do {
-        try caller.claim(identity, in: host.catalogue)
+        try caller.claim(identity, in: host.catalogue, willProve: willProve)
       } catch {
         refuse(error)
         return
@@ -245,8 +247,28 @@ extension Session {
     answer.callsInFlight = host.options.callsPerConnection
     answer.pingMilliseconds = host.options.pingMilliseconds
     answer.generation = host.catalogue.serial
+    if willProve {
+      var random = SystemRandomNumberGenerator()
+      let challenge = (0..<Hello.challengeBytes).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+      self.challenge = challenge
+      answer.challenge = challenge
+      answer.features = [Feature.proof]
+    }
     answer.encode(to: &output)
     if isDraining { goAway(into: &output) }
+  }
+
+  private func prove(_ proof: Proof, into output: inout ByteQueue) throws(WireError) {
+    guard let challenge = challenge.take() else { throw .malformedFrame("a PROOF that nobody asked for") }
+    do {
+      try caller.prove(proof, challenge: challenge, serverName: host.core.serverName, in: host.catalogue)
+    } catch {
+      refuse(error)
+      return
+    }
+    access = Access()
+    host.log.proved(caller)
+    output.appendEmptyFrame(.proof, callID: 0)
   }
 
   private func bind(_ callID: UInt64, _ bind: Bind, into output: inout ByteQueue) {

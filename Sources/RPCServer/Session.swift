@@ -20,6 +20,8 @@ internal final class Session: ConnectionHandler, TimerTarget {
   var decoder: FrameDecoder
   /// The largest frame the peer takes.
   var peerFrameBytes = WireLimits.frameBytes
+  /// What a PROOF must answer, until it came.
+  var challenge: [UInt8]?
   /// Calls that are not answered yet, by the caller's id. Whole entries go in and out, and nobody is called
   /// meanwhile; every call on the fast path asks whether there are any.
   @exclusivity(unchecked) var calls: [UInt64: ActiveCall] = [:]

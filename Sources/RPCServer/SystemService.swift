@@ -63,7 +63,8 @@ internal struct SystemService {
       let procedure = try host.catalogue.find(
         service: service, procedure: name, arguments: types, returns: nil)
       guard
-        session.caller.isOwnHost || session.allows(service: procedure.service, in: host.catalogue)
+        session.caller.isOwnHost || host.core.mayDeploy(session.caller)
+          || session.allows(service: procedure.service, in: host.catalogue)
       else { throw session.notRegistered(procedure, host.catalogue) }
       guard case .source(let unit) = procedure.implementation else {
         throw RPCError(.failedPrecondition, "\(procedure.signature) is part of the program and has no source")
@@ -77,13 +78,14 @@ internal struct SystemService {
   // MARK: deployment
 
   private func deploy(_ call: ActiveCall, _ procedure: SystemProcedure, _ values: [Value]) {
-    guard session.caller.isOwnHost else {
-      return call.conclude(
-        .failure(
-          RPCError(
-            .unauthenticated,
-            "without keys this server takes deployments from its own host only, not from \(session.caller.peer)"
-          )), on: host.loop)
+    let caller = session.caller
+    guard host.core.mayDeploy(caller) else {
+      return call.conclude(.failure(host.core.refusalOfDeployment(by: caller)), on: host.loop)
+    }
+    var values = values
+    if procedure == .deployBegin, let key = caller.key, let who = values[1].stringValue {
+      // What a deployer says of itself, and what it has proven.
+      values[1] = .string("\(who) \(key.fingerprint)")
     }
     guard let desk = host.core.deployments else {
       return call.conclude(

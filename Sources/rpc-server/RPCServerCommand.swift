@@ -10,10 +10,11 @@ struct RPCServerCommand: ParsableCommand {
     abstract: "Serves the procedures that an initializer assigns to this node.",
     discussion: """
       What was assigned is kept in the data directory, so a server that is started again serves it without \
-      being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file anew.
+      being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file anew and \
+      reads the deployers' keys again.
 
-      Exit codes: 0 stopped as told, 1 the address cannot be served, 2 wrong arguments, 3 the data directory \
-      or log file cannot be used.
+      Exit codes: 0 stopped as told, 1 the address cannot be served, 2 wrong arguments, 3 the data directory, \
+      the log file or the deployers' keys cannot be used.
       """,
     version: "rpc-server \(Server.version)")
 
@@ -25,6 +26,12 @@ struct RPCServerCommand: ParsableCommand {
 
   @Option(help: "Where to keep what is assigned (default: $XDG_STATE_HOME/simplerpc/HOST-PORT).")
   var data: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A file with the public keys of those who may deploy (default: whoever is on this host).",
+      valueName: "file"))
+  var deployers: String?
 
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
@@ -43,6 +50,7 @@ struct RPCServerCommand: ParsableCommand {
   func run() throws {
     var options = ServerOptions()
     options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
+    options.deployersFile = deployers
     options.loops = loops
     limits.apply(to: &options)
     options.log = log.options

@@ -48,6 +48,15 @@ internal final class LoopLog: TimerTarget {
     end()
   }
 
+  func proved(_ caller: Caller) {
+    guard level >= .info, let key = caller.key else { return }
+    begin(.info, "proof")
+    line.field(&buffer.value, "client", caller.label)
+    line.word(&buffer.value, "has the key")
+    line.field(&buffer.value, "key", text: key.fingerprint)
+    end()
+  }
+
   func disconnected(_ caller: Caller, _ reason: CloseReason) {
     guard level >= .info else { return }
     begin(.info, "disconnection")
