@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCKeys
 internal import RPCTransport
 internal import RPCWire
 
@@ -45,6 +46,7 @@ internal final class BlockingConnection: @unchecked Sendable {
   ) throws(RPCError) {
     var hello = Hello(agent: options.agent, identity: identity)
     hello.frameBytes = options.frameBytes
+    if options.key != nil { hello.features.append(Feature.proof) }
     socket.output.append(Preface.bytes)
     hello.encode(to: &socket.output)
     do {
@@ -68,10 +70,12 @@ internal final class BlockingConnection: @unchecked Sendable {
               error: RPCError(.protocolError, "\(server.label) does not speak this protocol: \(error)"))
           }
           frameBytesMax = hello.frameBytes
+          if let key = options.key { try prove(key, to: hello) }
           isGreeted = true
           return true
         }
       }
+      if options.key != nil { try awaitProof(by: deadline) }
     } catch {
       var reason = error.error
       reason.executed = .no
@@ -79,6 +83,27 @@ internal final class BlockingConnection: @unchecked Sendable {
         reason = RPCError(.unavailable, "\(server.label) did not say HELLO within \(options.connectTimeout)")
       }
       throw reason
+    }
+  }
+
+  private func prove(_ key: PrivateKey, to hello: Hello) throws(AttemptFailure) {
+    do {
+      try server.proof(of: key, to: hello, at: socket.peer).encode(to: &socket.output)
+    } catch {
+      throw AttemptFailure(error: error)
+    }
+  }
+
+  /// Waits until the server says that it knows the key.
+  private func awaitProof(by deadline: UInt64) throws(AttemptFailure) {
+    try socket.send(by: deadline)
+    var isProven = false
+    while !isProven {
+      try socket.receive(by: deadline) { [self] header, payload throws(AttemptFailure) in
+        isProven = header.kind == FrameKind.proof.rawValue
+        if !isProven { try handleControl(header, payload) }
+        return isProven
+      }
     }
   }
 
@@ -259,7 +284,7 @@ internal final class BlockingConnection: @unchecked Sendable {
     case .error where header.callID == 0: throw connectionError(payload, executed: .maybe)
     // Answers to calls and BINDs that were given up.
     case .pong, .reply, .error, .bound: break
-    case .hello, .bind, .call, .cancel, nil:
+    case .hello, .bind, .call, .cancel, .proof, nil:
       throw socket.broken("a frame of kind \(header.kind) from a server")
     }
   }

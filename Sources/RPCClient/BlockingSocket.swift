@@ -90,6 +90,9 @@ internal final class BlockingSocket {
     shutdown(descriptor.raw, Int32(SHUT_RDWR))
   }
 
+  /// The far end.
+  internal var peer: SocketAddress? { SocketAddress.peer(of: descriptor.raw) }
+
   // MARK: Bytes
 
   /// Waits until the socket is ready or the deadline is over.

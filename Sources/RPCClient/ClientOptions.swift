@@ -1,3 +1,4 @@
+public import RPCKeys
 public import RPCWire
 
 /// How a client connects and spreads its calls. The defaults suit a program in a data centre.
@@ -11,6 +12,8 @@ public struct ClientOptions: Sendable {
 
   /// What the client calls itself in the HELLO.
   public var agent = "SimpleRPC/1.0"
+  /// Proves to servers who the client is, where they know it by a key.
+  public var key: PrivateKey?
   public var balancing = Balancing.leastOutstanding
   /// The longest that connecting may take, from the first packet to the server's HELLO.
   public var connectTimeout: Duration = .seconds(5)

@@ -1,3 +1,4 @@
+internal import RPCKeys
 internal import RPCTransport
 internal import RPCWire
 
@@ -8,7 +9,6 @@ extension Session {
     guard hello.version == Preface.majorVersion else {
       throw .malformedFrame("version \(hello.version), this client speaks \(Preface.majorVersion)")
     }
-    phase = .up
     frameBytesMax = hello.frameBytes
     callsMax = max(1, hello.callsInFlight)
     generation = hello.generation
@@ -16,7 +16,22 @@ extension Session {
     let wish = UInt64(hello.pingMilliseconds) * 1_000_000
     pingNanoseconds = wish > 0 ? wish : channel.core.options.pingInterval.nanoseconds
     if pingNanoseconds > 0 { livenessTimer = loop.schedule(after: pingNanoseconds, self) }
+    guard let key = channel.core.options.key else { return becomeReady() }
+    do {
+      let proof = try channel.server.proof(
+        of: key, to: hello, at: SocketAddress.peer(of: connection.descriptor))
+      phase = .proving
+      write { proof.encode(to: &$0) }
+    } catch {
+      close(error)
+    }
+  }
+
+  /// The server knows whom it talks to.
+  internal func becomeReady() {
+    phase = .up
     channel.sessionReady(self)
+    if !backlog.isEmpty { sendBacklog() }
   }
 
   internal func handleGoAway(_ goAway: GoAway) {

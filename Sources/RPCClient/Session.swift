@@ -1,3 +1,4 @@
+internal import RPCKeys
 internal import RPCTransport
 internal import RPCWire
 
@@ -9,6 +10,8 @@ internal final class Session: ConnectionHandler, TimerTarget {
   internal enum Phase {
     /// The server's HELLO has not come.
     case handshaking
+    /// It came, and our proof of a key is on its way.
+    case proving
     case up
     /// The server said GOAWAY: it answers what it has, and gets nothing new.
     case draining
@@ -58,6 +61,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     try connection.start(self)
     var hello = Hello(agent: channel.core.options.agent, identity: channel.core.identity)
     hello.frameBytes = channel.core.options.frameBytes
+    if channel.core.options.key != nil { hello.features.append(Feature.proof) }
     write { queue in
       queue.append(Preface.bytes)
       hello.encode(to: &queue)
@@ -67,11 +71,16 @@ internal final class Session: ConnectionHandler, TimerTarget {
   internal var isOpen: Bool { phase != .closed }
   internal var isReady: Bool { phase == .up }
 
+  /// Whether the server would take a call for a stranger's: the key is not proven yet.
+  private var isStranger: Bool {
+    phase == .proving || phase == .handshaking && channel.core.options.key != nil
+  }
+
   // MARK: Sending
 
   /// Sends a call, now or when its binding and the server's limits allow.
   internal func send(_ call: Call) {
-    guard pending.count + bindings.waitingCount < callsMax, backlog.isEmpty else {
+    guard pending.count + bindings.waitingCount < callsMax, backlog.isEmpty, !isStranger else {
       guard backlog.count < ClientLimits.waitingCallsMax else {
         return channel.core.attemptFailed(
           call,
@@ -214,6 +223,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     if phase == .handshaking, kind != .hello, kind != .error, kind != .goAway {
       throw .malformedFrame("a \(kind) came before the HELLO")
     }
+    guard kind != .proof || phase == .proving else { throw .malformedFrame("a PROOF that nobody waits for") }
     switch kind {
     case .reply: try handleReply(header.callID, payload)
     case .error: try handleError(header.callID, RPCError(payload: payload))
@@ -221,6 +231,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     case .hello: try handleHello(Hello(payload: payload))
     case .ping: write { $0.appendEmptyFrame(.pong, callID: header.callID) }
     case .pong: handlePong(header.callID)
+    case .proof: becomeReady()
     case .goAway: handleGoAway(try GoAway(header: header, payload: payload))
     case .generation:
       generation = Int(clamping: header.callID)
@@ -291,7 +302,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     if !backlog.isEmpty { sendBacklog() }
   }
 
-  private func sendBacklog() {
+  internal func sendBacklog() {
     while phase != .draining, isOpen, pending.count + bindings.waitingCount < callsMax,
       let call = backlog.popFirst()
     {

@@ -1,3 +1,4 @@
+public import RPCKeys
 internal import RPCWire
 
 /// Who is who in a network: the servers and where they listen, the clients and where they call from, the
@@ -22,11 +23,14 @@ public struct Topology: Hashable, Sendable {
     public var host: String?
     /// The source port that is registered, nil where any will do.
     public var port: UInt16?
+    /// The key that servers know the client by, nil where its address is enough.
+    public var key: PublicKey?
 
-    public init(name: String, host: String? = nil, port: UInt16? = nil) {
+    public init(name: String, host: String? = nil, port: UInt16? = nil, key: PublicKey? = nil) {
       self.name = name
       self.host = host
       self.port = port
+      self.key = key
     }
   }
 

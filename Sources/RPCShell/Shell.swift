@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import RPCClient
 import RPCDeployment
+import RPCKeys
 import RPCTransport
 import RPCWire
 
@@ -16,8 +17,10 @@ public enum Shell {
 
     /// The file that names servers, clients and services.
     public var config = InitFile.defaultPath
-    /// The client to call as, nil for nobody in particular.
+    /// The client to call as; nil for the one whose key is used, or nobody in particular.
     public var identity: String?
+    /// The file of the private key to prove, nil for the one that RPC_KEY names.
+    public var key: String?
     /// Commands to run instead of reading any.
     public var commands: [String] = []
     /// A script to run, `-` for standard input.
@@ -77,16 +80,15 @@ public enum Shell {
 
   private static func makeSession(_ options: Options, isInteractive: Bool) throws(CommandFailure) -> Session {
     let file = try load(options.config)
-    let source = NetworkSource(path: options.config)
+    let key = try privateKey(options)
+    let source = NetworkSource(path: options.config, key: key)
     let maker: Session.BackendMaker = { identity throws(CommandFailure) in
-      if let identity, file.network.client(identity) == nil {
-        throw .usage(
-          "\(options.config) registers no client '\(identity)'"
-            + Suggestion.text(for: identity, among: file.network.clients.map(\.name)))
-      }
+      if let identity { try check(identity, key, in: file.network, options) }
       return ClientBackend(
-        topology: file.network, declared: file.procedures, identity: identity, staysConnected: isInteractive)
+        topology: file.network, declared: file.procedures, identity: identity, key: key,
+        staysConnected: isInteractive)
     }
+    let owner = key.flatMap { key in file.network.clients.first { $0.key == key.publicKey }?.name }
     var settings = Settings()
     if let seconds = options.timeout { settings.timeout = .milliseconds(Int64(seconds * 1000)) }
     if let output = options.output {
@@ -110,9 +112,34 @@ public enum Shell {
     let isScript =
       !isInteractive && (options.script == "-" || options.commands.isEmpty && options.script == nil)
     return Session(
-      backend: try maker(options.identity), settings: settings,
+      backend: try maker(options.identity ?? owner), settings: settings,
       standardInput: isScript ? .isScript : .readable,
       network: source, makeBackend: maker)
+  }
+
+  private static func privateKey(_ options: Options) throws(CommandFailure) -> PrivateKey? {
+    do throws(KeyError) {
+      return try KeyFile.chosenPrivateKey(options.key)
+    } catch {
+      throw .usage(error.message)
+    }
+  }
+
+  /// Whether one can be this client at all; what servers would only refuse is said at once.
+  private static func check(
+    _ identity: String, _ key: PrivateKey?, in network: Topology, _ options: Options
+  ) throws(CommandFailure) {
+    guard let client = network.client(identity) else {
+      throw .usage(
+        "\(options.config) registers no client '\(identity)'"
+          + Suggestion.text(for: identity, among: network.clients.map(\.name)))
+    }
+    guard let registered = client.key, registered != key?.publicKey else { return }
+    throw .usage(
+      key == nil
+        ? "the client '\(identity)' is known by its key"
+        : "the client '\(identity)' is known by another key (\(registered.fingerprint)) than the one in use",
+      hint: "name its private key with --key FILE, or in the variable \(KeyFile.variable)")
   }
 
   private static func load(_ path: String) throws(CommandFailure) -> InitFile {

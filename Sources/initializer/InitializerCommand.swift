@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import RPCClient
 import RPCDeployment
+import RPCKeys
 
 /// Parses the command line and runs `Initializer`.
 @main
@@ -41,6 +42,12 @@ struct InitializerCommand: AsyncParsableCommand {
   @Option(name: .long, help: "Seconds that one step on one server may take.")
   var timeout: Double = 30
 
+  @Option(
+    help: ArgumentHelp(
+      "The private key to deploy with, where servers ask for one (default: $RPC_KEY).", valueName: "file"),
+    completion: .file())
+  var key: String?
+
   @Flag(
     name: .long, help: ArgumentHelp("Print NAME HOST PORT of each server, for scripts.", visibility: .hidden))
   var listServers = false
@@ -63,6 +70,11 @@ struct InitializerCommand: AsyncParsableCommand {
     options.servers = server
     options.output = output == .json ? .json : .human
     options.timeout = .milliseconds(Int(timeout * 1000))
+    do throws(KeyError) {
+      options.key = try KeyFile.chosenPrivateKey(key)
+    } catch {
+      throw ValidationError("\(error)")
+    }
     switch color {
     case .always: options.isColored = true
     case .never: options.isColored = false

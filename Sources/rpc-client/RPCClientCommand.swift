@@ -26,6 +26,13 @@ struct RPCClientCommand: ParsableCommand {
   @Option(name: .customLong("as"), help: "The client to call as, by its name in the file.")
   var identity: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The private key to prove, where servers know clients by keys (default: $RPC_KEY).",
+      valueName: "file"),
+    completion: .file())
+  var key: String?
+
   @Option(name: [.customShort("c"), .long], help: "Run this command; may be given several times.")
   var command: [String] = []
 
@@ -74,6 +81,7 @@ struct RPCClientCommand: ParsableCommand {
     var options = Shell.Options()
     options.config = config
     options.identity = identity
+    options.key = key
     options.commands = command
     options.script = file ?? script
     options.stopsAtFailure = exitOnError

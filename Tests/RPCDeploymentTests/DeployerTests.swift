@@ -267,7 +267,7 @@ struct PlanTests {
       clients: base.clients, services: base.services, procedures: base.procedures)
     #expect(
       Self.plan(moved, base).notes
-        == ["the addresses of servers or clients, or services elsewhere, changed"])
+        == ["the addresses of servers, addresses or keys of clients, or services elsewhere, changed"])
   }
 
   @Test("a catalogue is read as a server tells it, without what is not deployed")

@@ -216,15 +216,25 @@ struct InitFileErrorTests {
     ),
     (
       "ip: 127.0.0.1, port: 6000", "port: 6000",
-      ["6:7: client 'c1' needs an 'ip' that it calls from"]
+      ["6:7: client 'c1' needs an 'ip' that it calls from, or a 'key' that it proves"]
     ),
     (
       "ip: 127.0.0.1, port: 6000", "key: abc",
-      ["6:17: 'key' is not supported yet: a client is known by its 'ip', and its 'port' if it has one"]
+      [
+        "6:17: 'key': 'abc' is no public key; write ssh-ed25519 AAAA…, the line of the .pub file that "
+          + "ssh-keygen -t ed25519 makes"
+      ]
     ),
     (
-      "ip: 127.0.0.1, port: 6000", "key: abc, ip: 127.0.0.1",
-      ["6:17: 'key' is not supported yet: a client is known by its 'ip', and its 'port' if it has one"]
+      "ip: 127.0.0.1, port: 6000", "key: ssh-rsa AAAA, ip: 127.0.0.1",
+      [
+        "6:17: 'key': keys are of the kind ssh-ed25519, not ssh-rsa: ssh-keygen -t ed25519 makes one"
+      ]
+    ),
+    (
+      "ip: 127.0.0.1, port: 6000}",
+      "key: \(Samples.key)}\n    - c2: {ip: 127.0.0.1, key: \(Samples.key) me@here}",
+      ["7:7: client 'c2' has the key of client 'c1' at line 6"]
     ),
     (
       "port: 6000}", "port: 6000}\n    - c2: {ip: 127.0.0.1, port: 6000}",

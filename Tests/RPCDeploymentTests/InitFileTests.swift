@@ -75,6 +75,7 @@ struct InitFileTests {
       clients:
         office: {ip: 10.0.0.0/8}
         one: {ip: "fd00::1", port: 6000}
+        roaming: {key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPdoDxE+kC0uIN1/g3AB/ulW1xCbdog5nd++toDtBl5c me@here}
     services:
       text: {providers: [s1], tenants: [office], rpcs: [f, g]}
     rpc:
@@ -105,8 +106,10 @@ struct InitFileTests {
       file.clients == [
         Manifest.Client(name: "office", host: "10.0.0.0/8"),
         Manifest.Client(name: "one", host: "fd00::1", port: 6000),
+        Manifest.Client(name: "roaming", key: Samples.key),
       ])
-    #expect(file.network.clients.map(\.host) == [nil, "fd00::1"])
+    #expect(file.network.clients.map(\.host) == [nil, "fd00::1", nil])
+    #expect(file.network.clients.map(\.key?.description) == [nil, nil, Samples.key])
     #expect(
       file.procedures.map { "\($0.signature)" } == [
         "text.f(int) -> None", "text.f(a: float, b: Optional[str]) -> Any", "text.g(x: int, str) -> None",

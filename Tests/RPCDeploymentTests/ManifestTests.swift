@@ -132,6 +132,12 @@ struct ManifestTests {
         server: "s1", servers: [Topology.Server(name: "s1", host: "h", port: 1)],
         clients: [Manifest.Client(name: "c", host: "nonsense")])
     ),
+    (
+      "client 'c' has no valid key: 'nonsense' is no public key",
+      Manifest(
+        server: "s1", servers: [Topology.Server(name: "s1", host: "h", port: 1)],
+        clients: [Manifest.Client(name: "c", key: "nonsense")])
+    ),
   ]
 
   @Test("one that no checked file could have made is refused", arguments: invalid.indices)

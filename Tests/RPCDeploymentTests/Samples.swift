@@ -9,6 +9,7 @@ import TestSupport
 /// Small manifests and directories that the tests share.
 enum Samples {
   static let sourceA = Array("def concat(n, s):\n    return f'{n}{s}'\n".utf8)
+  static let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPdoDxE+kC0uIN1/g3AB/ulW1xCbdog5nd++toDtBl5c"
   static let sourceB = Array("function add(a, b) return a + b end\n".utf8)
 
   static func procedure(
@@ -32,7 +33,7 @@ enum Samples {
       ],
       clients: [
         Manifest.Client(name: "c1", host: "127.0.0.1", port: 6000),
-        Manifest.Client(name: "net", host: "10.0.0.0/8"), Manifest.Client(name: "k", key: "ed25519:abc"),
+        Manifest.Client(name: "net", host: "10.0.0.0/8"), Manifest.Client(name: "k", key: Samples.key),
       ],
       services: [
         Topology.Service(name: "text", providers: ["s2", "s1"], tenants: tenants),

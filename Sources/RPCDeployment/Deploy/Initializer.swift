@@ -1,5 +1,6 @@
 import Glibc
 import RPCClient
+public import RPCKeys
 import RPCProcedures
 import RPCWire
 
@@ -22,6 +23,8 @@ public struct Initializer: Sendable {
     public var isColored = false
     /// The longest that one step on one server may take.
     public var timeout: Duration = .seconds(30)
+    /// Proves to servers that know deployers by their keys who is deploying.
+    public var key: PrivateKey?
 
     public init() {}
   }
@@ -75,6 +78,7 @@ public struct Initializer: Sendable {
   public func deploy(_ file: InitFile) async -> DeploymentReport {
     var clientOptions = ClientOptions()
     clientOptions.agent = "SimpleRPC initializer/1.0"
+    clientOptions.key = options.key
     clientOptions.connectTimeout = min(clientOptions.connectTimeout, options.timeout)
     let client = RPCClient(topology: file.network, options: clientOptions)
     let manifests = file.manifests()

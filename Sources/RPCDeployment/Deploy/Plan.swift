@@ -83,7 +83,7 @@ public struct Plan: Hashable, Sendable {
     var notes = Self.notes(manifest, actual)
     let isSame = added.isEmpty && changed.isEmpty && removed.isEmpty && notes.isEmpty
     if isSame, digest != baseDigest, !baseDigest.isEmpty {
-      notes.append("the addresses of servers or clients, or services elsewhere, changed")
+      notes.append("the addresses of servers, addresses or keys of clients, or services elsewhere, changed")
     }
     self.notes = notes
   }

@@ -1,4 +1,5 @@
 import RPCClient
+import RPCKeys
 import RPCProcedures
 
 extension InitFileReader {
@@ -88,12 +89,21 @@ extension InitFileReader {
       }
     }
     if let node = fields["port"] { client.port = port(node) }
-    // Nobody could prove a key yet: to take it would let nobody in, or, beside an address, anybody there.
     if let node = fields["key"] {
-      report(
-        node.place, "'key' is not supported yet: a client is known by its 'ip', and its 'port' if it has one")
+      client.key = key(node)
     } else if fields["ip"] == nil {
-      report(place, "client '\(name)' needs an 'ip' that it calls from")
+      report(place, "client '\(name)' needs an 'ip' that it calls from, or a 'key' that it proves")
+    }
+  }
+
+  /// A public key, in the one way that servers compare.
+  private mutating func key(_ node: YamlNode) -> String? {
+    guard let text = text(node, "'key'") else { return nil }
+    do throws(KeyError) {
+      return try PublicKey(parsing: text).description
+    } catch {
+      report(node.place, "'key': \(error)")
+      return nil
     }
   }
 
@@ -109,8 +119,8 @@ extension InitFileReader {
     return " or network such as 10.0.0.0/8"
   }
 
-  /// Two servers cannot listen on one address, and of two clients with one address nobody could tell which is
-  /// calling.
+  /// Two servers cannot listen on one address, and of two clients with one address, or one key, nobody could tell
+  /// which is calling.
   private mutating func checkAddresses() {
     var servers: [String: DeclaredServer] = [:]
     for declared in self.servers where !declared.server.host.isEmpty && declared.server.port != 0 {
@@ -124,6 +134,15 @@ extension InitFileReader {
     }
     var clients: [String: DeclaredClient] = [:]
     for declared in self.clients {
+      if let key = declared.client.key {
+        if let first = clients.updateValue(declared, forKey: key) {
+          report(
+            declared.place,
+            "client '\(declared.client.name)' has the key of client '\(first.client.name)' at line "
+              + "\(first.place.line)")
+        }
+        continue
+      }
       guard let block = declared.client.block else { continue }
       let port = declared.client.port.map { "port \($0)" } ?? "any port"
       if let first = clients.updateValue(declared, forKey: "\(block) \(port)") {

@@ -1,4 +1,5 @@
 public import RPCClient
+import RPCKeys
 public import RPCProcedures
 import RPCWire
 
@@ -15,7 +16,7 @@ public struct Manifest: Hashable, Sendable {
     public var host: String?
     /// The registered source port, nil for any.
     public var port: UInt16?
-    /// The public key that identifies it, instead of or besides an address.
+    /// The public key that it must prove, instead of or besides an address: `ssh-ed25519 AAAA…`.
     public var key: String?
 
     public init(name: String, host: String? = nil, port: UInt16? = nil, key: String? = nil) {
@@ -31,14 +32,20 @@ public struct Manifest: Hashable, Sendable {
     /// The client without what only access checks need. One that may call from a whole network has no address
     /// of its own there.
     var topologyClient: Topology.Client {
-      Topology.Client(name: name, host: block?.isSingle == true ? host : nil, port: port)
+      Topology.Client(
+        name: name, host: block?.isSingle == true ? host : nil, port: port, key: publicKey)
     }
 
-    /// Its addresses for the server's access check; nil for a client that only its key tells.
+    /// `key`, read.
+    var publicKey: PublicKey? { key.flatMap { try? PublicKey(parsing: $0) } }
+
+    /// What the server's access check goes by; nil for a client that nothing tells from others.
     public var rule: ClientRule? {
-      block.map {
-        ClientRule(name: name, network: $0.bytes, prefixLength: $0.prefixLength, port: port.map(Int.init))
-      }
+      guard block != nil || key != nil else { return nil }
+      return ClientRule(
+        name: name, network: block?.bytes, prefixLength: block?.prefixLength ?? 0, port: port.map(Int.init),
+        // One that cannot be read lets nobody in.
+        key: key == nil ? nil : publicKey?.bytes ?? [])
     }
   }
 

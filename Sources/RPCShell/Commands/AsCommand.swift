@@ -7,7 +7,8 @@ enum AsCommand: Command {
   static let summary = "call as another client"
   static let grammar = Grammar(.init("CLIENT", .client, .optional))
   static let details = """
-    A client is one that init.yaml registers; servers know it by its address, so connections are made anew. \
+    A client is one that init.yaml registers; servers know it by its address or its key, so connections are made \
+    anew. \
     Without a client it lists them; 'as -' is nobody in particular.
     """
   static let examples = [
@@ -25,12 +26,17 @@ enum AsCommand: Command {
       let isCurrent = client.name == knowledge.identity
       table.rows.append([
         .init(client.name, role: .name),
-        .init((client.host ?? "any address") + (client.port.map { ":\($0)" } ?? "")), .names(services),
+        .init(address(of: client)), .names(services),
         .init(isCurrent ? "← in use" : "", .bool(isCurrent), role: .good),
       ])
     }
     table.columns[3].name = input.output.renderer.format == .json ? "current" : ""
     input.output.emit(.table(table))
+  }
+
+  private static func address(of client: Topology.Client) -> String {
+    let address = (client.host ?? "any address") + (client.port.map { ":\($0)" } ?? "")
+    return client.key == nil ? address : "\(address), with its key"
   }
 }
 

@@ -13,6 +13,7 @@ extension Session {
     options.dryRun = isDryRun
     options.force = force
     options.servers = servers
+    options.key = network?.key
     if let name = servers.first(where: { file.network.server($0) == nil }) {
       throw .usage(
         "\(file.path) declares no server '\(name)'"

@@ -1,0 +1,141 @@
+import Foundation
+import RPCClient
+import TestSupport
+import Testing
+
+@Suite("Keys, with whole programs")
+struct KeyTests {
+  /// A copy of a key that its owner alone may read, as git does not keep it.
+  private static func privateKey(_ name: String, in network: Network) throws -> String {
+    let path = network.directory.file(name)
+    try? FileManager.default.copyItem(atPath: "\(Programs.fixtures)/keys/\(name)", toPath: path)
+    chmod(path, 0o600)
+    return path
+  }
+
+  private static func publicKey(_ name: String) throws -> String {
+    try String(contentsOfFile: "\(Programs.fixtures)/keys/\(name).pub", encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  /// Two servers to which the owner of `deployer` may deploy, and a service for whoever has the key `c1`.
+  private static func network() throws -> (network: Network, deployers: String) {
+    let network = try Network(["s1", "s2"], start: false)
+    let deployers = try network.directory.write("# us\n\(publicKey("deployer"))\n", to: "deployers")
+    for name in ["s1", "s2"] {
+      try network.start(name, options: ["--deployers", deployers])
+    }
+    try network.directory.write("def one(): return 1\n", to: "one.py")
+    try network.describe(
+      """
+      service:
+        - secret: {providers: [s1, s2], tenants: [keeper], rpcs: [one]}
+      rpc:
+        secret:
+          - one: {args: [], returns: [int], src: one.py}
+      """, clients: "    - keeper: {key: '\(publicKey("c1"))'}")
+    return (network, deployers)
+  }
+
+  @Test("who has no key, or another one, deploys nothing and is told so; who has it deploys")
+  func deploying() throws {
+    let (network, _) = try Self.network()
+    let without = try network.initialize()
+    #expect(without.ending == .code(1))
+    #expect(without.output.contains("must prove a key that it knows"), "\(without)")
+    let stranger = try network.initialize(["--key", Self.privateKey("c1", in: network)])
+    #expect(stranger.ending == .code(1))
+    #expect(stranger.output.contains("is not among those that may deploy"), "\(stranger)")
+    let owner = try network.initialize(["--key", Self.privateKey("deployer", in: network)])
+    #expect(owner.ending == .code(0), "\(owner)")
+    #expect(owner.output.contains("secret.one() -> int"))
+    let audit = try network.directory.read("data/s1/audit.log")
+    #expect(audit.contains(" SHA256:"), "\(audit)")
+    try network.server("s1").waitForLine("has the key SHA256:", on: .errors)
+  }
+
+  @Test("the owner of a client's key is that client, from any address; nobody else is")
+  func calling() throws {
+    let (network, _) = try Self.network()
+    _ = try network.initialize(["--key", Self.privateKey("deployer", in: network)])
+    let key = try Self.privateKey("c1", in: network)
+    let owner = try network.shell("secret.one", "as", options: ["--key", key])
+    #expect(owner.output.contains("1\n"), "\(owner)")
+    #expect(owner.lines.contains { $0.contains("keeper") && $0.contains("with its key") }, "\(owner)")
+    let nobody = try network.shell("secret.one")
+    #expect(nobody.errors.contains("ClientNotRegistered"), "\(nobody)")
+    let other = try network.shell(
+      "secret.one", options: ["--key", Self.privateKey("deployer", in: network)])
+    #expect(other.errors.contains("ClientNotRegistered"), "\(other)")
+    // To be somebody whose key one has not is refused before a server is asked.
+    let pretender = try network.shell("secret.one", options: ["--as", "keeper"])
+    #expect(pretender.ending == .code(2))
+    #expect(pretender.errors.contains("the client 'keeper' is known by its key"), "\(pretender)")
+    #expect(pretender.errors.contains("--key FILE"))
+    // A claim without a proof is refused by the server too.
+    let raw = try network.lines("s1").call("secret.one")
+    #expect(raw.exceptionType == "ClientNotRegistered")
+  }
+
+  @Test("the shell deploys with its key, and RPC_KEY names one as well")
+  func shellDeploys() throws {
+    let (network, _) = try Self.network()
+    let key = try Self.privateKey("deployer", in: network)
+    let refused = try network.shell("apply")
+    #expect(refused.ending == .code(1))
+    let applied = try run(
+      Programs.shell, ["--config", network.file], input: .text("apply\n"), environment: ["RPC_KEY": key])
+    #expect(applied.ending == .code(0), "\(applied)")
+    let again = try run(Programs.initializer, [network.file], environment: ["RPC_KEY": key])
+    #expect(again.output.contains("Everything is up to date."), "\(again)")
+  }
+
+  @Test("a key that cannot be used is named, and no server is asked")
+  func unusable() throws {
+    let (network, _) = try Self.network()
+    let path = try Self.privateKey("locked", in: network)
+    for outcome in [
+      try network.initialize(["--key", path]), try network.shell("servers", options: ["--key", path]),
+    ] {
+      #expect(outcome.ending == .code(2), "\(outcome)")
+      #expect(outcome.errors.contains("\(path): the key has a passphrase"), "\(outcome)")
+    }
+    let open = try network.directory.write(String(contentsOfFile: path, encoding: .utf8), to: "open")
+    chmod(open, 0o644)
+    let outcome = try network.initialize(["--key", open])
+    #expect(outcome.ending == .code(2))
+    #expect(outcome.errors.contains("chmod 600"), "\(outcome)")
+  }
+
+  @Test("SIGHUP takes changed keys, and keeps the old ones where the new cannot be read")
+  func reload() throws {
+    let (network, deployers) = try Self.network()
+    let key = try Self.privateKey("c1", in: network)
+    #expect(try network.initialize(["--key", key]).ending == .code(1))
+    try network.directory.write("\(Self.publicKey("c1"))\n", to: "deployers")
+    for name in ["s1", "s2"] {
+      kill(try network.server(name).pid, SIGHUP)
+      try network.server(name).waitForLine("read again", on: .errors)
+    }
+    let outcome = try network.initialize(["--key", key])
+    #expect(outcome.ending == .code(0), "\(outcome)")
+    try network.directory.write("rubbish\n", to: "deployers")
+    kill(try network.server("s1").pid, SIGHUP)
+    try network.server("s1").waitForLine(
+      "keys stay as they were: \(deployers):1: 'rubbish' is no public key", on: .errors)
+    #expect(try network.initialize(["--key", key, "--force"]).ending == .code(0))
+  }
+
+  @Test("a server whose file of keys cannot be read says so and ends with 3")
+  func badDeployers() throws {
+    let network = try Network(["s1"], start: false)
+    let outcome = try run(
+      Programs.server,
+      [
+        "127.0.0.1", "\(network.port("s1"))", "--data", network.directory.file("data"), "--deployers",
+        "/nowhere",
+      ])
+    #expect(outcome.ending == .code(3))
+    #expect(outcome.errors.contains("/nowhere cannot be read: No such file or directory"), "\(outcome)")
+  }
+}
