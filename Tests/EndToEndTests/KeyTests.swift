@@ -100,7 +100,7 @@ struct KeyTests {
       #expect(outcome.ending == .code(2), "\(outcome)")
       #expect(outcome.errors.contains("\(path): the key has a passphrase"), "\(outcome)")
     }
-    let open = try network.directory.write(String(contentsOfFile: path, encoding: .utf8), to: "open")
+    let open = try Self.privateKey("c1", in: network)
     chmod(open, 0o644)
     let outcome = try network.initialize(["--key", open])
     #expect(outcome.ending == .code(2))
