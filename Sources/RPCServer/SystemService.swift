@@ -84,8 +84,8 @@ internal struct SystemService {
     }
     var values = values
     if procedure == .deployBegin, let key = caller.key, let who = values[1].stringValue {
-      // What a deployer says of itself, and what it has proven.
-      values[1] = .string("\(who) \(key.fingerprint)")
+      // What a deployer has proven goes before what it says of itself, which may be cut.
+      values[1] = .string("\(key.fingerprint) \(who)")
     }
     guard let desk = host.core.deployments else {
       return call.conclude(

@@ -50,7 +50,7 @@ struct KeyTests {
     #expect(owner.ending == .code(0), "\(owner)")
     #expect(owner.output.contains("secret.one() -> int"))
     let audit = try network.directory.read("data/s1/audit.log")
-    #expect(audit.contains(" SHA256:"), "\(audit)")
+    #expect(audit.contains("who=SHA256:"), "\(audit)")
     try network.server("s1").waitForLine("has the key SHA256:", on: .errors)
   }
 
