@@ -113,12 +113,19 @@ struct SharedCaseTests {
 
   @Test("the Python client passes")
   func pythonClient() throws {
+    try python("conformance.py", "127.0.0.1", String(Self.server.get().port))
+  }
+
+  @Test("the Python client reads and writes every vector of the protocol's document")
+  func pythonVectors() throws {
+    try python("vectors.py")
+  }
+
+  private func python(_ program: String, _ arguments: String...) throws {
     let python = Process()
     python.executableURL = URL(filePath: "/usr/bin/env")
-    python.arguments = [
-      "python3", "-B", SharedCase.clients.appending(path: "python/conformance.py").path, "127.0.0.1",
-      String(try Self.server.get().port),
-    ]
+    python.arguments =
+      ["python3", "-B", SharedCase.clients.appending(path: "python/\(program)").path] + arguments
     let output = Pipe()
     python.standardOutput = output
     python.standardError = output
