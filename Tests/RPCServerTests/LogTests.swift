@@ -101,7 +101,7 @@ struct LogTests {
 
   @Test("JSON lines are JSON, with the same in fields")
   func json() throws {
-    let lines = try Self.lines(.debug, .json) { log, loop in
+    let lines = try Self.lines(.info, .json) { log, loop in
       let caller = Self.newCaller()
       log.connected(caller)
       let call = ActiveCall(id: 1, procedure: Self.procedure, started: loop.now, deadline: nil) { _, _ in }
@@ -148,6 +148,17 @@ struct LogTests {
       ])
   }
 
+  @Test("at the level debug each execution is a line")
+  func eachByItself() throws {
+    let lines = try Self.lines(.debug) { log, _ in
+      let caller = Self.newCaller()
+      for _ in 0..<3 { log.executed(Self.procedure, by: caller) }
+    }
+    #expect(
+      Self.withoutTimes(lines)
+        == [String](repeating: "info    127.0.0.1:6000 math.add(int, int) ok", count: 3))
+  }
+
   @Test("what else happens is told after the executions before it, and before those after it")
   func order() throws {
     let lines = try Self.lines { log, _ in
@@ -177,7 +188,7 @@ struct LogTests {
 
   @Test("a moment ends by itself: a later execution is a line of its own, with its own time")
   func moments() throws {
-    var runs = ExecutionRuns()
+    var runs = ExecutionRuns(momentNanoseconds: LogLimits.momentNanoseconds)
     let caller = Self.newCaller()
     let end = 5 + LogLimits.momentNanoseconds
     caller.remember(Self.procedure, [])

@@ -11,11 +11,15 @@ internal struct ExecutionRuns {
     var count: UInt64
   }
 
+  /// How long a moment lasts; 0 where each execution is told by itself.
+  let momentNanoseconds: UInt64
   private(set) var runs: ContiguousArray<Run> = []
   /// The present moment's number: where a caller's run is holds for one moment only.
   private var moment: UInt64 = 1
   /// When it ends, on the loop's clock.
   private var end: UInt64 = 0
+
+  init(momentNanoseconds: UInt64) { self.momentNanoseconds = momentNanoseconds }
 
   var isEmpty: Bool { runs.isEmpty }
 
@@ -34,7 +38,7 @@ internal struct ExecutionRuns {
 
   /// Begins a run of the procedure that `caller` executed last.
   mutating func begin(_ caller: Caller, at now: UInt64, began: UInt64) {
-    if runs.isEmpty { end = now &+ LogLimits.momentNanoseconds }
+    if runs.isEmpty { end = now &+ momentNanoseconds }
     caller.run = runs.count
     caller.runMoment = moment
     runs.append(Run(text: caller.executedText, began: began, count: 1))

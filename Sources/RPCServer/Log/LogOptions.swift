@@ -8,9 +8,9 @@ public struct LogOptions: Sendable, Hashable {
     case error
     /// Refused access, exceptions of procedures, overload, peers that break the protocol.
     case warning
-    /// Each connection and each execution of a procedure.
+    /// Each connection and each execution of a procedure, those of one caller within a moment together.
     case info
-    /// What explains how the server came to something.
+    /// Each execution by itself.
     case debug
 
     public static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
@@ -49,7 +49,7 @@ internal enum LogLimits {
   /// How long a line may wait for company, in nanoseconds.
   static let flushNanoseconds: UInt64 = 200_000_000
   /// How long executions are counted together, in nanoseconds.
-  static let momentNanoseconds: UInt64 = 10_000_000
+  static let momentNanoseconds: UInt64 = 100_000_000
   /// Callers, and procedures of each, that are counted at a time.
   static let runsMax = 4096
   /// How close together warnings are handed over one by one, in nanoseconds.

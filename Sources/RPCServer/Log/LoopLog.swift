@@ -6,7 +6,8 @@ internal import RPCWire
 /// which is handed over when it is full, after a moment, or soon after a warning: executions are logged by
 /// the million.
 ///
-/// Executions of one procedure by one caller within a moment are one line that says how many.
+/// Executions of one procedure by one caller within a moment are one line that says how many; at the level `debug`
+/// each has its own.
 internal final class LoopLog: TimerTarget {
   private let loop: EventLoop
   private let sink: LogSink?
@@ -16,7 +17,7 @@ internal final class LoopLog: TimerTarget {
   private let timestamp = LoopCell(LogTimestamp())
   /// From the loop's clock to 1970, in nanoseconds; looked up anew with every flush, since clocks are set.
   private var epoch: UInt64 = 0
-  private let runs = LoopCell(ExecutionRuns())
+  private let runs: LoopCell<ExecutionRuns>
   private var timer: TimerID?
   private var isUrgent = false
   private var lastFlush: UInt64 = 0
@@ -26,6 +27,7 @@ internal final class LoopLog: TimerTarget {
     self.sink = sink
     self.level = sink == nil ? .off : level
     line = LogLine(format: format)
+    runs = LoopCell(ExecutionRuns(momentNanoseconds: level >= .debug ? 0 : LogLimits.momentNanoseconds))
     updateEpoch()
   }
 
