@@ -8,8 +8,6 @@ internal import RPCWire
 internal final class Caller {
   let peer: SocketAddress
   let peerBytes: [UInt8]
-  /// The end of the connection that is here.
-  let local: SocketAddress?
   /// Whether the peer is on this host: only such may deploy while no keys are configured.
   let isOwnHost: Bool
   /// What it has proven to own.
@@ -30,7 +28,6 @@ internal final class Caller {
   init(peer: SocketAddress, local: SocketAddress?) {
     self.peer = peer
     peerBytes = peer.ipBytes
-    self.local = local
     isOwnHost = peer.isLoopback || local.map { $0.ipBytes == peer.ipBytes } ?? false
     label = Array(peer.description.utf8)
   }
@@ -79,11 +76,13 @@ internal final class Caller {
 
   /// Takes the proof of a key.
   ///
-  /// - Parameter serverName: this server's, once it has one.
+  /// - Parameters:
+  ///   - serverName: this server's, once it has one.
+  ///   - local: the end of the connection that is here.
   /// - Throws: `Unauthenticated` where the proof does not hold, was made for another server, or is of another key
   ///   than the one that the name given in the HELLO is registered with.
   func prove(
-    _ proof: Proof, challenge: [UInt8], serverName: String?, in catalogue: Catalogue
+    _ proof: Proof, challenge: [UInt8], serverName: String?, local: SocketAddress?, in catalogue: Catalogue
   ) throws(RPCError) {
     guard let key = proof.key(provenFor: challenge) else {
       throw RPCError(.unauthenticated, "the proof of the key does not hold")

@@ -219,58 +219,6 @@ extension Session {
     }
   }
 
-  private func greet(_ payload: RawSpan, into output: inout ByteQueue) throws(WireError) {
-    let hello = try Hello(payload: payload)
-    guard hello.version == Preface.majorVersion else {
-      refuse(
-        RPCError(
-          .protocolError,
-          "version \(hello.version) of the protocol is not supported, version \(Preface.majorVersion) is"))
-      return
-    }
-    let willProve = hello.features.contains(Feature.proof)
-    if let identity = hello.identity {
-      do {
-        try caller.claim(identity, in: host.catalogue, willProve: willProve)
-      } catch {
-        refuse(error)
-        return
-      }
-    }
-    peerFrameBytes = max(WireLimits.helloBytesMax, hello.frameBytes)
-    decoder.frameBytesLimit = host.options.frameBytes
-    dialect = .native
-    host.greeted(self)
-    armTimer()
-    var answer = Hello(agent: host.agent)
-    answer.frameBytes = host.options.frameBytes
-    answer.callsInFlight = host.options.callsPerConnection
-    answer.pingMilliseconds = host.options.pingMilliseconds
-    answer.generation = host.catalogue.serial
-    if willProve {
-      var random = SystemRandomNumberGenerator()
-      let challenge = (0..<Hello.challengeBytes).map { _ in UInt8.random(in: .min ... .max, using: &random) }
-      self.challenge = challenge
-      answer.challenge = challenge
-      answer.features = [Feature.proof]
-    }
-    answer.encode(to: &output)
-    if isDraining { goAway(into: &output) }
-  }
-
-  private func prove(_ proof: Proof, into output: inout ByteQueue) throws(WireError) {
-    guard let challenge = challenge.take() else { throw .malformedFrame("a PROOF that nobody asked for") }
-    do {
-      try caller.prove(proof, challenge: challenge, serverName: host.core.serverName, in: host.catalogue)
-    } catch {
-      refuse(error)
-      return
-    }
-    access = Access()
-    host.log.proved(caller)
-    output.appendEmptyFrame(.proof, callID: 0)
-  }
-
   private func bind(_ callID: UInt64, _ bind: Bind, into output: inout ByteQueue) {
     do throws(RPCError) {
       let catalogue = host.catalogue
@@ -298,7 +246,7 @@ extension Session {
     if calls.isEmpty { connection.closeAfterFlush() }
   }
 
-  private func goAway(into output: inout ByteQueue) {
+  func goAway(into output: inout ByteQueue) {
     GoAway(
       lastCallID: lastCallID, reason: "the server is shutting down",
       drainMilliseconds: host.options.drainTimeoutMilliseconds
