@@ -30,12 +30,15 @@ public enum KeyFile {
     return key
   }
 
-  /// The public keys of a file, one a line; empty lines and those that begin with `#` are passed over.
+  /// The public keys of a file, one a line; empty lines and those that begin with `#` are passed over. Whoever may
+  /// write to the file could add a key, so that must be its owner alone.
   public static func publicKeys(at path: String) throws(KeyError) -> Set<PublicKey> {
+    let (text, mode) = try read(path)
+    guard mode & 0o022 == 0 else {
+      throw KeyError("\(path) may be written by others than its owner: chmod go-w '\(path)'")
+    }
     var keys: Set<PublicKey> = []
-    for (index, line) in try read(path).text.split(separator: "\n", omittingEmptySubsequences: false)
-      .enumerated()
-    {
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
       guard let first = line.first(where: { !$0.isWhitespace }), first != "#" else { continue }
       do {
         keys.insert(try PublicKey(parsing: String(line)))

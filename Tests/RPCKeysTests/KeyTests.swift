@@ -173,6 +173,11 @@ struct KeyTests {
     #expect(error?.message.hasPrefix("\(path):2: keys are of the kind ssh-ed25519") == true)
     try directory.write("", to: "deployers")
     #expect(try KeyFile.publicKeys(at: path).isEmpty)
+    for mode: mode_t in [0o620, 0o602] {
+      chmod(path, mode)
+      let error = #expect(throws: KeyError.self) { try KeyFile.publicKeys(at: path) }
+      #expect(error?.message == "\(path) may be written by others than its owner: chmod go-w '\(path)'")
+    }
   }
 
   @Test("what cannot be read is named")
