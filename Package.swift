@@ -84,7 +84,7 @@ let package = Package(
     .executableTarget(
       name: "rpc-server",
       dependencies: [
-        "RPCServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RPCServer", "RPCKeys", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
     .executableTarget(

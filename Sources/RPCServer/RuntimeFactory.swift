@@ -37,7 +37,9 @@ internal final class ServerNestedCaller: NestedCaller {
 
   private func connected() -> ClientCore {
     if let client { return client }
-    let made = ClientCore(loop: host.loop, topology: host.core.topology)
+    var options = ClientOptions()
+    options.key = host.options.key
+    let made = ClientCore(loop: host.loop, topology: host.core.topology, options: options)
     client = made
     return made
   }

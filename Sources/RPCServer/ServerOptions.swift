@@ -1,3 +1,4 @@
+public import RPCKeys
 internal import RPCTransport
 internal import RPCWire
 
@@ -8,6 +9,8 @@ public struct ServerOptions: Sendable {
   public var dataDirectory: String?
   /// A file with the public keys of those who may deploy, one a line; nil lets whoever is on this host.
   public var deployersFile: String?
+  /// Proves to other servers who is calling when procedures of this one call theirs.
+  public var key: PrivateKey?
   /// Event loops, each on its own thread. 0 means one per core.
   public var loops = 0
   /// How long calls in flight may take to end once the server is told to stop, in milliseconds.

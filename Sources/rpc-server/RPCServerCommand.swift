@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import RPCKeys
 import RPCServer
 
 /// `rpc-server IP PORT`: the daemon that runs on every node.
@@ -33,6 +34,11 @@ struct RPCServerCommand: ParsableCommand {
       valueName: "file"))
   var deployers: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The private key to prove when procedures call those of other servers.", valueName: "file"))
+  var key: String?
+
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
 
@@ -51,6 +57,12 @@ struct RPCServerCommand: ParsableCommand {
     var options = ServerOptions()
     options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
     options.deployersFile = deployers
+    do throws(KeyError) {
+      // Not the one that RPC_KEY names: that belongs to whoever starts the server.
+      options.key = try key.map { path throws(KeyError) in try KeyFile.privateKey(at: path) }
+    } catch {
+      throw ValidationError("\(error)")
+    }
     options.loops = loops
     limits.apply(to: &options)
     options.log = log.options

@@ -126,6 +126,35 @@ struct KeyTests {
     #expect(try network.initialize(["--key", key, "--force"]).ending == .code(0))
   }
 
+  @Test("procedures call those of other servers with their server's key")
+  func nested() throws {
+    let network = try Network(["s1", "s2"], start: false)
+    let key = try Self.privateKey("c1", in: network)
+    try network.start("s1", options: ["--key", key])
+    try network.start("s2")
+    try network.directory.write(
+      """
+      function relay() return rpc.call("s2", "secret.one") end
+      function one() return 1 end
+      """, to: "test.lua")
+    try network.describe(
+      """
+      service:
+        - open: {providers: [s1, s2], tenants: [me], rpcs: [relay]}
+        - secret: {providers: [s2], tenants: [keeper], rpcs: [one]}
+      rpc:
+        open:
+          - relay: {args: [], returns: [int], src: test.lua}
+        secret:
+          - one: {args: [], returns: [int], src: test.lua}
+      """, clients: "    - keeper: {key: '\(Self.publicKey("c1"))'}")
+    try network.deploy()
+    #expect(try network.lines("s1").call("open.relay") == .values([1]))
+    // The one without the key is nobody to itself.
+    let refused = try network.lines("s2").call("open.relay")
+    #expect(refused.exceptionMessage?.contains("is no tenant of the service 'secret'") == true, "\(refused)")
+  }
+
   @Test("a server whose file of keys cannot be read says so and ends with 3")
   func badDeployers() throws {
     let network = try Network(["s1"], start: false)
