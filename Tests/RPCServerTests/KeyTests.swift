@@ -87,6 +87,42 @@ struct KeyTests {
     #expect(peer.isClosed())
   }
 
+  @Test("a proof split anywhere holds; one that breaks off, or whose length lies, proves nothing")
+  func broken() throws {
+    let server = try TestServer { $0.loops = 1 }
+    let neighbour = try Neighbour(port: server.port)
+    let key = try Self.key(1)
+    func attempt() throws -> (RawPeer, [UInt8]) {
+      let (peer, hello) = try Self.challenged(server)
+      let proof = try Self.proof(key, hello, server)
+      return (peer, encoded { proof.encode(to: &$0) })
+    }
+    let count = try attempt().1.count
+    for cut in 1..<count {
+      let (peer, bytes) = try attempt()
+      peer.send(Array(bytes[..<cut]))
+      peer.send(Array(bytes[cut...]))
+      #expect(peer.next()?.kind == .proof, "split after \(cut) bytes")
+    }
+    for cut in 0..<count {
+      let (peer, bytes) = try attempt()
+      peer.send(Array(bytes[..<cut]))
+      peer.endSending()
+      #expect(peer.next() == nil, "broken off after \(cut) bytes")
+      #expect(peer.ended)
+    }
+    let length = count - FrameHeader.byteCount
+    for lie in [0, length - 1, length + 1, length + 1000, Int(Int32.max), Int(UInt32.max)] {
+      var (peer, bytes) = try attempt()
+      for byte in 0..<4 { bytes[byte] = UInt8(truncatingIfNeeded: lie >> (8 * byte)) }
+      peer.send(bytes)
+      peer.endSending()
+      while let frame = peer.next() { #expect(frame.kind == .error, "a length of \(lie)") }
+      #expect(peer.ended)
+    }
+    #expect(neighbour.wasLeftAlone())
+  }
+
   @Test("a proof that does not hold, or is for another server, ends the connection; a neighbour goes on")
   func refused() throws {
     let server = try TestServer()
