@@ -75,6 +75,9 @@ struct KeyTests {
     // A claim without a proof is refused by the server too.
     let raw = try network.lines("s1").call("secret.one")
     #expect(raw.exceptionType == "ClientNotRegistered")
+    let claim = try network.lines("s1").call("secret.one", more: #","client":"keeper""#)
+    #expect(claim.exceptionType == "Unauthenticated", "\(claim)")
+    #expect(claim.exceptionMessage?.contains("registered with a key") == true, "\(claim)")
   }
 
   @Test("the shell deploys with its key, and RPC_KEY names one as well")
