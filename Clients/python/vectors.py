@@ -1,5 +1,6 @@
 """Checks simplerpc.py against the test vectors of Docs/PROTOCOL.md: python3 vectors.py [DOCUMENT]"""
 
+import ast
 import pathlib
 import re
 import sys
@@ -23,7 +24,9 @@ def blocks(text):
 
 def meaning(text):
     """A value, written as in Python but for bytes and the floats that Python has no literal for."""
-    return eval(re.sub(r'\bh"(\w*)"', r'bytes.fromhex("\1")', text), {"nan": float("nan"), "inf": float("inf")})
+    if text in ("nan", "inf", "-inf"):
+        return float(text)
+    return ast.literal_eval(re.sub(r'\bh"(\w*)"', lambda found: repr(bytes.fromhex(found[1])), text))
 
 
 def value(kind, data, text):

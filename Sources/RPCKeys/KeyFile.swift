@@ -11,8 +11,14 @@ public enum KeyFile {
 
   /// The private key that a program was told to use: by its own option, else by the environment; nil for none.
   public static func chosenPrivateKey(_ path: String?) throws(KeyError) -> PrivateKey? {
-    guard let path = path ?? getenv(variable).map({ String(cString: $0) }), !path.isEmpty else { return nil }
-    return try privateKey(at: path)
+    try chosenPrivateKey(path, environment: getenv(variable).map { String(cString: $0) })
+  }
+
+  static func chosenPrivateKey(_ path: String?, environment: String?) throws(KeyError) -> PrivateKey? {
+    if let path { return try privateKey(at: path) }
+    // An empty variable is how a shell unsets one for a single command.
+    guard let environment, !environment.isEmpty else { return nil }
+    return try privateKey(at: environment)
   }
 
   /// The private key in a file that only its owner may read.
@@ -38,7 +44,9 @@ public enum KeyFile {
       throw KeyError("\(path) may be written by others than its owner: chmod go-w '\(path)'")
     }
     var keys: Set<PublicKey> = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    // CR LF is one character here, and no LF.
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    for (index, line) in lines.enumerated() {
       guard let first = line.first(where: { !$0.isWhitespace }), first != "#" else { continue }
       do {
         keys.insert(try PublicKey(parsing: String(line)))
@@ -50,12 +58,13 @@ public enum KeyFile {
   }
 
   private static func read(_ path: String) throws(KeyError) -> (text: String, mode: mode_t) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // A pipe that nobody writes to must not hold up whoever opens it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw unreadable(path) }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw unreadable(path) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("\(path) is no file") }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("'\(path)' is no file") }
     guard status.st_size <= byteCountMax else {
       throw KeyError("\(path) has \(status.st_size) bytes, a file of keys has at most \(byteCountMax)")
     }
@@ -73,6 +82,6 @@ public enum KeyFile {
   }
 
   private static func unreadable(_ path: String) -> KeyError {
-    KeyError("\(path) cannot be read: \(String(cString: strerror(errno)))")
+    KeyError("'\(path)' cannot be read: \(String(cString: strerror(errno)))")
   }
 }

@@ -20,6 +20,7 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads `ssh-ed25519 BASE64`, and a comment behind it if there is one: the line of a `.pub` file.
   public init(parsing text: String) throws(KeyError) {
+    let lines = text.split(whereSeparator: \.isNewline).count { !$0.allSatisfy(\.isWhitespace) }
     let words = text.split(whereSeparator: \.isWhitespace)
     guard let first = words.first else { throw KeyError("the key is empty; write \(Self.example)") }
     guard first == Self.algorithm else {
@@ -30,8 +31,11 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
       let isOtherKey = first.hasPrefix("ssh-") || first.hasPrefix("ecdsa-") || first.hasPrefix("sk-")
       throw KeyError(
         isOtherKey
-          ? "keys are of the kind \(Self.algorithm), not \(first): ssh-keygen -t ed25519 makes one"
+          ? "keys are of the kind \(Self.algorithm), not \(first.prefix(32)): ssh-keygen -t ed25519 makes one"
           : "'\(first.prefix(32))' is no public key; write \(Self.example)")
+    }
+    guard lines == 1 else {
+      throw KeyError("one key, not \(lines) lines: what follows the first would be lost")
     }
     guard words.count > 1, let blob = Base64.decode(words[1]) else {
       throw KeyError("what follows \(Self.algorithm) is not whole: copy the line of the .pub file as it is")

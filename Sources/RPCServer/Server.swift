@@ -118,7 +118,7 @@ public final class Server: Sendable {
 
   /// Opens the data directory and puts what it holds in force before anybody can call.
   private func restore() throws {
-    _ = try core.loadDeployers()
+    try core.deployers.load()
     guard let directory = core.options.dataDirectory, core.deployments == nil else { return }
     let desk = try DeploymentDesk(directory: directory, core: core)
     core.setDeployments(desk)
@@ -215,7 +215,7 @@ public final class Server: Sendable {
   public func reload() {
     core.log.reopen()
     do {
-      guard let count = try core.loadDeployers() else { return }
+      guard let count = try core.deployers.load() else { return }
       core.log.note("the deployers' keys are read again: \(count)")
     } catch {
       core.log.warn("the deployers' keys stay as they were: \(error)")

@@ -1,5 +1,4 @@
 internal import RPCClient
-internal import RPCKeys
 internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
@@ -11,6 +10,7 @@ internal final class ServerCore: Sendable {
   let agent: String
   let options: ServerOptions
   let log: ServerLog
+  let deployers: Deployers
   /// When the server started, in milliseconds since 1970.
   let startedMilliseconds: UInt64
   private let state = Lock(State())
@@ -24,8 +24,6 @@ internal final class ServerCore: Sendable {
     var serverName: String?
     var topology = Topology(servers: [], clients: [], services: [])
     var deployments: DeploymentDesk?
-    /// Who may deploy; nil for whoever is on this host.
-    var deployers: Set<PublicKey>?
   }
 
   /// The way into one loop.
@@ -38,6 +36,7 @@ internal final class ServerCore: Sendable {
     self.agent = agent
     self.options = options
     self.log = log
+    deployers = Deployers(file: options.deployersFile)
     startedMilliseconds = Syscall.wallNanoseconds() / 1_000_000
     state.withLock { $0.natives = natives }
   }
@@ -54,37 +53,6 @@ internal final class ServerCore: Sendable {
 
   func setDoors(_ doors: [LoopDoor]) {
     state.withLock { $0.hosts = doors }
-  }
-
-  // MARK: Deployers
-
-  /// Reads the file of those who may deploy, where there is one; how many it has.
-  ///
-  /// - Throws: `KeyError`, and all is as before.
-  func loadDeployers() throws(KeyError) -> Int? {
-    guard let path = options.deployersFile else { return nil }
-    let keys = try KeyFile.publicKeys(at: path)
-    state.withLock { $0.deployers = keys }
-    return keys.count
-  }
-
-  /// Whoever may deploy runs code here: where keys are given, being on this host is not enough.
-  func mayDeploy(_ caller: Caller) -> Bool {
-    guard let deployers = state.withLock({ $0.deployers }) else { return caller.isOwnHost }
-    return caller.key.map { deployers.contains($0) } ?? false
-  }
-
-  func refusalOfDeployment(by caller: Caller) -> RPCError {
-    let hasKeys = state.withLock { $0.deployers != nil }
-    let message =
-      if let key = caller.key, hasKeys {
-        "the key \(key.fingerprint) is not among those that may deploy to this server"
-      } else if hasKeys {
-        "whoever deploys to this server must prove a key that it knows"
-      } else {
-        "without --deployers this server takes deployments from its own host only, not from \(caller.peer)"
-      }
-    return RPCError(.unauthenticated, message)
   }
 
   // MARK: Connections

@@ -63,7 +63,7 @@ internal struct SystemService {
       let procedure = try host.catalogue.find(
         service: service, procedure: name, arguments: types, returns: nil)
       guard
-        session.caller.isOwnHost || host.core.mayDeploy(session.caller)
+        session.caller.isOwnHost || host.core.deployers.include(session.caller)
           || session.allows(service: procedure.service, in: host.catalogue)
       else { throw session.notRegistered(procedure, host.catalogue) }
       guard case .source(let unit) = procedure.implementation else {
@@ -79,8 +79,10 @@ internal struct SystemService {
 
   private func deploy(_ call: ActiveCall, _ procedure: SystemProcedure, _ values: [Value]) {
     let caller = session.caller
-    guard host.core.mayDeploy(caller) else {
-      return call.conclude(.failure(host.core.refusalOfDeployment(by: caller)), on: host.loop)
+    do throws(RPCError) {
+      try host.core.deployers.check(caller)
+    } catch {
+      return call.conclude(.failure(error), on: host.loop)
     }
     var values = values
     if procedure == .deployBegin, let key = caller.key, let who = values[1].stringValue {

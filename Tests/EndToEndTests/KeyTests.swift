@@ -168,6 +168,6 @@ struct KeyTests {
         "/nowhere",
       ])
     #expect(outcome.ending == .code(3))
-    #expect(outcome.errors.contains("/nowhere cannot be read: No such file or directory"), "\(outcome)")
+    #expect(outcome.errors.contains("'/nowhere' cannot be read: No such file or directory"), "\(outcome)")
   }
 }

@@ -51,6 +51,8 @@ struct KeyTests {
     ("ssh-ed25519 /////w==", "cut short"),
     ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAAA==", "has 32 bytes, not 0"),
     ("-----BEGIN OPENSSH PRIVATE KEY-----", "this is a private key"),
+    ("\(line) me\n\(line) you\n", "one key, not 2 lines"),
+    ("\(line) me\r\n\r\n\(line) you", "one key, not 2 lines"),
   ]
 
   @Test("what is no public key says what it is instead", arguments: badPublicKeys.indices)
@@ -180,6 +182,33 @@ struct KeyTests {
     }
   }
 
+  @Test("lines may end as on any system, and each is read")
+  func lineEnds() throws {
+    let directory = TemporaryDirectory()
+    let keys = try ["c1.pub", "deployer.pub"].map(Self.fixture).map { $0.trimmingCharacters(in: .newlines) }
+    let wanted = try Set(keys.map { try PublicKey(parsing: $0) })
+    for end in ["\n", "\r\n", "\r"] {
+      let path = try directory.write("# us\(end)\(keys.joined(separator: end))\(end)", to: "deployers")
+      #expect(try KeyFile.publicKeys(at: path) == wanted)
+    }
+    try directory.write("# us\r\nrubbish\r\n", to: "deployers")
+    let error = #expect(throws: KeyError.self) {
+      try KeyFile.publicKeys(at: directory.file("deployers"))
+    }
+    #expect(error?.message.hasPrefix("\(directory.file("deployers")):2: 'rubbish' is no public key") == true)
+    let text = try Self.fixture("c1").replacing("\n", with: "\r\n")
+    #expect(try wanted.contains(PrivateKey(parsing: text).publicKey))
+  }
+
+  @Test("an option that names no file is wrong, an empty variable names none")
+  func chosen() throws {
+    let error = #expect(throws: KeyError.self) { try KeyFile.chosenPrivateKey("", environment: nil) }
+    #expect(error?.message == "'' cannot be read: No such file or directory")
+    #expect(try KeyFile.chosenPrivateKey(nil, environment: nil) == nil)
+    #expect(try KeyFile.chosenPrivateKey(nil, environment: "") == nil)
+    #expect(throws: KeyError.self) { try KeyFile.chosenPrivateKey(nil, environment: "/nowhere") }
+  }
+
   @Test("what cannot be read is named")
   func unreadable() throws {
     let directory = TemporaryDirectory()
@@ -188,8 +217,13 @@ struct KeyTests {
       (directory.path, "is no file"), ("/dev/zero", "is no file"),
     ] {
       let error = #expect(throws: KeyError.self) { try KeyFile.privateKey(at: path) }
-      #expect(error?.message == "\(path) \(says)")
+      #expect(error?.message == "'\(path)' \(says)")
     }
+    let pipe = directory.file("pipe")
+    #expect(mkfifo(pipe, 0o600) == 0)
+    // Nobody writes to it: whoever waited for that would wait for ever.
+    let none = #expect(throws: KeyError.self) { try KeyFile.publicKeys(at: pipe) }
+    #expect(none?.message == "'\(pipe)' is no file")
     try directory.write(String(repeating: "#", count: KeyFile.byteCountMax + 1), to: "large")
     let error = #expect(throws: KeyError.self) { try KeyFile.publicKeys(at: "\(directory.path)/large") }
     #expect(error?.message.contains("has \(KeyFile.byteCountMax + 1) bytes") == true)
