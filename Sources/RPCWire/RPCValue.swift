@@ -90,6 +90,7 @@ extension Dictionary: RPCValue where Key == String, Value: RPCValue {
     for _ in 0..<count {
       guard case .string = try reader.peek() else { throw .nonStringKey }
       let key = try reader.readString()
+      // Two keys that are equal to Swift alone, see `UTF8Key`, cannot both be kept: refused rather than lost.
       guard values.updateValue(try Value.decode(from: &reader), forKey: key) == nil else {
         throw .duplicateKey(key)
       }

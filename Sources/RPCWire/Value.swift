@@ -1,6 +1,6 @@
 /// A value whose type is known at run time only: what the shell, scripts and declared `Any` work with. Typed
 /// Swift code uses `RPCValue` instead and never boxes.
-public indirect enum Value: Sendable, Hashable {
+public indirect enum Value: Sendable {
   case null
   case bool(Bool)
   case int(Int64)
@@ -12,7 +12,7 @@ public indirect enum Value: Sendable, Hashable {
   case map([Entry])
 
   public struct Entry: Sendable, Hashable {
-    public var key: String
+    @ComparedByUTF8 public var key: String
     public var value: Value
 
     public init(_ key: String, _ value: Value) {
@@ -24,7 +24,38 @@ public indirect enum Value: Sendable, Hashable {
   /// The value of `key`, or nil when this is no map or has no such key.
   public subscript(key: String) -> Value? {
     guard case .map(let entries) = self else { return nil }
-    return entries.first { $0.key == key }?.value
+    return entries.first { $0.key.hasSameUTF8(as: key) }?.value
+  }
+}
+
+// MARK: Equality, which for text is that of bytes
+
+extension Value: Hashable {
+  public static func == (left: Value, right: Value) -> Bool {
+    switch (left, right) {
+    case (.null, .null): true
+    case (.bool(let left), .bool(let right)): left == right
+    case (.int(let left), .int(let right)): left == right
+    case (.float(let left), .float(let right)): left == right
+    case (.string(let left), .string(let right)): left.hasSameUTF8(as: right)
+    case (.bytes(let left), .bytes(let right)): left == right
+    case (.list(let left), .list(let right)): left == right
+    case (.map(let left), .map(let right)): left == right
+    default: false
+    }
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    switch self {
+    case .null: hasher.combine(0 as UInt8)
+    case .bool(let value): hasher.combine(value)
+    case .int(let value): hasher.combine(value)
+    case .float(let value): hasher.combine(value)
+    case .string(let value): value.hashUTF8(into: &hasher)
+    case .bytes(let value): hasher.combine(value)
+    case .list(let values): hasher.combine(values)
+    case .map(let entries): hasher.combine(entries)
+    }
   }
 }
 
@@ -98,12 +129,12 @@ extension Value {
     case .map:
       let count = try reader.readMapHeader()
       var entries: [Entry] = []
-      var seen = Set<String>()
+      var seen = Set<UTF8Key>()
       entries.reserveCapacity(min(count, 1024))
       for _ in 0..<count {
         guard try reader.peek() == .string else { throw .nonStringKey }
         let key = try reader.readString()
-        guard seen.insert(key).inserted else { throw .duplicateKey(key) }
+        guard seen.insert(UTF8Key(key)).inserted else { throw .duplicateKey(key) }
         entries.append(Entry(key, try decode(from: &reader, depth: depth + 1)))
       }
       return .map(entries)

@@ -75,7 +75,7 @@ public struct JSONReader: ~Escapable {
   private mutating func readObject(depth: Int) throws(JSONError) -> Value {
     offset += 1
     var entries: [Value.Entry] = []
-    var seen = Set<String>()
+    var seen = Set<UTF8Key>()
     skipSpace()
     if current == UInt8(ascii: "}") {
       offset += 1
@@ -88,7 +88,9 @@ public struct JSONReader: ~Escapable {
       }
       let start = offset
       let key = try readString()
-      guard seen.insert(key).inserted else { throw JSONError("the key '\(key)' occurs twice", at: start) }
+      guard seen.insert(UTF8Key(key)).inserted else {
+        throw JSONError("the key '\(key)' occurs twice", at: start)
+      }
       skipSpace()
       guard current == UInt8(ascii: ":") else {
         throw JSONError("expected ':' after the key '\(key)', found \(found(at: offset))", at: offset)
