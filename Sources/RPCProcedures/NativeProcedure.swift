@@ -180,6 +180,7 @@ internal struct ArgumentMismatch: Error {
 
   /// Reads the list's head; returns how many values follow.
   @inlinable
+  @inline(__always)
   static func begin(_ reader: inout MessagePackReader, arity: Int) throws(ArgumentMismatch) -> Int {
     do throws(WireError) {
       let count = try reader.readListHeader()
@@ -195,6 +196,7 @@ internal struct ArgumentMismatch: Error {
 
   /// Reads one value; behind the last nothing may follow.
   @inlinable
+  @inline(__always)
   static func decode<Argument: RPCValue>(
     _ type: Argument.Type, _ reader: inout MessagePackReader, _ left: inout Int
   ) throws(ArgumentMismatch) -> Argument {

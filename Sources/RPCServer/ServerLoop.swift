@@ -184,9 +184,9 @@ internal final class ServerLoop {
   // MARK: Counting
 
   @inline(__always)
-  func countExecution(_ procedure: BoundProcedure) {
-    metrics.value.calls &+= 1
-    procedureMetrics.value[Int(procedure.id)].calls &+= 1
+  func countExecutions(_ procedure: BoundProcedure, _ count: UInt64) {
+    metrics.value.calls &+= count
+    procedureMetrics.value[Int(procedure.id)].calls &+= count
   }
 
   func countFailure(_ procedure: BoundProcedure?, _ error: RPCError) {
@@ -201,7 +201,7 @@ internal final class ServerLoop {
   }
 
   func count(_ call: ActiveCall, _ result: Result<[UInt8], RPCError>) {
-    countExecution(call.procedure)
+    countExecutions(call.procedure, 1)
     procedureMetrics.value[Int(call.procedure.id)].nanoseconds &+=
       Syscall.monotonicNanoseconds() &- call.started
     if case .failure(let error) = result { countFailure(call.procedure, error) }

@@ -14,12 +14,14 @@ extension Session {
         if connection.isOverHighWater(output) { return offset }
         let end = offset + FrameHeader.byteCount + Int(header.length)
         let payload = bytes.extracting(offset + FrameHeader.byteCount..<end)
+        offset = end
         if header.kind == FrameKind.call.rawValue, dialect == .native {
-          try call(header, payload, in: catalogue, into: &output)
+          if let procedure = try call(header, payload, in: catalogue, into: &output) {
+            offset = repeatedCalls(of: procedure, in: bytes, from: end, into: &output)
+          }
         } else {
           try control(header, payload, into: &output)
         }
-        offset = end
         // A frame may have ended the connection: what follows it is thrown away.
         if !connection.isReceiving { return bytes.byteCount }
       }
@@ -41,9 +43,10 @@ extension Session {
 
   // MARK: CALL
 
+  /// Answers one call, or begins it. Returns its procedure where that is a closure which was run just now.
   private func call(
     _ header: FrameHeader, _ payload: RawSpan, in catalogue: Catalogue, into output: inout ByteQueue
-  ) throws(WireError) {
+  ) throws(WireError) -> BoundProcedure? {
     var reader = MessagePackReader(payload)
     let target = try reader.readFixed(UInt64.self)
     let id = Int(UInt32(truncatingIfNeeded: target))
@@ -54,37 +57,103 @@ extension Session {
     // Two answers with one id could not be told apart, however quick the second call is.
     guard calls.isEmpty || calls[header.callID] == nil else {
       refuse(RPCError(.protocolError, "the call id \(header.callID) is in flight already"))
-      return
+      return nil
     }
 
     guard id < catalogue.procedures.count, let procedure = catalogue.procedures[id] else {
-      return refuseCall(
+      refuseCall(
         header.callID, nil,
         RPCError(.staleBinding, "no procedure of this generation has the id \(id): bind again"), &output)
+      return nil
     }
     guard allows(service: procedure.service, in: catalogue) else {
-      return refuseCall(header.callID, procedure, notRegistered(procedure, catalogue), &output)
+      refuseCall(header.callID, procedure, notRegistered(procedure, catalogue), &output)
+      return nil
     }
-    if isDraining { return refuseCall(header.callID, procedure, Self.draining, &output) }
+    if isDraining {
+      refuseCall(header.callID, procedure, Self.draining, &output)
+      return nil
+    }
     guard procedure.isImmediate else {
-      return startCall(header.callID, procedure, &reader, timeout: timeout, into: &output)
+      startCall(header.callID, procedure, &reader, timeout: timeout, into: &output)
+      return nil
     }
     let mark = output.beginFrame(.reply, callID: header.callID)
     do throws(RPCError) {
       try procedure.body(&reader, &output)
-      let size = output.count - mark - FrameHeader.byteCount
-      guard size <= peerFrameBytes else {
-        throw RPCError(
-          .resourceExhausted, "the reply is larger than the caller takes", executed: .yes, actual: size,
-          limit: peerFrameBytes)
-      }
-      output.endFrame(mark)
-      host.countExecution(procedure)
-      host.log.executed(procedure, by: caller)
+      try endReply(mark, &output)
     } catch {
       output.truncate(to: mark)
       refuseCall(header.callID, procedure, explained(error, procedure), &output)
+      return nil
     }
+    countExecutions(of: procedure, 1)
+    return procedure
+  }
+
+  @inline(__always)
+  private func countExecutions(of procedure: BoundProcedure, _ count: UInt64) {
+    guard count > 0 else { return }
+    host.countExecutions(procedure, count)
+    host.log.executed(procedure, by: caller, times: count)
+  }
+
+  @inline(__always)
+  private func endReply(_ mark: Int, _ output: inout ByteQueue) throws(RPCError) {
+    let size = output.count - mark - FrameHeader.byteCount
+    guard size <= peerFrameBytes else {
+      throw RPCError(
+        .resourceExhausted, "the reply is larger than the caller takes", executed: .yes, actual: size,
+        limit: peerFrameBytes)
+    }
+    output.endFrame(mark)
+  }
+
+  /// Answers the calls that follow upon a call of the same closure, as long as they come whole and plain: the
+  /// procedure was found and its caller authorised a moment ago, in this generation, and nothing in between can
+  /// change that. They are counted and logged together. The first frame that is anything else is left to
+  /// `receivedFrames`.
+  ///
+  /// Returns where that frame starts.
+  private func repeatedCalls(
+    of procedure: BoundProcedure, in bytes: RawSpan, from start: Int, into output: inout ByteQueue
+  ) -> Int {
+    // What calls in flight there are cannot change while closures run.
+    guard calls.isEmpty else { return start }
+    let body = procedure.body
+    let id = procedure.id
+    let highWater = connection.limits.outputHighWater
+    var offset = start
+    var executed: UInt64 = 0
+    var highestID = lastCallID
+    while output.count <= highWater, let header = FrameHeader(bytes, at: offset),
+      header.kind == FrameKind.call.rawValue, header.flags.isEmpty, header.callID > 0,
+      Int(header.length) <= decoder.frameBytesLimit, header.length >= 8,
+      bytes.byteCount - offset - FrameHeader.byteCount >= Int(header.length)
+    {
+      let payload = offset + FrameHeader.byteCount
+      var reader = MessagePackReader(bytes.extracting(payload..<payload + Int(header.length)))
+      guard let target = try? reader.readFixed(UInt64.self), UInt32(truncatingIfNeeded: target) == id else {
+        break
+      }
+      let mark = output.beginFrame(.reply, callID: header.callID)
+      do throws(RPCError) {
+        try body(&reader, &output)
+        try endReply(mark, &output)
+        executed &+= 1
+      } catch {
+        output.truncate(to: mark)
+        // In the order in which they were: first those that went well.
+        countExecutions(of: procedure, executed)
+        executed = 0
+        refuseCall(header.callID, procedure, explained(error, procedure), &output)
+      }
+      if header.callID > highestID { highestID = header.callID }
+      offset = payload + Int(header.length)
+    }
+    lastCallID = highestID
+    countExecutions(of: procedure, executed)
+    return offset
   }
 
   /// An answer with the id 0 would speak of the whole connection.

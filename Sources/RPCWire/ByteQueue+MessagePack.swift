@@ -10,7 +10,18 @@ extension ByteQueue {
   }
 
   @inlinable
+  @inline(__always)
   public mutating func appendInt(_ value: Int64) {
+    // Most numbers are small: one byte each.
+    if value >= -32, value <= 0x7f {
+      append(UInt8(truncatingIfNeeded: value))
+    } else {
+      appendLongInt(value)
+    }
+  }
+
+  @usableFromInline
+  internal mutating func appendLongInt(_ value: Int64) {
     if value >= 0 {
       switch value {
       case 0...0x7f: append(UInt8(truncatingIfNeeded: value))
@@ -97,9 +108,18 @@ extension ByteQueue {
 
   /// Announces a list of `count` values, which the caller appends next.
   @inlinable
+  @inline(__always)
   public mutating func appendListHeader(count: Int) {
+    if count >= 0, count <= 15 {
+      append(0x90 | UInt8(truncatingIfNeeded: count))
+    } else {
+      appendLongListHeader(count: count)
+    }
+  }
+
+  @usableFromInline
+  internal mutating func appendLongListHeader(count: Int) {
     switch count {
-    case 0...15: append(0x90 | UInt8(truncatingIfNeeded: count))
     case 0...0xffff:
       append(0xdc as UInt8)
       append(bigEndian: UInt16(truncatingIfNeeded: count))

@@ -38,9 +38,17 @@ public struct MessagePackReader: ~Escapable {
   }
 
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func readInt() throws(WireError) -> Int64 {
     let type = try take()
+    // Most numbers are small: they need no switch.
+    return type <= 0x7f ? Int64(type) : try readInt(ofType: type)
+  }
+
+  @usableFromInline
+  @_lifetime(self: copy self)
+  internal mutating func readInt(ofType type: UInt8) throws(WireError) -> Int64 {
     switch type {
     case 0x00...0x7f: return Int64(type)
     case 0xe0...0xff: return Int64(Int8(bitPattern: type))
@@ -114,18 +122,23 @@ public struct MessagePackReader: ~Escapable {
 
   /// The count of a list's values, each of which is at least one byte.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func readListHeader() throws(WireError) -> Int {
     let type = try take()
-    let count: Int
-    switch type {
-    case 0x90...0x9f: count = Int(type & 0x0f)
-    case 0xdc: count = Int(try load(UInt16.self))
-    case 0xdd: count = Int(try load(UInt32.self))
-    default: throw retractAndMismatch("a list")
-    }
+    let count = type & 0xf0 == 0x90 ? Int(type & 0x0f) : try readLongListHeader(ofType: type)
     guard count <= remaining else { throw .truncated }
     return count
+  }
+
+  @usableFromInline
+  @_lifetime(self: copy self)
+  internal mutating func readLongListHeader(ofType type: UInt8) throws(WireError) -> Int {
+    switch type {
+    case 0xdc: return Int(try load(UInt16.self))
+    case 0xdd: return Int(try load(UInt32.self))
+    default: throw retractAndMismatch("a list")
+    }
   }
 
   /// The count of a map's entries, each of which is at least two bytes.
@@ -171,6 +184,7 @@ public struct MessagePackReader: ~Escapable {
 
   /// Ends the reading: bytes that are left are an error.
   @inlinable
+  @inline(__always)
   public func finish() throws(WireError) {
     if remaining > 0 { throw .trailingBytes(remaining) }
   }
@@ -190,6 +204,7 @@ public struct MessagePackReader: ~Escapable {
 
   /// A fixed field of a frame's payload: little-endian, unlike MessagePack's own numbers.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func readFixed<Number: FixedWidthInteger & BitwiseCopyable>(
     _ type: Number.Type
@@ -208,12 +223,14 @@ public struct MessagePackReader: ~Escapable {
   // MARK: Bytes
 
   @inlinable
+  @inline(__always)
   internal func byte(at index: Int) throws(WireError) -> UInt8 {
     guard index < bytes.byteCount else { throw .truncated }
     return unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
   }
 
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   internal mutating func take() throws(WireError) -> UInt8 {
     let value = try byte(at: position)
@@ -222,6 +239,7 @@ public struct MessagePackReader: ~Escapable {
   }
 
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   internal mutating func load<Number: FixedWidthInteger & BitwiseCopyable>(
     _ type: Number.Type
@@ -230,6 +248,7 @@ public struct MessagePackReader: ~Escapable {
   }
 
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   internal mutating func loadRaw<Number: FixedWidthInteger & BitwiseCopyable>(
     _ type: Number.Type

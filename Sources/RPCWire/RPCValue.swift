@@ -11,10 +11,12 @@ public protocol RPCValue: Sendable, SendableMetatype {
 extension Int: RPCValue {
   public static var valueType: ValueType { .int }
   @inlinable
+  @inline(__always)
   public static func decode(from reader: inout MessagePackReader) throws(WireError) -> Int {
     Int(try reader.readInt())
   }
   @inlinable
+  @inline(__always)
   public func encode(to queue: inout ByteQueue) { queue.appendInt(Int64(self)) }
 }
 

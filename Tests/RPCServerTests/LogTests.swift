@@ -72,7 +72,7 @@ struct LogTests {
       let caller = Self.newCaller()
       log.connected(caller)
       log.greeted(caller, dialect: "native")
-      log.executed(Self.procedure, by: caller)
+      log.executed(Self.procedure, by: caller, times: 1)
       let call = ActiveCall(id: 1, procedure: Self.procedure, started: loop.now, deadline: nil) { _, _ in }
       log.concluded(call, .success([]), by: caller, now: loop.now + 12_345)
       log.concluded(
@@ -108,8 +108,8 @@ struct LogTests {
       log.concluded(
         call, .failure(RPCError(.executionException, "a \"b\"", executed: .yes, source: "add.py:3")),
         by: caller, now: loop.now + 5_000)
-      log.executed(Self.procedure, by: caller)
-      log.executed(Self.procedure, by: caller)
+      log.executed(Self.procedure, by: caller, times: 1)
+      log.executed(Self.procedure, by: caller, times: 1)
     }
     let values = try lines.map { try Value(json: $0) }
     #expect(values.allSatisfy { $0["time"]?.stringValue?.utf8.count == 24 })
@@ -132,12 +132,12 @@ struct LogTests {
   func runs() throws {
     let lines = try Self.lines { log, _ in
       let caller = Self.newCaller()
-      for _ in 0..<1000 { log.executed(Self.procedure, by: caller) }
+      for _ in 0..<1000 { log.executed(Self.procedure, by: caller, times: 1) }
       let other = Self.newCaller(port: 7000)
-      for _ in 0..<2 { log.executed(Self.procedure, by: other) }
-      log.executed(Self.procedure, by: caller)
-      log.executed(Self.other, by: caller)
-      log.executed(Self.procedure, by: caller)
+      for _ in 0..<2 { log.executed(Self.procedure, by: other, times: 1) }
+      log.executed(Self.procedure, by: caller, times: 1)
+      log.executed(Self.other, by: caller, times: 1)
+      log.executed(Self.procedure, by: caller, times: 1)
     }
     #expect(
       Self.withoutTimes(lines) == [
@@ -152,7 +152,7 @@ struct LogTests {
   func eachByItself() throws {
     let lines = try Self.lines(.debug) { log, _ in
       let caller = Self.newCaller()
-      for _ in 0..<3 { log.executed(Self.procedure, by: caller) }
+      for _ in 0..<3 { log.executed(Self.procedure, by: caller, times: 1) }
     }
     #expect(
       Self.withoutTimes(lines)
@@ -163,10 +163,10 @@ struct LogTests {
   func order() throws {
     let lines = try Self.lines { log, _ in
       let caller = Self.newCaller()
-      log.executed(Self.procedure, by: caller)
+      log.executed(Self.procedure, by: caller, times: 1)
       log.connected(Self.newCaller(port: 7000))
-      log.executed(Self.procedure, by: caller)
-      log.executed(Self.procedure, by: caller)
+      log.executed(Self.procedure, by: caller, times: 1)
+      log.executed(Self.procedure, by: caller, times: 1)
     }
     #expect(
       Self.withoutTimes(lines) == [
@@ -179,7 +179,7 @@ struct LogTests {
   func manyCallers() throws {
     let count = LogLimits.runsMax + 10
     let lines = try Self.lines { log, _ in
-      for port in 1...count { log.executed(Self.procedure, by: Self.newCaller(port: port)) }
+      for port in 1...count { log.executed(Self.procedure, by: Self.newCaller(port: port), times: 1) }
     }
     #expect(zip(lines, lines.dropFirst()).allSatisfy { $0.prefix(24) <= $1.prefix(24) })
     #expect(
@@ -192,16 +192,16 @@ struct LogTests {
     let caller = Self.newCaller()
     let end = 5 + LogLimits.momentNanoseconds
     caller.remember(Self.procedure, [])
-    runs.begin(caller, at: 5, began: 100)
-    let late = runs.add(Self.procedure, caller, at: end - 1)
-    let tooLate = runs.add(Self.procedure, caller, at: end)
+    runs.begin(caller, 1, at: 5, began: 100)
+    let late = runs.add(Self.procedure, caller, 1, at: end - 1)
+    let tooLate = runs.add(Self.procedure, caller, 1, at: end)
     #expect(late && !tooLate)
     #expect(!runs.isOver(at: end - 1) && runs.isOver(at: end))
     #expect(runs.runs.map(\.count) == [2])
     runs.removeAll()
-    let afterwards = runs.add(Self.procedure, caller, at: 6)
+    let afterwards = runs.add(Self.procedure, caller, 1, at: 6)
     #expect(!afterwards, "a run of a moment that is over")
-    runs.begin(caller, at: end, began: 200)
+    runs.begin(caller, 1, at: end, began: 200)
     #expect(runs.runs.map(\.began) == [200])
   }
 
@@ -214,7 +214,7 @@ struct LogTests {
     let lines = try Self.lines(level) { log, _ in
       let caller = Self.newCaller()
       log.connected(caller)
-      log.executed(Self.procedure, by: caller)
+      log.executed(Self.procedure, by: caller, times: 1)
       log.failed(nil, RPCError(.clientNotRegistered, "no"), by: caller)
       log.failed(nil, RPCError(.staleBinding, "bind again"), by: caller)
     }

@@ -22,26 +22,28 @@ internal struct ExecutionRuns {
   init(momentNanoseconds: UInt64) { self.momentNanoseconds = momentNanoseconds }
 
   var isEmpty: Bool { runs.isEmpty }
+  /// Whether executions are counted together at all.
+  var areCounted: Bool { momentNanoseconds > 0 }
 
   /// Whether the next execution belongs to another moment.
   func isOver(at now: UInt64) -> Bool {
     now >= end || runs.count >= LogLimits.runsMax
   }
 
-  /// Counts an execution with those before it; false where there are none.
+  /// Counts executions with those before them; false where there are none.
   @inline(__always)
-  mutating func add(_ procedure: BoundProcedure, _ caller: Caller, at now: UInt64) -> Bool {
+  mutating func add(_ procedure: BoundProcedure, _ caller: Caller, _ count: UInt64, at now: UInt64) -> Bool {
     guard caller.runMoment == moment, now < end, caller.lastExecuted === procedure else { return false }
-    runs[caller.run].count &+= 1
+    runs[caller.run].count &+= count
     return true
   }
 
   /// Begins a run of the procedure that `caller` executed last.
-  mutating func begin(_ caller: Caller, at now: UInt64, began: UInt64) {
+  mutating func begin(_ caller: Caller, _ count: UInt64, at now: UInt64, began: UInt64) {
     if runs.isEmpty { end = now &+ momentNanoseconds }
     caller.run = runs.count
     caller.runMoment = moment
-    runs.append(Run(text: caller.executedText, began: began, count: 1))
+    runs.append(Run(text: caller.executedText, began: began, count: count))
   }
 
   mutating func removeAll() {

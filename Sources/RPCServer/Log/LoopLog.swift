@@ -79,17 +79,24 @@ internal final class LoopLog: TimerTarget {
 
   // MARK: Calls
 
-  /// A call that was executed on the spot, without an exception.
+  /// Calls of one procedure that were executed on the spot, without an exception.
   @inline(__always)
-  func executed(_ procedure: BoundProcedure, by caller: Caller) {
+  func executed(_ procedure: BoundProcedure, by caller: Caller, times count: UInt64) {
     guard level >= .info else { return }
-    if !runs.value.add(procedure, caller, at: loop.now) { beginRun(procedure, caller) }
+    if !runs.value.add(procedure, caller, count, at: loop.now) { beginRuns(procedure, caller, count) }
   }
 
-  private func beginRun(_ procedure: BoundProcedure, _ caller: Caller) {
+  private func beginRuns(_ procedure: BoundProcedure, _ caller: Caller, _ count: UInt64) {
     if runs.value.isOver(at: loop.now) { endRuns() }
     if caller.lastExecuted !== procedure { caller.remember(procedure, text(procedure, caller)) }
-    runs.value.begin(caller, at: loop.now, began: loop.now &+ epoch)
+    if runs.value.areCounted {
+      runs.value.begin(caller, count, at: loop.now, began: loop.now &+ epoch)
+    } else {
+      for _ in 0..<count {
+        if runs.value.isOver(at: loop.now) { endRuns() }
+        runs.value.begin(caller, 1, at: loop.now, began: loop.now &+ epoch)
+      }
+    }
     armTimer()
   }
 
