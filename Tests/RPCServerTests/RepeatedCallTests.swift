@@ -41,7 +41,7 @@ struct RepeatedCallTests {
       // Long runs of one procedure, now and then something else.
       switch Int.random(in: 0..<30, using: &random) {
       case 0:
-        bytes += RawPeer.call(echo, ["step \(step)"], callID: id)
+        bytes += RawPeer.call(echo, [.string("step \(step)")], callID: id)
         expected.append((id, .value(.list([.string("step \(step)")]))))
       case 1:
         bytes += RawPeer.call(raise, [], callID: id)
@@ -113,7 +113,7 @@ struct RepeatedCallTests {
 
   @Test("a peer that reads nothing stops being answered at the high-water mark, and gets every answer later")
   func unread() throws {
-    let server = try TestServer { $0.connectionLimits.outputHighWater = 4_096 }
+    let server = try TestServer { $0.outputHighWater = 4_096 }
     let peer = try RawPeer.greeted(port: server.port)
     let fill = try peer.bind("data", "fill", [.int])
     let ids = (0..<200).map { _ in peer.takeCallID() }
