@@ -157,6 +157,7 @@ rpclua_call *rpclua_begin(
 
 void rpclua_end(rpclua_call *call) {
   rpclua_machine *machine = call->machine;
+  if (machine->arena.spare && machine->state) arena_trim(&machine->arena);
   // A thread whose call has returned serves the next one. Any other is left to the collector: resuming or
   // resetting it would run the procedure's code once more.
   if (call->thread && machine->state) {
@@ -175,8 +176,11 @@ void rpclua_end(rpclua_call *call) {
 
 // MARK: Running
 
+/// Keeps as much of a message as anyone is shown.
 static void set_message(rpclua_call *call, const char *text, size_t count) {
   call->message.count = 0;
+  call->message_total = count;
+  if (count > call->machine->limits.message_bytes) count = call->machine->limits.message_bytes;
   if (!bytes_reserve(call->machine, &call->message, count + 1)) return;
   memcpy(call->message.data, text, count);
   call->message.data[count] = 0;
@@ -196,33 +200,34 @@ static int strip_position(const char *name, const char **text, size_t *count) {
   return (int)line;
 }
 
+/// The line where the call's thread stands, and the name of its source.
+static int find_line(lua_State *thread, char name[LUA_IDSIZE]) {
+  lua_Debug record;
+  for (int level = 0; lua_getstack(thread, level, &record); level++) {
+    lua_getinfo(thread, "Sl", &record);
+    if (record.currentline <= 0) continue;
+    memcpy(name, record.short_src, LUA_IDSIZE);
+    return record.currentline;
+  }
+  return 0;
+}
+
 /// Turns the error value of the call into a message. Runs under lua_pcall on the machine's own state.
 static int explain(lua_State *L) {
   rpclua_call *call = lua_touserdata(L, 1);
   if (lua_type(L, 2) == LUA_TTABLE) {
-    lua_pushliteral(L, "message");
-    lua_rawget(L, 2);
-    if (lua_type(L, -1) != LUA_TSTRING) {
-      lua_pop(L, 1);
-      lua_pushliteral(L, "the error is a table without a message");
-    }
+    rpclua_push_error_fields(L, 2);
   } else if (lua_type(L, 2) == LUA_TSTRING || lua_type(L, 2) == LUA_TNUMBER) {
     lua_pushvalue(L, 2);
   } else {
-    lua_pushfstring(L, "the error is a %s", luaL_typename(L, 2));
+    lua_pushfstring(L, "the error is %s%s", lua_isnil(L, 2) ? "" : "a ", luaL_typename(L, 2));
   }
   size_t count;
   const char *text = lua_tolstring(L, -1, &count);
-  lua_Debug record;
-  int line = 0;
   char name[LUA_IDSIZE] = "";
-  for (int level = 0; lua_getstack(call->thread, level, &record); level++) {
-    lua_getinfo(call->thread, "Sl", &record);
-    if (record.currentline <= 0) continue;
-    line = record.currentline;
-    memcpy(name, record.short_src, sizeof name);
-    break;
-  }
+  int line = find_line(call->thread, name);
+  // Its `__tostring` has returned: the line is that of the error.
+  if (line == 0) line = call->line;
   if (*name) {
     int told = strip_position(name, &text, &count);
     if (told > 0) line = told;
@@ -232,14 +237,55 @@ static int explain(lua_State *L) {
   return 0;
 }
 
+static int shown(lua_State *L, int status, lua_KContext context) {
+  (void)status, (void)context;
+  if (!lua_isstring(L, -1)) return luaL_error(L, "'__tostring' must return a string");
+  return 1;
+}
+
+/// The error value, and what its `__tostring` says of it.
+static int show_error(lua_State *L) {
+  luaL_getmetafield(L, 1, "__tostring");
+  lua_pushvalue(L, 1);
+  lua_callk(L, 1, 1, 0, shown);
+  return shown(L, LUA_OK, 0);
+}
+
+/// Prepares a thread in which the error's own `__tostring` runs, in slices like everything else.
+static bool asks_error(rpclua_call *call) {
+  rpclua_machine *machine = call->machine;
+  lua_State *L = machine->state;
+  if (call->is_explaining || luaL_getmetafield(call->thread, -1, "__tostring") == LUA_TNIL) return false;
+  lua_pop(call->thread, 1);
+  struct made made = {NULL, 0};
+  lua_pushcfunction(L, make_thread);
+  lua_pushlightuserdata(L, &made);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    lua_settop(L, 0);
+    return false;
+  }
+  char name[LUA_IDSIZE];
+  call->line = find_line(call->thread, name);
+  lua_pushcfunction(made.thread, show_error);
+  lua_xmove(call->thread, made.thread, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, call->reference);
+  call->thread = made.thread;
+  call->reference = made.reference;
+  call->is_explaining = true;
+  call->started = false;
+  return true;
+}
+
 static rpclua_outcome failed(rpclua_call *call, int status) {
   rpclua_machine *machine = call->machine;
+  if (call->verdict == rpclua_done && status == LUA_ERRRUN && asks_error(call)) return rpclua_paused;
   if (call->verdict == rpclua_done)
     call->verdict = status == LUA_ERRMEM ? rpclua_out_of_memory : rpclua_raised;
   lua_State *L = machine->state;
   if (call->verdict == rpclua_raised || call->line == 0) {
     bool keeps_message = call->message.count > 0;
     struct bytes message = call->message;
+    size_t total = call->message_total;
     if (keeps_message) memset(&call->message, 0, sizeof call->message);
     lua_pushcfunction(L, explain);
     lua_pushlightuserdata(L, call);
@@ -251,6 +297,7 @@ static rpclua_outcome failed(rpclua_call *call, int status) {
     if (keeps_message) {
       bytes_free(&call->message);
       call->message = message;
+      call->message_total = total;
     }
   }
   return call->verdict;
@@ -263,8 +310,10 @@ rpclua_outcome rpclua_resume(rpclua_call *call) {
   int results = 0;
   if (!call->started) {
     call->started = true;
-    lua_pushcfunction(L, run);
-    lua_pushlightuserdata(L, call);
+    if (!call->is_explaining) {
+      lua_pushcfunction(L, run);
+      lua_pushlightuserdata(L, call);
+    }
     arguments = 1;
   }
   call->is_calling = false;
@@ -288,6 +337,10 @@ rpclua_outcome rpclua_resume(rpclua_call *call) {
       return rpclua_unpausable;
     }
     return call->is_calling ? rpclua_calling : rpclua_paused;
+  }
+  if (status == LUA_OK && call->is_explaining) {
+    // What was raised is now a text.
+    status = LUA_ERRRUN;
   }
   if (status != LUA_OK) return failed(call, status);
   lua_settop(L, 0);
@@ -322,6 +375,10 @@ const char *rpclua_message(const rpclua_call *call, size_t *count) {
   *count = call->message.count;
   return call->message.count ? (const char *)call->message.data : "";
 }
+
+size_t rpclua_message_total(const rpclua_call *call) { return call->message_total; }
+
+size_t rpclua_refused(const rpclua_call *call) { return call->refused; }
 
 int rpclua_line(const rpclua_call *call) { return call->line; }
 

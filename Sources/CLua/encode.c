@@ -96,7 +96,7 @@ static const char *after(const char *type) {
 
 /// A value that no declaration would take. In a nested call's arguments that is an error like any other.
 static int unfit(lua_State *L, const char *types, const char *what) {
-  if (!types) return luaL_error(L, "%s cannot be passed to a procedure", what);
+  if (!types) return luaL_error(L, "an argument is %s", what);
   return rpclua_fail(L, rpclua_unfit, "%s", what);
 }
 
@@ -108,7 +108,10 @@ static int mismatch(lua_State *L, int count) {
 
 static void check_size(lua_State *L, rpclua_call *call, const char *types, size_t more) {
   if (call->output.count + more <= call->machine->limits.output_bytes) return;
-  if (!types) luaL_error(L, "the arguments have more than %d bytes", (int)call->machine->limits.output_bytes);
+  if (!types)
+    luaL_error(
+        L, "the arguments are too large: %I bytes or more, the limit is %I bytes",
+        (LUAI_UACINT)(call->output.count + more), (LUAI_UACINT)call->machine->limits.output_bytes);
   rpclua_fail(L, rpclua_too_large, "%d", (int)(call->output.count + more > INT_MAX ? INT_MAX : call->output.count + more));
 }
 
@@ -156,11 +159,12 @@ static void begin_frame(lua_State *L, rpclua_call *call, const char *types, char
     check_size(L, call, types, frame->remaining);
     put_list_header(L, &call->output, frame->remaining);
   } else {
-    // The count is known at the end: room for its longest form.
+    // The count is known at the end: space for its longest form.
     frame->header = call->output.count;
     put_big(L, &call->output, 0xdf, 0, 4);
   }
   lua_pushnil(L);
+  c->work = kPollEvery;
 }
 
 /// Appends the value on top, or opens a frame for it. False: paused, the value stays.
@@ -216,12 +220,15 @@ static bool put_value(lua_State *L, rpclua_call *call, const char *types, const 
       put(L, out, 0xc0);
       break;
     }
-    lua_pushfstring(L, "a %s, which does not travel", luaL_typename(L, -1));
+    lua_pushfstring(L, "a %s, which cannot be sent", luaL_typename(L, -1));
     unfit(L, types, lua_tostring(L, -1));
   }
   lua_pop(L, 1);
   return true;
 }
+
+static const char *const kListKeys =
+    "a list's keys are 1 to its length, without a hole (rpc.null stands for None)";
 
 static int wrong_key(lua_State *L, rpclua_call *call, const char *types, const char *wanted) {
   (void)call;
@@ -231,46 +238,64 @@ static int wrong_key(lua_State *L, rpclua_call *call, const char *types, const c
   return unfit(L, types, lua_tostring(L, -1));
 }
 
-/// Pushes a list's next element. False: there is none.
-static bool next_element(lua_State *L, rpclua_call *call, const char *types, struct frame *frame) {
-  static const char *const wanted = "a list's keys are 1 to its length, without a hole (rpc.null stands for None)";
+enum next { next_none, next_some, next_later };
+
+/// A list whose keys are out of order: walks the rest, the key on top, to see that they are the missing ones.
+/// `header` counts those found. A part of them at a time.
+static enum next walk_list(lua_State *L, rpclua_call *call, const char *types, struct frame *frame) {
+  size_t length = frame->index + frame->remaining;
+  for (unsigned walked = 0; walked < kPollEvery; walked++) {
+    if (!lua_next(L, frame->table)) {
+      if (frame->header != length) {
+        lua_pushfstring(L, "a list of %d with a hole in it; rpc.null stands for None", (int)length);
+        unfit(L, types, lua_tostring(L, -1));
+      }
+      frame->kind = 'l';
+      lua_pushnil(L);
+      return next_later;
+    }
+    if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) <= (lua_Integer)frame->index ||
+        lua_tointeger(L, -2) > (lua_Integer)length)
+      wrong_key(L, call, types, kListKeys);
+    frame->header++;
+    lua_pop(L, 1);
+  }
+  call->conversion.work = kPollEvery;
+  return next_later;
+}
+
+/// Pushes a list's next element.
+static enum next next_element(lua_State *L, rpclua_call *call, const char *types, struct frame *frame) {
+  if (frame->kind == 'w') return walk_list(L, call, types, frame);
   if (frame->kind == 'L') {
     // The key is on top. As long as the keys come in order the elements need no second look.
     if (lua_next(L, frame->table)) {
       if (lua_isinteger(L, -2) && lua_tointeger(L, -2) == (lua_Integer)frame->index + 1 && frame->remaining > 0) {
         frame->index++;
         frame->remaining--;
-        return true;
+        return next_some;
       }
-      // Out of order: walk the rest to see that they are the missing ones, then fetch them one by one.
-      size_t length = frame->index + frame->remaining, found = frame->index;
-      do {
-        if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) <= (lua_Integer)frame->index ||
-            lua_tointeger(L, -2) > (lua_Integer)length)
-          wrong_key(L, call, types, wanted);
-        found++;
-        lua_pop(L, 1);
-      } while (lua_next(L, frame->table));
-      if (found != length) {
-        lua_pushfstring(L, "a list of %d with a hole in it; rpc.null stands for None", (int)length);
-        unfit(L, types, lua_tostring(L, -1));
-      }
-      frame->kind = 'l';
-      lua_pushnil(L);
-    } else if (frame->remaining > 0) {
+      if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) <= (lua_Integer)frame->index ||
+          lua_tointeger(L, -2) > (lua_Integer)(frame->index + frame->remaining))
+        wrong_key(L, call, types, kListKeys);
+      frame->kind = 'w';
+      frame->header = frame->index + 1;
+      lua_pop(L, 1);
+      return next_later;
+    }
+    if (frame->remaining > 0) {
       lua_pushfstring(L, "a list with a hole at %d; rpc.null stands for None", (int)frame->index + 1);
       unfit(L, types, lua_tostring(L, -1));
-    } else {
-      return false;
     }
+    return next_none;
   }
   if (frame->remaining == 0) {
     lua_pop(L, 1);
-    return false;
+    return next_none;
   }
   frame->remaining--;
   lua_rawgeti(L, frame->table, (lua_Integer)++frame->index);
-  return true;
+  return next_some;
 }
 
 static bool next_entry(lua_State *L, rpclua_call *call, const char *types, struct frame *frame) {
@@ -287,7 +312,7 @@ static bool next_entry(lua_State *L, rpclua_call *call, const char *types, struc
 }
 
 /// Writes a map's count in its shortest form.
-static void end_map(struct bytes *out, struct frame *frame) {
+static void end_map(struct bytes *out, const struct frame *frame) {
   uint8_t *header = out->data + frame->header;
   size_t count = frame->index, saved = count < 16 ? 4 : count <= UINT16_MAX ? 2 : 0;
   if (saved) memmove(header + 5 - saved, header + 5, out->count - frame->header - 5);
@@ -329,11 +354,15 @@ bool rpclua_encode(lua_State *L, rpclua_call *call, const char *types, int first
       continue;
     }
     struct frame *frame = &c->frames[c->depth - 1];
-    c->has_value = frame->kind == 'D' ? next_entry(L, call, types, frame) : next_element(L, call, types, frame);
-    if (!c->has_value) {
+    enum next next = frame->kind == 'D' ? (next_entry(L, call, types, frame) ? next_some : next_none)
+                                        : next_element(L, call, types, frame);
+    c->has_value = next == next_some;
+    if (next == next_none) {
       if (frame->kind == 'D') end_map(&call->output, frame);
       c->depth--;
       lua_settop(L, frame->table - 1);
+      // What begins or ends a table may take as long as the table is large.
+      c->work = kPollEvery;
     }
   }
 }

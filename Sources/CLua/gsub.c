@@ -1,51 +1,33 @@
+#include "builder.h"
 #include "text.h"
 
 // string.gsub, which pauses within a match, between two, and in the function that it calls.
-
-struct output {
-  size_t count, capacity;
-  char bytes[];
-};
 
 struct state {
   const char *subject, *subject_end, *pattern, *start, *last, *found_end;
   size_t pattern_length;
   lua_Integer count, max;
   bool is_anchored;
-  enum { kBetween, kMatching, kCalling } phase;
+  /// How far into the replacement the latest match got.
+  size_t expanded;
+  enum { kBetween, kMatching, kExpanding, kCalling } phase;
 };
 
 enum { kSubject = 1, kPattern = 2, kReplacement = 3, kOutput = 4, kState = 5, kMatch = 6 };
 
-static struct output *room(lua_State *L, size_t more) {
-  struct output *output = lua_touserdata(L, kOutput);
-  if (output->capacity - output->count >= more) return output;
-  size_t capacity = (output->count + more) * 2;
-  if (output->count + more > machine_of(L)->limits.value_bytes)
-    luaL_error(L, "string.gsub: a string of more than %I bytes", (LUAI_UACINT)machine_of(L)->limits.value_bytes);
-  if (capacity > machine_of(L)->limits.value_bytes) capacity = machine_of(L)->limits.value_bytes;
-  struct output *larger = lua_newuserdatauv(L, sizeof *larger + capacity, 0);
-  larger->count = output->count;
-  larger->capacity = capacity;
-  memcpy(larger->bytes, output->bytes, output->count);
-  lua_replace(L, kOutput);
-  return larger;
-}
-
 static void append(lua_State *L, const char *bytes, size_t count) {
-  struct output *output = room(L, count);
-  memcpy(output->bytes + output->count, bytes, count);
-  output->count += count;
+  builder_append(L, lua_touserdata(L, kOutput), bytes, count);
 }
 
-/// The replacement string, with %0 to %9 and %% in it.
-static void append_expanded(lua_State *L, struct match *match, struct state *state) {
+/// The replacement string, with %0 to %9 and %% in it. False: paused.
+static bool append_expanded(lua_State *L, struct match *match, struct state *state) {
   size_t count;
-  const char *text = lua_tolstring(L, kReplacement, &count), *end = text + count;
-  while (text < end) {
+  const char *start = lua_tolstring(L, kReplacement, &count), *end = start + count;
+  while (state->expanded < count) {
+    const char *text = start + state->expanded;
     const char *escape = memchr(text, '%', (size_t)(end - text));
     append(L, text, (size_t)((escape ? escape : end) - text));
-    if (!escape) return;
+    if (!escape) break;
     char next = escape + 1 < end ? escape[1] : 0;
     if (next == '%') append(L, "%", 1);
     else if (next == '0') append(L, state->start, (size_t)(match->s - state->start));
@@ -58,8 +40,11 @@ static void append_expanded(lua_State *L, struct match *match, struct state *sta
     } else {
       luaL_error(L, "invalid use of '%%' in replacement string");
     }
-    text = escape + 2;
+    state->expanded = (size_t)(escape - start) + 2;
+    if (must_pause(L)) return false;
   }
+  state->expanded = 0;
+  return true;
 }
 
 /// The value on top, which a table or a function gave: false and nil keep what was matched.
@@ -77,21 +62,32 @@ static void append_value(lua_State *L, struct state *state) {
 
 static int continued(lua_State *L, int status, lua_KContext context);
 
+/// Leaves with the match kept off the C stack, which does not survive the pause.
+static int pause_match(lua_State *L, struct match *match) {
+  if (lua_type(L, kMatch) != LUA_TUSERDATA) {
+    struct match *kept = lua_newuserdatauv(L, sizeof *kept, 0);
+    *kept = *match;
+    lua_replace(L, kMatch);
+  }
+  return lua_yieldk(L, 0, 0, continued);
+}
+
+static int finish(lua_State *L, int status, lua_KContext context) {
+  (void)status, (void)context;
+  if (!builder_finish(L, lua_touserdata(L, kOutput))) return lua_yieldk(L, 0, 0, finish);
+  lua_pushinteger(L, ((struct state *)lua_touserdata(L, kState))->count);
+  return 2;
+}
+
 static int go_on(lua_State *L, struct match *match) {
   struct state *state = lua_touserdata(L, kState);
   if (state->phase == kCalling) goto called;
+  if (state->phase == kExpanding) goto expanding;
   while (state->count < state->max) {
     if (state->phase != kMatching) match_begin(match, state->start, state->pattern);
     state->phase = kMatching;
     enum match_result result = match_run(L, match);
-    if (result == match_paused) {
-      if (lua_type(L, kMatch) != LUA_TUSERDATA) {
-        struct match *kept = lua_newuserdatauv(L, sizeof *kept, 0);
-        *kept = *match;
-        lua_replace(L, kMatch);
-      }
-      return lua_yieldk(L, 0, 0, continued);
-    }
+    if (result == match_paused) return pause_match(L, match);
     state->phase = kBetween;
     if (result == match_found && match->s != state->last) {
       state->count++;
@@ -112,7 +108,11 @@ static int go_on(lua_State *L, struct match *match) {
         lua_gettable(L, kReplacement);
         append_value(L, state);
         break;
-      default: append_expanded(L, match, state);
+      default:
+        state->phase = kExpanding;
+      expanding:
+        if (!append_expanded(L, match, state)) return pause_match(L, match);
+        state->phase = kBetween;
       }
       state->start = state->last = state->found_end;
     } else if (state->start < state->subject_end) {
@@ -124,10 +124,7 @@ static int go_on(lua_State *L, struct match *match) {
     if (must_pause(L)) return lua_yieldk(L, 0, 0, continued);
   }
   append(L, state->start, (size_t)(state->subject_end - state->start));
-  struct output *output = lua_touserdata(L, kOutput);
-  lua_pushlstring(L, output->bytes, output->count);
-  lua_pushinteger(L, state->count);
-  return 2;
+  return finish(L, LUA_OK, 0);
 }
 
 static int continued(lua_State *L, int status, lua_KContext context) {
@@ -146,17 +143,15 @@ int string_gsub(lua_State *L) {
   size_t subject_length, pattern_length;
   const char *subject = luaL_checklstring(L, kSubject, &subject_length);
   const char *pattern = luaL_checklstring(L, kPattern, &pattern_length);
+  check_pattern_length(L, pattern_length, false);
   int type = lua_type(L, kReplacement);
   luaL_argexpected(
       L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, kReplacement,
       "string/function/table");
-  lua_Integer max = luaL_optinteger(L, 4, (lua_Integer)subject_length + 1);
+  lua_Integer max = rpclua_optional_integer(L, 4, (lua_Integer)subject_length + 1);
   lua_settop(L, 3);
   if (type == LUA_TNUMBER) lua_tostring(L, kReplacement);
-  size_t capacity = subject_length < 256 ? 256 : subject_length;
-  struct output *output = lua_newuserdatauv(L, sizeof *output + capacity, 0);
-  output->count = 0;
-  output->capacity = capacity;
+  builder_push(L, subject_length < 256 ? 256 : subject_length);
   struct state *state = lua_newuserdatauv(L, sizeof *state, 0);
   state->subject = state->start = subject;
   state->subject_end = subject + subject_length;
@@ -166,6 +161,7 @@ int string_gsub(lua_State *L) {
   state->last = NULL;
   state->found_end = NULL;
   state->count = 0;
+  state->expanded = 0;
   state->max = max;
   state->phase = kBetween;
   lua_pushnil(L);

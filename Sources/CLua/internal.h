@@ -29,6 +29,9 @@ enum {
   kIdleThreads = 16,
   kSpareCalls = 16,
   kSpareBytes = 16 * 1024,
+  kIdentityRounds = 27,
+  /// What Lua 5.4 needs for a string beside its bytes.
+  kStringOverhead = 25,
 };
 
 // MARK: Memory
@@ -41,11 +44,19 @@ struct arena {
   struct chunk *chunks;
   struct large *large;
   size_t mapped;
+  /// Large blocks that were freed, to be used again.
+  struct large *spare;
+  size_t spare_bytes;
+  int spare_count;
 };
 
 void *arena_allocate(struct arena *arena, size_t size);
 void arena_free(struct arena *arena, void *block, size_t size);
 void *arena_resize(struct arena *arena, void *block, size_t old_size, size_t size);
+/// Whether a block of the size would need nothing from the system.
+bool arena_has_spare(const struct arena *arena, size_t size);
+/// Gives the spare blocks back.
+void arena_trim(struct arena *arena);
 void arena_unmap(struct arena *arena);
 
 /// Bytes outside the arena that grow at the end.
@@ -87,6 +98,8 @@ struct rpclua_machine {
   rpclua_call *spare;
   int spare_count;
   char message[512];
+  /// The cipher's key under which addresses are shown.
+  uint32_t identity_key[kIdentityRounds];
 };
 
 // MARK: Call
@@ -95,7 +108,7 @@ struct frame {
   const char *type;
   size_t remaining, index, header;
   int table;
-  /// 'L' a list, 'D' a map, 'l' a list whose keys are out of order.
+  /// 'L' a list, 'D' a map, 'w' a list whose keys are out of order, being walked, 'l' one that was.
   char kind;
 };
 
@@ -120,6 +133,8 @@ struct rpclua_call {
   /// Why it has to end; raised at every instruction until it has.
   rpclua_outcome verdict;
   bool started, is_load;
+  /// Its error's `__tostring` runs, in a thread of its own.
+  bool is_explaining;
   bool is_calling, answer_succeeded;
   ptrdiff_t held;
   /// Processor time of slices that took far too long because something in them could not be paused.
@@ -127,6 +142,8 @@ struct rpclua_call {
   const char *request_server, *request_procedure;
   size_t log_bytes, log_lines;
   int line;
+  /// Bytes of a table that was refused as too large, and of the message before it was cut.
+  size_t refused, message_total;
   // From here on a call that is used again keeps what it has.
   struct bytes input, output, message;
   rpclua_call *next_spare;
@@ -176,6 +193,27 @@ void rpclua_describe(lua_State *L, int count, char *text, size_t capacity);
 bool rpclua_is_null(lua_State *L, int index);
 /// Ends the call with a verdict and its message.
 int rpclua_fail(lua_State *L, rpclua_outcome verdict, const char *format, ...);
+
+// MARK: Bounds (bounds.c)
+
+/// Raises that a string of `bytes`, or of more than that, is too long, with the limit.
+int rpclua_too_long(lua_State *L, size_t bytes, bool is_more);
+/// As luaL_checkinteger and luaL_optinteger, which would read a numeral of 16 MiB byte by byte.
+lua_Integer rpclua_integer(lua_State *L, int argument);
+void rpclua_check_numeral(lua_State *L, int argument);
+lua_Integer rpclua_optional_integer(lua_State *L, int argument, lua_Integer otherwise);
+/// Wraps the library function on top: of its arguments those in `mask` (bit 0 is the first) are numbers.
+void rpclua_guard_numbers(lua_State *L, unsigned mask);
+
+// MARK: Text of values (show.c)
+
+/// As luaL_tolstring, without the addresses that it shows.
+const char *rpclua_tolstring(lua_State *L, int index, size_t *count);
+/// Pushes what stands for the address of a value, as `%p` shows it.
+void rpclua_push_identity(lua_State *L, int index);
+void rpclua_make_identity_key(uint32_t keys[kIdentityRounds]);
+/// Pushes the text of an error value that is a table: its message and its other fields.
+void rpclua_push_error_fields(lua_State *L, int index);
 
 // MARK: Libraries
 

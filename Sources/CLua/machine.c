@@ -1,4 +1,6 @@
-#include "internal.h"
+#define _GNU_SOURCE
+#include "builder.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -6,16 +8,39 @@
 
 // A machine: the Lua state, its memory, and what is compiled in it. Whatever may raise runs under lua_pcall.
 
-enum { kStringLimitSlack = 4096 };
+enum { kInternalBytes = 64 * 1024 };
+
+/// Whether a block is refused that is larger than a value may be. A string, or the buffer of one: raises an error
+/// like any other, which is allowed wherever a string is made, since a lack of memory may be raised there as
+/// well. It says more than "not enough memory", and no collection of everything goes before it.
+static bool refuses(rpclua_machine *machine, rpclua_call *running, bool is_string, size_t size) {
+  if (!running) return true;
+  lua_State *L = running->thread;
+  if (is_string) rpclua_too_long(L, size - kStringOverhead, false);
+  lua_Debug record;
+  if (lua_getstack(L, 0, &record) && lua_getinfo(L, "f", &record)) {
+    bool is_buffer = makes_string(lua_tocfunction(L, -1));
+    lua_pop(L, 1);
+    // A buffer doubles, so that one for the longest string may be nearly twice as long.
+    if (is_buffer && size < 2 * machine->limits.value_bytes) return false;
+    if (is_buffer) rpclua_too_long(L, machine->limits.value_bytes, true);
+  }
+  running->refused = size;
+  return true;
+}
 
 static void *allocate(void *context, void *block, size_t old_size, size_t size) {
   rpclua_machine *machine = context;
   rpclua_call *running = machine->running;
+  // Without a block it says what kind of value is made.
+  bool is_string = !block && old_size == LUA_TSTRING;
   if (!block) old_size = 0;
   if (size > old_size) {
-    if (size > machine->limits.value_bytes + kStringLimitSlack ||
-        rpclua_bytes(machine) + size - old_size >
-            machine->limits.machine_bytes + 2 * machine->limits.value_bytes) {
+    size_t limit = machine->limits.value_bytes;
+    // What the interpreter itself needs, such as its stack, is not refused for a low limit.
+    bool is_too_large = unlikely(size > limit + kStringOverhead) && (is_string || size > kInternalBytes) &&
+                        refuses(machine, running, is_string, size);
+    if (is_too_large || rpclua_bytes(machine) + size - old_size > machine->limits.machine_bytes + 2 * limit) {
       // Lua collects everything it can before it gives up; that is slow, so once is all a call gets.
       if (running) {
         running->verdict = rpclua_out_of_memory;
@@ -54,6 +79,7 @@ static int on_panic(lua_State *L) {
 
 static int open_sandbox(lua_State *L) {
   lua_settop(L, 0);
+  rpclua_open_builders(L);
   rpclua_open_base(L);
   rpclua_open_strings(L);
   rpclua_open_tables(L);
@@ -76,6 +102,7 @@ rpclua_machine *rpclua_open(const rpclua_limits *limits, rpclua_log log) {
   if (!machine) return NULL;
   machine->limits = *limits;
   machine->log = log;
+  rpclua_make_identity_key(machine->identity_key);
   machine->state = lua_newstate(allocate, machine);
   if (machine->state) {
     *(rpclua_machine **)lua_getextraspace(machine->state) = machine;
@@ -105,7 +132,11 @@ size_t rpclua_bytes(const rpclua_machine *machine) {
   return machine->used > machine->base ? machine->used - machine->base : 0;
 }
 
-bool rpclua_collect(rpclua_machine *machine) { return lua_gc(machine->state, LUA_GCSTEP, 32) != 0; }
+bool rpclua_collect(rpclua_machine *machine) {
+  bool is_done = lua_gc(machine->state, LUA_GCSTEP, 32) != 0;
+  arena_trim(&machine->arena);
+  return is_done;
+}
 
 const char *rpclua_machine_message(const rpclua_machine *machine) { return machine->message; }
 

@@ -37,6 +37,8 @@ static bool in_class(int c, int letter) {
   case 'u': result = isupper(c); break;
   case 'w': result = isalnum(c); break;
   case 'x': result = isxdigit(c); break;
+  // Not in the manual since 5.2, but still there.
+  case 'z': result = c == 0; break;
   default: return letter == c;
   }
   return letter & 0x20 ? result : !result;

@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "builder.h"
 
 // The table `rpc`: calls of other procedures, the log, and the value that stands for None where nil cannot.
 
@@ -51,31 +51,30 @@ static int write_log(lua_State *L) {
   rpclua_machine *machine = machine_of(L);
   rpclua_call *call = machine->running;
   int top = lua_gettop(L);
-  luaL_Buffer line;
-  luaL_buffinit(L, &line);
+  struct builder *line = builder_push(L, 0);
   size_t total = 0;
   for (int index = 1; index <= top; index++) {
     size_t count;
-    const char *text = luaL_tolstring(L, index, &count);
+    const char *text = rpclua_tolstring(L, index, &count);
     size_t room = call->log_bytes > total ? call->log_bytes - total : 0;
-    if (index > 1) luaL_addchar(&line, '\t');
-    luaL_addlstring(&line, text, count < room ? count : room);
+    if (index > 1) builder_append(L, line, "\t", 1);
+    builder_append(L, line, text, count < room ? count : room);
     total += count + 1;
-    // The text lies below what the buffer may keep on the stack.
-    lua_remove(L, -1 - (lua_gettop(L) > top + 1));
+    lua_pop(L, 1);
   }
-  luaL_pushresult(&line);
-  if (call->log_lines == 0 || call->log_bytes == 0) return 0;
-  size_t count;
-  const char *text = lua_tolstring(L, -1, &count);
+  if (call->log_lines == 0 || call->log_bytes == 0) {
+    builder_release(L, line);
+    return 0;
+  }
   bool is_last = call->log_lines == 1 || total >= call->log_bytes;
   call->log_lines = is_last ? 0 : call->log_lines - 1;
   call->log_bytes = is_last ? 0 : call->log_bytes - total;
   static const char dropped[] = "(more output of this call is dropped)";
   machine->critical = 1;
-  machine->log(call->tag, text, count);
+  machine->log(call->tag, line->bytes ? line->bytes : "", line->count);
   if (is_last) machine->log(call->tag, dropped, sizeof dropped - 1);
   machine->critical = 0;
+  builder_release(L, line);
   return 0;
 }
 

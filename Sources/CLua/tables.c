@@ -1,9 +1,9 @@
-#include "internal.h"
+#include "builder.h"
 
 // The table library, each loop of which pauses when its slice is over. State between two pauses is on the
 // stack or in the context, so that nothing is lost when the coroutine is left.
 
-enum { kResultsMax = 65536, kPieceElements = 4096 };
+enum { kResultsMax = 65536 };
 
 #define length_of(L) luaL_len(L, 1)
 
@@ -30,7 +30,7 @@ static int insert(lua_State *L) {
     lua_seti(L, 1, end);
     return 0;
   case 3: {
-    lua_Integer position = luaL_checkinteger(L, 2);
+    lua_Integer position = rpclua_integer(L, 2);
     luaL_argcheck(L, (lua_Unsigned)position - 1u < (lua_Unsigned)end, 2, "position out of bounds");
     lua_pushinteger(L, position);
     lua_replace(L, 2);
@@ -56,7 +56,7 @@ static int shift_down(lua_State *L, int status, lua_KContext context) {
 static int remove_at(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_Integer end = length_of(L);
-  lua_Integer position = luaL_optinteger(L, 2, end);
+  lua_Integer position = rpclua_optional_integer(L, 2, end);
   if (position != end)
     luaL_argcheck(L, (lua_Unsigned)position - 1u <= (lua_Unsigned)end, 2, "position out of bounds");
   lua_settop(L, 1);
@@ -82,7 +82,7 @@ static int move_on(lua_State *L, int status, lua_KContext context) {
 }
 
 static int move(lua_State *L) {
-  lua_Integer first = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3), to = luaL_checkinteger(L, 4);
+  lua_Integer first = rpclua_integer(L, 2), last = rpclua_integer(L, 3), to = rpclua_integer(L, 4);
   int target = lua_isnoneornil(L, 5) ? 1 : 5;
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, target, LUA_TTABLE);
@@ -107,76 +107,49 @@ static int move(lua_State *L) {
 
 // MARK: concat
 
-static void add_element(lua_State *L, luaL_Buffer *buffer, lua_Integer index) {
-  lua_geti(L, 1, index);
-  if (!lua_isstring(L, -1))
-    luaL_error(L, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(L, -1), (LUAI_UACINT)index);
-  luaL_addvalue(buffer);
+static int concat_end(lua_State *L, int status, lua_KContext context) {
+  (void)status, (void)context;
+  return builder_finish(L, lua_touserdata(L, 4)) ? 1 : lua_yieldk(L, 0, 0, concat_end);
 }
 
-/// Stack: table, separator, last, pieces. A piece is what a few thousand elements make; the context is the
-/// next index.
+/// Stack: table, separator, last, builder. The context is the next index.
 static int concat_on(lua_State *L, int status, lua_KContext context) {
   (void)status;
   lua_Integer index = context, last = lua_tointeger(L, 3);
+  struct builder *builder = lua_touserdata(L, 4);
   size_t separator_length;
   const char *separator = lua_tolstring(L, 2, &separator_length);
-  while (index <= last) {
+  for (;; index++) {
     if (must_pause(L)) return lua_yieldk(L, 0, index, concat_on);
-    luaL_Buffer piece;
-    luaL_buffinit(L, &piece);
-    lua_Integer end = last - index >= kPieceElements ? index + kPieceElements - 1 : last;
-    for (;; index++) {
-      add_element(L, &piece, index);
-      if (index == last) break;
-      luaL_addlstring(&piece, separator, separator_length);
-      // Long elements make a piece long by themselves.
-      if (index == end || machine_of(L)->expired) break;
-    }
-    luaL_pushresult(&piece);
-    lua_rawseti(L, 4, (lua_Integer)lua_rawlen(L, 4) + 1);
-    if (index == last) break;
-    index++;
-  }
-  lua_Integer pieces = (lua_Integer)lua_rawlen(L, 4);
-  if (pieces <= 1) {
-    if (pieces == 0) lua_pushliteral(L, "");
-    else lua_rawgeti(L, 4, 1);
-    return 1;
-  }
-  size_t total = 0;
-  for (lua_Integer at = 1; at <= pieces; at++) {
-    lua_rawgeti(L, 4, at);
-    total += lua_rawlen(L, -1);
+    lua_geti(L, 1, index);
+    if (!lua_isstring(L, -1))
+      luaL_error(L, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(L, -1), (LUAI_UACINT)index);
+    size_t count;
+    const char *text = lua_tolstring(L, -1, &count);
+    builder_append(L, builder, text, count);
     lua_pop(L, 1);
+    if (index == last) break;
+    builder_append(L, builder, separator, separator_length);
   }
-  if (total > machine_of(L)->limits.value_bytes) return luaL_error(L, "table.concat: a string of %I bytes", (LUAI_UACINT)total);
-  luaL_Buffer whole;
-  luaL_buffinitsize(L, &whole, total);
-  for (lua_Integer at = 1; at <= pieces; at++) {
-    lua_rawgeti(L, 4, at);
-    luaL_addvalue(&whole);
-  }
-  luaL_pushresult(&whole);
-  return 1;
+  return concat_end(L, LUA_OK, 0);
 }
 
 static int concat(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_optstring(L, 2, "");
-  lua_Integer first = luaL_optinteger(L, 3, 1);
-  lua_Integer last = lua_isnoneornil(L, 4) ? length_of(L) : luaL_checkinteger(L, 4);
+  lua_Integer first = rpclua_optional_integer(L, 3, 1);
+  lua_Integer last = lua_isnoneornil(L, 4) ? length_of(L) : rpclua_integer(L, 4);
   lua_settop(L, 2);
   if (lua_isnil(L, 2)) {
     lua_pushliteral(L, "");
     lua_replace(L, 2);
   }
   lua_pushinteger(L, last);
-  lua_newtable(L);
   if (first > last) {
     lua_pushliteral(L, "");
     return 1;
   }
+  builder_push(L, 0);
   return concat_on(L, LUA_OK, first);
 }
 
@@ -193,8 +166,8 @@ static int pack(lua_State *L) {
 }
 
 static int unpack(lua_State *L) {
-  lua_Integer first = luaL_optinteger(L, 2, 1);
-  lua_Integer last = lua_isnoneornil(L, 3) ? luaL_len(L, 1) : luaL_checkinteger(L, 3);
+  lua_Integer first = rpclua_optional_integer(L, 2, 1);
+  lua_Integer last = lua_isnoneornil(L, 3) ? luaL_len(L, 1) : rpclua_integer(L, 3);
   if (first > last) return 0;
   lua_Unsigned more = (lua_Unsigned)last - (lua_Unsigned)first;
   if (more >= kResultsMax || !lua_checkstack(L, (int)more + 1))

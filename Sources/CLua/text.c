@@ -1,9 +1,10 @@
 #define _GNU_SOURCE
+#include "builder.h"
 #include "text.h"
 
 // The string library: what works on long strings is either as fast as copying them or pauses on its way.
 
-enum { kFormatBytes = 64 * 1024, kFormatValues = 256, kQuotedBytes = 1024 * 1024, kPackFormatBytes = 1024, kNumeralBytes = 256 };
+enum { kPatternBytes = 64 * 1024, kNumeralBytes = 256 };
 
 static size_t start_position(lua_Integer position, size_t length) {
   if (position > 0) return (size_t)position;
@@ -64,16 +65,25 @@ static bool is_plain(const char *pattern, size_t count) {
   return true;
 }
 
+void check_pattern_length(lua_State *L, size_t count, bool is_find) {
+  // Every step of a match may have to look at the whole of it.
+  if (count > kPatternBytes)
+    luaL_error(L, "a pattern of %I bytes is too long: the limit is %d bytes%s", (LUAI_UACINT)count, kPatternBytes,
+               is_find ? " (a plain search has none: pass true as the fourth argument)" : "");
+}
+
 static int search(lua_State *L, bool is_find) {
   size_t subject_length, pattern_length;
   const char *subject = luaL_checklstring(L, 1, &subject_length);
   const char *pattern = luaL_checklstring(L, 2, &pattern_length);
-  size_t from = start_position(luaL_optinteger(L, 3, 1), subject_length) - 1;
+  size_t from = start_position(rpclua_optional_integer(L, 3, 1), subject_length) - 1;
   if (from > subject_length) {
     lua_pushnil(L);
     return 1;
   }
-  if (is_find && (lua_toboolean(L, 4) || is_plain(pattern, pattern_length))) {
+  bool is_plain_asked = is_find && lua_toboolean(L, 4);
+  if (!is_plain_asked) check_pattern_length(L, pattern_length, is_find);
+  if (is_plain_asked || (is_find && is_plain(pattern, pattern_length))) {
     return plain_find(L, subject, subject_length, from, pattern, pattern_length);
   }
   struct search search;
@@ -132,8 +142,9 @@ static int gmatch(lua_State *L) {
   size_t subject_length, pattern_length;
   const char *subject = luaL_checklstring(L, 1, &subject_length);
   const char *pattern = luaL_checklstring(L, 2, &pattern_length);
-  size_t from = start_position(luaL_optinteger(L, 3, 1), subject_length) - 1;
+  size_t from = start_position(rpclua_optional_integer(L, 3, 1), subject_length) - 1;
   if (from > subject_length) from = subject_length + 1;
+  check_pattern_length(L, pattern_length, false);
   lua_settop(L, 2);
   struct iteration *it = lua_newuserdatauv(L, sizeof *it, 0);
   string_match_init(&it->match, subject, subject_length, pattern, pattern_length);
@@ -145,110 +156,114 @@ static int gmatch(lua_State *L) {
   return 1;
 }
 
-// MARK: Strings made at once
+// MARK: Strings made in steps
 
-/// A new string of `count` bytes, to be filled before anything else is pushed.
-static char *begin_string(lua_State *L, luaL_Buffer *buffer, size_t count, const char *function) {
-  if (count > machine_of(L)->limits.value_bytes)
-    luaL_error(L, "string.%s: a string of %I bytes, the limit is %I", function, (LUAI_UACINT)count,
-               (LUAI_UACINT)machine_of(L)->limits.value_bytes);
-  return luaL_buffinitsize(L, buffer, count);
+/// Stack: text, count, separator, builder. What is there repeats the text and its separator, so that more of it
+/// is copied from its own start.
+static int rep_on(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  struct builder *builder = lua_touserdata(L, 4);
+  size_t total = builder->capacity, unit = (size_t)context;
+  while (builder->count < total) {
+    size_t offset = builder->count % unit, more = builder->count - offset;
+    if (more > total - builder->count) more = total - builder->count;
+    if (more > kBytesPerStep) more = kBytesPerStep;
+    memcpy(builder->bytes + builder->count, builder->bytes + offset, more);
+    builder->count += more;
+    if (must_pause(L)) return lua_yieldk(L, 0, context, rep_on);
+  }
+  if (!builder_finish(L, builder)) return lua_yieldk(L, 0, context, rep_on);
+  return 1;
 }
 
 static int rep(lua_State *L) {
   size_t length, separator_length;
   const char *text = luaL_checklstring(L, 1, &length);
-  lua_Integer count = luaL_checkinteger(L, 2);
+  lua_Integer count = rpclua_integer(L, 2);
   const char *separator = luaL_optlstring(L, 3, "", &separator_length);
   size_t unit = length + separator_length;
   if (count <= 0 || unit == 0) {
     lua_pushliteral(L, "");
     return 1;
   }
-  size_t limit = machine_of(L)->limits.value_bytes;
-  size_t total = (size_t)count > limit / unit + 1 ? SIZE_MAX : unit * (size_t)count - separator_length;
-  luaL_Buffer buffer;
-  char *bytes = begin_string(L, &buffer, total, "rep");
-  size_t done = 0;
-  memcpy(bytes, text, length);
-  done = length;
-  if (total > length) {
-    memcpy(bytes + done, separator, separator_length);
-    done += separator_length;
+  size_t total;
+  if (__builtin_mul_overflow(unit, (size_t)count, &total)) rpclua_too_long(L, LUA_MAXINTEGER, true);
+  total -= separator_length;
+  if (total > machine_of(L)->limits.value_bytes) rpclua_too_long(L, total, false);
+  if (total <= kSmallString) {
+    char bytes[kSmallString];
+    for (size_t at = 0; at < total;) {
+      memcpy(bytes + at, text, length);
+      at += length;
+      if (at >= total) break;
+      memcpy(bytes + at, separator, separator_length);
+      at += separator_length;
+    }
+    lua_pushlstring(L, bytes, total);
+    return 1;
   }
-  // What is there is a whole number of units, so that doubling keeps the order.
-  while (done < total) {
-    size_t more = done < total - done ? done : total - done;
-    memcpy(bytes + done, bytes, more);
-    done += more;
-  }
-  luaL_pushresultsize(&buffer, total);
-  return 1;
+  lua_settop(L, 3);
+  struct builder *builder = builder_push(L, total);
+  builder_append(L, builder, text, length);
+  if (count > 1) builder_append(L, builder, separator, separator_length);
+  return rep_on(L, LUA_OK, (lua_KContext)unit);
 }
 
-static int lower(lua_State *L) {
-  size_t count;
-  const char *text = luaL_checklstring(L, 1, &count);
-  luaL_Buffer buffer;
-  char *bytes = begin_string(L, &buffer, count, "lower");
+typedef void change(char *to, const char *from, size_t count);
+
+static void to_lower(char *to, const char *from, size_t count) {
   for (size_t index = 0; index < count; index++) {
-    unsigned char c = (unsigned char)text[index];
-    bytes[index] = (char)(c + ((unsigned char)(c - 'A') < 26 ? 32 : 0));
+    unsigned char c = (unsigned char)from[index];
+    to[index] = (char)(c + ((unsigned char)(c - 'A') < 26 ? 32 : 0));
   }
-  luaL_pushresultsize(&buffer, count);
-  return 1;
 }
 
-static int upper(lua_State *L) {
-  size_t count;
-  const char *text = luaL_checklstring(L, 1, &count);
-  luaL_Buffer buffer;
-  char *bytes = begin_string(L, &buffer, count, "upper");
+static void to_upper(char *to, const char *from, size_t count) {
   for (size_t index = 0; index < count; index++) {
-    unsigned char c = (unsigned char)text[index];
-    bytes[index] = (char)(c - ((unsigned char)(c - 'a') < 26 ? 32 : 0));
+    unsigned char c = (unsigned char)from[index];
+    to[index] = (char)(c - ((unsigned char)(c - 'a') < 26 ? 32 : 0));
   }
-  luaL_pushresultsize(&buffer, count);
+}
+
+/// `from` is the end of what is taken.
+static void to_reverse(char *to, const char *from, size_t count) {
+  for (size_t index = 0; index < count; index++) to[index] = from[-1 - (ptrdiff_t)index];
+}
+
+/// Stack: text, builder. The context is the change.
+static int change_on(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  change *change = (void *)context;
+  size_t count;
+  const char *text = lua_tolstring(L, 1, &count);
+  struct builder *builder = lua_touserdata(L, 2);
+  while (builder->count < count) {
+    size_t at = builder->count, step = count - at < kBytesPerStep ? count - at : kBytesPerStep;
+    change(builder->bytes + at, change == to_reverse ? text + count - at : text + at, step);
+    builder->count += step;
+    if (must_pause(L)) return lua_yieldk(L, 0, context, change_on);
+  }
+  if (!builder_finish(L, builder)) return lua_yieldk(L, 0, context, change_on);
   return 1;
 }
 
-static int reverse(lua_State *L) {
+static int changed(lua_State *L, change *change) {
   size_t count;
   const char *text = luaL_checklstring(L, 1, &count);
-  luaL_Buffer buffer;
-  char *bytes = begin_string(L, &buffer, count, "reverse");
-  for (size_t index = 0; index < count; index++) bytes[index] = text[count - 1 - index];
-  luaL_pushresultsize(&buffer, count);
-  return 1;
-}
-
-/// Upvalue: the library's own format. Quoting goes byte by byte, so that it may have less of them.
-static int format(lua_State *L) {
-  size_t count;
-  const char *pattern = luaL_checklstring(L, 1, &count);
-  int top = lua_gettop(L);
-  if (count > kFormatBytes) return luaL_error(L, "string.format: a format of more than %d bytes", kFormatBytes);
-  if (top > kFormatValues) return luaL_error(L, "string.format: more than %d values", kFormatValues);
-  if (memchr(pattern, 'q', count)) {
-    for (int index = 2; index <= top; index++)
-      if (lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) > kQuotedBytes)
-        return luaL_error(L, "string.format: a string of more than %d bytes for %%q", kQuotedBytes);
+  if (count <= kSmallString) {
+    char bytes[kSmallString];
+    change(bytes, change == to_reverse ? text + count : text, count);
+    lua_pushlstring(L, bytes, count);
+    return 1;
   }
-  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+  lua_settop(L, 1);
+  builder_push(L, count);
+  return change_on(L, LUA_OK, (lua_KContext)change);
 }
 
-/// Upvalue: the library's own function, whose format is its first argument.
-static int packing(lua_State *L) {
-  if (lua_type(L, 1) == LUA_TSTRING && lua_rawlen(L, 1) > kPackFormatBytes)
-    return luaL_error(L, "a format of more than %d bytes", kPackFormatBytes);
-  return lua_tocfunction(L, lua_upvalueindex(1))(L);
-}
-
-static void wrap(lua_State *L, const char *name, lua_CFunction wrapper) {
-  lua_getfield(L, -1, name);
-  lua_pushcclosure(L, wrapper, 1);
-  lua_setfield(L, -2, name);
-}
+static int lower(lua_State *L) { return changed(L, to_lower); }
+static int upper(lua_State *L) { return changed(L, to_upper); }
+static int reverse(lua_State *L) { return changed(L, to_reverse); }
 
 /// Numerals that are computed with: reading one goes byte by byte.
 static void guard_arithmetic(lua_State *L) {
@@ -269,10 +284,13 @@ void rpclua_open_strings(lua_State *L) {
       {"lower", lower}, {"upper", upper}, {"reverse", reverse}, {NULL, NULL}};
   luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
   luaL_setfuncs(L, ours, 0);
-  wrap(L, "format", format);
-  wrap(L, "pack", packing);
-  wrap(L, "unpack", packing);
-  wrap(L, "packsize", packing);
+  wrap_formats(L);
+  static const struct { const char *name; unsigned numbers; } guarded[] = {{"byte", 6}, {"sub", 6}};
+  for (size_t index = 0; index < sizeof guarded / sizeof *guarded; index++) {
+    lua_getfield(L, -1, guarded[index].name);
+    rpclua_guard_numbers(L, guarded[index].numbers);
+    lua_setfield(L, -2, guarded[index].name);
+  }
   // Compiled code is neither taken nor given.
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");

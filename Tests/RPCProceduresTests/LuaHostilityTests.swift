@@ -22,6 +22,10 @@ struct LuaHostilityTests {
     + "metamethods that they call"
   private static let memory = "not enough memory: the call may use 67108864 bytes"
 
+  private static func tooLong(_ bytes: Int) -> String {
+    "a string of \(bytes) bytes is too long: the limit is 16777216 bytes"
+  }
+
   static let attacks: [Attack] = [
     Attack(name: "spins", body: "while true do end"),
     Attack(name: "spins and catches", body: "while true do pcall(function() while true do end end) end"),
@@ -76,10 +80,74 @@ struct LuaHostilityTests {
       name: "fills memory and catches",
       body: "local t = {} while true do pcall(function() while true do t[#t + 1] = {} end end) end",
       end: memory),
-    Attack(name: "doubles a string", body: "local s = 'x' while true do s = s .. s end", end: memory),
+    Attack(
+      name: "doubles a string", body: "local s = 'x' while true do s = s .. s end", end: tooLong(33_554_432)),
+    Attack(
+      name: "doubles a string and catches",
+      body: "while true do local s = 'x' pcall(function() while true do s = s .. s end end) end"),
+    Attack(name: "repeats 16 MiB", body: "while true do local s = ('x'):rep(16777216) end"),
+    Attack(
+      name: "joins to 16 MiB", body: "local a = ('x'):rep(8388608) while true do local s = a .. a end"),
+    Attack(
+      name: "changes 16 MiB",
+      body: """
+        local a = ('x'):rep(16777216)
+        while true do local s = a:upper() s = a:reverse() s = a:sub(2) s = ('%s'):format(a) end
+        """),
+    Attack(
+      name: "replaces by a long list of captures",
+      body: "local r = ('%1'):rep(4000000) while true do ('x'):gsub('()', r) end"),
+    Attack(
+      name: "replaces nothing by a long list of nothing",
+      body: "local r = ('%1'):rep(4000000) while true do ('x'):gsub('(y*)', r) end"),
+    Attack(
+      name: "matches a set of megabytes",
+      body: "('a'):find('[' .. ('b'):rep(10000000) .. ']')",
+      end: "a pattern of 10000002 bytes is too long: the limit is 65536 bytes "
+        + "(a plain search has none: pass true as the fourth argument)"),
+    Attack(
+      name: "pads megabytes", body: "while true do pcall(string.pack, 'c16000000', '') end"),
+    Attack(
+      name: "formats megabytes many times",
+      body: """
+        local a = ('x'):rep(16777216)
+        while true do pcall(string.format, ('%.1s'):rep(8), a, a, a, a, a, a, a, a) end
+        """),
+    Attack(
+      name: "passes numerals of megabytes",
+      body: """
+        local a = ('1'):rep(16777216)
+        while true do pcall(string.sub, 'x', a) pcall(string.rep, 'x', a) pcall(select, a) pcall(string.format, '%d', a) end
+        """),
+    Attack(
+      name: "passes deep maps with a long string",
+      body: """
+        local t = ('x'):rep(16000000)
+        for _ = 1, 60 do t = {a = t} end
+        while true do pcall(rpc.call, nil, 'a.b', t) end
+        """),
+    Attack(
+      name: "passes a list whose keys are out of order",
+      body: """
+        local t = {}
+        for i = 500000, 1, -1 do t[i] = i end
+        while true do pcall(rpc.call, nil, 'a.b', t) end
+        """),
+    Attack(
+      name: "passes tables that were large",
+      body: """
+        local t, list = {}, {}
+        for i = 1, 200000 do t['k' .. i] = 1 end
+        for i = 1, 200000 do t['k' .. i] = nil end
+        for i = 1, 10000 do list[i] = t end
+        while true do pcall(rpc.call, nil, 'a.b', list) end
+        """),
+    Attack(
+      name: "raises megabytes", body: "error(('x'):rep(16000000), 0)",
+      end: String(repeating: "x", count: 8192) + "… (16000000 bytes in all)"),
     Attack(
       name: "repeats a string for ever", body: "string.rep('x', 1 << 40)",
-      end: "string.rep: a string of -1 bytes, the limit is 16777216"),
+      end: tooLong(1 << 40)),
     Attack(
       name: "walks an empty table that was large",
       body: """

@@ -129,7 +129,7 @@ struct LuaRuntimeTests {
     (
       "str", "'a\\xff'", "rpc1 returned a str that is not UTF-8 (at byte 2); declare bytes for other data"
     ),
-    ("Any", "print", "rpc1 returned a function, which does not travel"),
+    ("Any", "print", "rpc1 returned a function, which cannot be sent"),
     ("List[int]", "{1, nil, 3}", "rpc1 returned a list of 3 with a hole in it; rpc.null stands for None"),
   ]
 
@@ -151,7 +151,7 @@ struct LuaRuntimeTests {
     ("error('boom')", "boom", 2), ("local x; return x.y", "attempt to index a nil value (local 'x')", 2),
     ("error({message = 'm'})", "m", 2), ("error('a', 0)", "a", 2), ("\n\nerror('x')", "x", 4),
     ("return 1 + {}", "attempt to perform arithmetic on a table value", 2),
-    ("error()", "the error is a nil", 2),
+    ("error()", "the error is nil", 2),
     ("string.rep()", "bad argument #1 to 'rep' (string expected, got no value)", 2),
   ]
 

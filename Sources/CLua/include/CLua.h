@@ -26,6 +26,8 @@ typedef struct rpclua_limits {
   size_t output_bytes;
   size_t log_bytes;
   size_t log_lines;
+  /// Bytes of an error's message that are kept.
+  size_t message_bytes;
   /// Processor time that a call may spend in a function that it cannot be paused in: a metamethod that a
   /// library function calls.
   uint32_t unpausable_milliseconds;
@@ -91,6 +93,10 @@ void rpclua_end(rpclua_call *call);
 
 const uint8_t *rpclua_output(const rpclua_call *call, size_t *count);
 const char *rpclua_message(const rpclua_call *call, size_t *count);
+/// Bytes of the message before it was cut.
+size_t rpclua_message_total(const rpclua_call *call);
+/// Bytes of the table that was too large, where that is why the call is out of memory; else 0.
+size_t rpclua_refused(const rpclua_call *call);
 /// The source line that raised, 0 if none.
 int rpclua_line(const rpclua_call *call);
 /// The procedure it calls, the server it names (null: any), and its arguments as a MessagePack list.

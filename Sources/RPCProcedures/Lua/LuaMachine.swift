@@ -21,6 +21,8 @@ internal final class LuaMachine {
     bounds.output_bytes = limits.outputBytes
     bounds.log_bytes = limits.logBytesPerCall
     bounds.log_lines = limits.logLinesPerCall
+    // The longest that so many characters of UTF-8 can be.
+    bounds.message_bytes = limits.messageCharacters * 4
     bounds.unpausable_milliseconds = UInt32(limits.luaUnpausableMilliseconds)
     bounds.operation_milliseconds = UInt32(limits.luaOperationMilliseconds)
     bounds.overrun_milliseconds = UInt32(limits.luaOverrunMilliseconds)

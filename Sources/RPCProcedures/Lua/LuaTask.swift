@@ -174,8 +174,9 @@ internal final class LuaTask {
     var count = 0
     let bytes = rpclua_message(call, &count)
     let text = String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
-    guard text.count > limits.messageCharacters else { return text }
-    return "\(text.prefix(limits.messageCharacters))… (\(text.count) characters in all)"
+    let total = rpclua_message_total(call)
+    guard text.unicodeScalars.count > limits.messageCharacters || total > count else { return text }
+    return "\(String(text.unicodeScalars.prefix(limits.messageCharacters)))… (\(total) bytes in all)"
   }
 
   private var source: String? {
@@ -190,6 +191,14 @@ internal final class LuaTask {
   }
 
   private var outOfMemory: RPCError {
+    let refused = call.map(rpclua_refused) ?? 0
+    if refused > 0 {
+      return RPCError(
+        .executionException,
+        "a table of \(refused) bytes is too large: the limit is \(limits.luaValueBytes) bytes",
+        executed: .yes,
+        actual: refused, limit: limits.luaValueBytes, source: source)
+    }
     let limit = procedure.memoryBytes ?? limits.luaMemoryBytes
     return RPCError(
       .executionException, "not enough memory: the call may use \(limit) bytes", executed: .yes, limit: limit,
