@@ -138,7 +138,8 @@ let package = Package(
       swiftSettings: house),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: house),
     .testTarget(
-      name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCWire"], swiftSettings: house),
+      name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCTransport", "RPCWire"],
+      swiftSettings: house),
     .testTarget(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCTransport", "RPCWire"],
       swiftSettings: house),

@@ -1,6 +1,7 @@
 """Checks simplerpc.py against the test vectors of Docs/PROTOCOL.md: python3 vectors.py [DOCUMENT]"""
 
 import ast
+import hashlib
 import pathlib
 import re
 import sys
@@ -58,15 +59,79 @@ def frame(data):
     return None if pack(unpack(payload)) == payload else "its payload is written in another way"
 
 
+# Signatures (section 5, PROOF): RFC 8032 as it stands there, slow and for known answers only.
+PRIME = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
+
+
+def point(data):
+    """The point of the curve that 32 bytes stand for, as (X, Y, Z, T)."""
+    number = int.from_bytes(data, "little")
+    y, sign = number & ((1 << 255) - 1), number >> 255
+    square = (y * y - 1) * pow(CURVE * y * y + 1, -1, PRIME) % PRIME
+    x = pow(square, (PRIME + 3) // 8, PRIME)
+    if (x * x - square) % PRIME:
+        x = x * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
+    if (x * x - square) % PRIME or y >= PRIME:
+        raise ValueError("no point of the curve")
+    x = PRIME - x if x & 1 != sign else x
+    return x, y, 1, x * y % PRIME
+
+
+def add(first, second):
+    a = (first[1] - first[0]) * (second[1] - second[0]) % PRIME
+    b = (first[1] + first[0]) * (second[1] + second[0]) % PRIME
+    c = 2 * first[3] * second[3] * CURVE % PRIME
+    d = 2 * first[2] * second[2] % PRIME
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % PRIME, g * h % PRIME, f * g % PRIME, e * h % PRIME
+
+
+def times(factor, which):
+    result = (0, 1, 1, 0)
+    while factor:
+        if factor & 1:
+            result = add(result, which)
+        which, factor = add(which, which), factor >> 1
+    return result
+
+
+def signed(key, statement, signature):
+    """Whether the owner of a public key signed the statement."""
+    base = point((4 * pow(5, -1, PRIME) % PRIME).to_bytes(32, "little"))
+    digest = hashlib.sha512(signature[:32] + key + pack(statement)).digest()
+    right = add(point(signature[:32]), times(int.from_bytes(digest, "little") % ORDER, point(key)))
+    left = times(int.from_bytes(signature[32:], "little"), base)
+    return (left[0] * right[2] - right[0] * left[2]) % PRIME == (left[1] * right[2] - right[1] * left[2]) % PRIME == 0
+
+
+def proofs(frames):
+    """The two proofs of the handshake that the document shows, each with what is wrong with it or nothing."""
+    nonce = unpack(frames["nonce"][HEADER.size :])["nonce"]
+    server = unpack(frames["challenge"][HEADER.size :])
+    key, name, ip, port, signature = unpack(frames["proof"][HEADER.size :])
+    statement = ["SimpleRPC server 1", nonce, server["server_key"], b""]
+    holds = signed(server["server_key"], statement, server["server_signature"])
+    yield "server_signature", None if holds else "does not hold"
+    statement = ["SimpleRPC proof 2", server["challenge"], key, name, ip, port, server["server_key"], b""]
+    yield "signature of PROOF", None if signed(key, statement, signature) else "does not hold"
+    yield "signature of another port", "holds" if signed(key, statement[:5] + [port + 1] + statement[6:], signature) else None
+
+
 def main():
     default = pathlib.Path(__file__).parent / "../../Docs/PROTOCOL.md"
     text = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else default).read_text()
     count = failed = 0
+    frames = {}
     for kind, name, rows in blocks(text):
         if kind == "preface":
             checks = [("the preface", None if rows[0][0] == PREFACE else "not ours")]
         elif kind == "frame":
-            checks = [(name, frame(b"".join(data for data, _ in rows)))]
+            frames[name] = b"".join(data for data, _ in rows)
+            checks = [(name, frame(frames[name]))]
+            if len(frames.keys() & {"nonce", "challenge", "proof"}) == 3 and name in ("nonce", "challenge", "proof"):
+                checks += proofs(frames)
         else:
             checks = [(text, value(kind, data, text)) for data, text in rows]
         for what, problem in checks:

@@ -44,11 +44,9 @@ internal final class BlockingConnection: @unchecked Sendable {
   private func greet(
     _ identity: String?, _ options: ClientOptions, by deadline: UInt64
   ) throws(RPCError) {
-    var hello = Hello(agent: options.agent, identity: identity)
-    hello.frameBytes = options.frameBytes
-    if options.key != nil { hello.features.append(Feature.proof) }
+    let introduction = Introduction(to: server, proving: options.key)
     socket.output.append(Preface.bytes)
-    hello.encode(to: &socket.output)
+    introduction.hello(identity: identity, options: options).encode(to: &socket.output)
     do {
       try socket.send(by: deadline)
       var isGreeted = false
@@ -70,7 +68,7 @@ internal final class BlockingConnection: @unchecked Sendable {
               error: RPCError(.protocolError, "\(server.label) does not speak this protocol: \(error)"))
           }
           frameBytesMax = hello.frameBytes
-          if let key = options.key { try prove(key, to: hello) }
+          try answer(hello, introduction)
           isGreeted = true
           return true
         }
@@ -86,9 +84,10 @@ internal final class BlockingConnection: @unchecked Sendable {
     }
   }
 
-  private func prove(_ key: PrivateKey, to hello: Hello) throws(AttemptFailure) {
+  /// Checks the server's key and proves ours, where they are asked for.
+  private func answer(_ hello: Hello, _ introduction: Introduction) throws(AttemptFailure) {
     do {
-      try server.proof(of: key, to: hello, at: socket.peer).encode(to: &socket.output)
+      try introduction.answer(to: hello, at: socket.peer)?.encode(to: &socket.output)
     } catch {
       throw AttemptFailure(error: error)
     }

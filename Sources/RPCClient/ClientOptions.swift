@@ -11,7 +11,7 @@ public struct ClientOptions: Sendable {
   }
 
   /// What the client calls itself in the HELLO.
-  public var agent = "SimpleRPC/1.0"
+  public var agent = Release.agent
   /// Proves to servers who the client is, where they know it by a key.
   public var key: PrivateKey?
   public var balancing = Balancing.leastOutstanding

@@ -16,10 +16,9 @@ extension Session {
     let wish = UInt64(hello.pingMilliseconds) * 1_000_000
     pingNanoseconds = wish > 0 ? wish : channel.core.options.pingInterval.nanoseconds
     if pingNanoseconds > 0 { livenessTimer = loop.schedule(after: pingNanoseconds, self) }
-    guard let key = channel.core.options.key else { return becomeReady() }
     do {
-      let proof = try channel.server.proof(
-        of: key, to: hello, at: SocketAddress.peer(of: connection.descriptor))
+      let proof = try introduction.answer(to: hello, at: SocketAddress.peer(of: connection.descriptor))
+      guard let proof else { return becomeReady() }
       phase = .proving
       write { proof.encode(to: &$0) }
     } catch {

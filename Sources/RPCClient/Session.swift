@@ -27,6 +27,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
   /// Answers of any kind: a session that gave one was a good one.
   @exclusivity(unchecked) internal var answers: UInt64 = 0
   internal let opened: UInt64
+  internal let introduction: Introduction
 
   @exclusivity(unchecked) internal var decoder: FrameDecoder
   @exclusivity(unchecked) internal var nextID: UInt64 = 1
@@ -53,15 +54,14 @@ internal final class Session: ConnectionHandler, TimerTarget {
     self.connection = connection
     self.loop = loop
     opened = loop.now
+    introduction = Introduction(to: channel.server, proving: channel.core.options.key)
     decoder = FrameDecoder(frameBytesLimit: channel.core.options.frameBytes)
   }
 
   /// Introduces the client; calls may be given to the session at once.
   internal func start() throws(SystemError) {
     try connection.start(self)
-    var hello = Hello(agent: channel.core.options.agent, identity: channel.core.identity)
-    hello.frameBytes = channel.core.options.frameBytes
-    if channel.core.options.key != nil { hello.features.append(Feature.proof) }
+    let hello = introduction.hello(identity: channel.core.identity, options: channel.core.options)
     write { queue in
       queue.append(Preface.bytes)
       hello.encode(to: &queue)
@@ -71,9 +71,9 @@ internal final class Session: ConnectionHandler, TimerTarget {
   internal var isOpen: Bool { phase != .closed }
   internal var isReady: Bool { phase == .up }
 
-  /// Whether the server would take a call for a stranger's: the key is not proven yet.
+  /// Whether a call would be a stranger's, or go to one: a key is not proven yet.
   private var isStranger: Bool {
-    phase == .proving || phase == .handshaking && channel.core.options.key != nil
+    phase == .proving || phase == .handshaking && introduction.provesKeys
   }
 
   // MARK: Sending

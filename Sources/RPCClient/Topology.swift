@@ -9,11 +9,14 @@ public struct Topology: Hashable, Sendable {
     /// An IPv4 or IPv6 address or a host name, which is resolved again for each new connection.
     public var host: String
     public var port: UInt16
+    /// The key that the server must prove; nil takes whichever it proves.
+    public var key: PublicKey?
 
-    public init(name: String, host: String, port: UInt16) {
+    public init(name: String, host: String, port: UInt16, key: PublicKey? = nil) {
       self.name = name
       self.host = host
       self.port = port
+      self.key = key
     }
   }
 

@@ -5,13 +5,13 @@ internal import RPCWire
 /// `ssh-keygen -t ed25519 -N '' -f FILE` makes.
 public struct PrivateKey: Sendable, CustomStringConvertible, CustomReflectable {
   public let publicKey: PublicKey
-  /// The 32 bytes from which everything else follows (RFC 8032, section 5.1.5).
-  private let seed: [UInt8]
+  /// What signs, made once: making it from the seed costs as much as a signature.
+  private let signing: Curve25519.Signing.PrivateKey
 
-  private static let header = "-----BEGIN OPENSSH PRIVATE KEY-----"
-  private static let footer = "-----END OPENSSH PRIVATE KEY-----"
+  static let header = "-----BEGIN OPENSSH PRIVATE KEY-----"
+  static let footer = "-----END OPENSSH PRIVATE KEY-----"
   /// What the bytes inside begin with (PROTOCOL.key of OpenSSH).
-  private static let magic = Array("openssh-key-v1\0".utf8)
+  static let magic = Array("openssh-key-v1\0".utf8)
 
   /// Reads the text of a key file.
   ///
@@ -66,9 +66,16 @@ public struct PrivateKey: Sendable, CustomStringConvertible, CustomReflectable {
     guard let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: seed) else {
       throw KeyError("an Ed25519 private key has \(PublicKey.byteCount) bytes, not \(seed.count)")
     }
-    self.seed = seed
-    publicKey = try PublicKey(bytes: Array(key.publicKey.rawRepresentation))
+    self.init(key)
   }
+
+  init(_ signing: Curve25519.Signing.PrivateKey) {
+    self.signing = signing
+    publicKey = PublicKey(checked: Array(signing.publicKey.rawRepresentation))
+  }
+
+  /// The 32 bytes from which everything else follows (RFC 8032, section 5.1.5).
+  var seed: [UInt8] { Array(signing.rawRepresentation) }
 
   // Logs and debuggers show whatever has no words of its own, member by member.
   public var description: String { "private key of \(publicKey.fingerprint)" }
@@ -76,9 +83,9 @@ public struct PrivateKey: Sendable, CustomStringConvertible, CustomReflectable {
 
   /// - Returns: 64 bytes.
   func signature(of statement: [UInt8]) -> [UInt8] {
-    guard let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: seed),
-      let signature = try? key.signature(for: statement)
-    else { preconditionFailure("a seed of 32 bytes signs") }
+    guard let signature = try? signing.signature(for: statement) else {
+      preconditionFailure("an Ed25519 key signs whatever bytes there are")
+    }
     return Array(signature)
   }
 }

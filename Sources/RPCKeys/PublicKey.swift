@@ -10,13 +10,19 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
   /// The 32 bytes of RFC 8032, section 5.1.5.
   public let bytes: [UInt8]
 
-  /// - Throws: `KeyError` where they are not 32.
+  /// Every public key of somebody else comes in here, from files and from the wire alike.
+  ///
+  /// - Throws: `KeyError` where they are not 32, or a point of the curve that nobody can own alone.
   public init(bytes: [UInt8]) throws(KeyError) {
     guard bytes.count == Self.byteCount else {
       throw KeyError("an Ed25519 public key has \(Self.byteCount) bytes, not \(bytes.count)")
     }
+    if let problem = CurvePoint.problem(with: bytes) { throw KeyError(problem) }
     self.bytes = bytes
   }
+
+  /// One that was made from a private key.
+  init(checked bytes: [UInt8]) { self.bytes = bytes }
 
   /// Reads `ssh-ed25519 BASE64`, and a comment behind it if there is one: the line of a `.pub` file.
   public init(parsing text: String) throws(KeyError) {
@@ -60,7 +66,8 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     return "SHA256:" + String(digest.prefix { $0 != "=" })
   }
 
-  private var blob: [UInt8] {
+  /// What stands in key files, and what fingerprints are made of.
+  var blob: [UInt8] {
     [Array(Self.algorithm.utf8), bytes].reduce(into: []) { $0 += [0, 0, 0, UInt8($1.count)] + $1 }
   }
 

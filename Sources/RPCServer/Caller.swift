@@ -77,15 +77,20 @@ internal final class Caller {
   /// Takes the proof of a key.
   ///
   /// - Parameters:
+  ///   - scope: this server's key, and the channel of the connection.
   ///   - serverName: this server's, once it has one.
   ///   - local: the end of the connection that is here.
   /// - Throws: `Unauthenticated` where the proof does not hold, was made for another server, or is of another key
   ///   than the one that the name given in the HELLO is registered with.
   func prove(
-    _ proof: Proof, challenge: [UInt8], serverName: String?, local: SocketAddress?, in catalogue: Catalogue
+    _ proof: Proof, challenge: [UInt8], scope: ProofScope, serverName: String?, local: SocketAddress?,
+    in catalogue: Catalogue
   ) throws(RPCError) {
-    guard let key = proof.key(provenFor: challenge) else {
-      throw RPCError(.unauthenticated, "the proof of the key does not hold")
+    let key: PublicKey
+    do {
+      key = try proof.key(provenFor: challenge, in: scope)
+    } catch {
+      throw RPCError(.unauthenticated, "the proof of the key does not hold: \(error)")
     }
     // By its name or by its address: the one may be older or newer here than in the client's file, the other
     // translated on the way. Whoever passes a proof on has neither.

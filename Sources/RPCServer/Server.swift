@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RPCKeys
 public import RPCProcedures
 public import RPCTransport
 internal import RPCWire
@@ -13,7 +14,7 @@ internal import RPCWire
 /// try server.start()
 /// ```
 public final class Server: Sendable {
-  public static let version = "1.0.0"
+  public static let version = Release.version
 
   private let core: ServerCore
   private let threads: [LoopThread]
@@ -50,7 +51,7 @@ public final class Server: Sendable {
     var options = options
     if options.loops <= 0 { options.loops = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
     let core = ServerCore(
-      options: options, agent: "SimpleRPC/\(Self.version)", natives: procedures, log: log)
+      options: options, agent: Release.agent, natives: procedures, log: log)
     self.core = core
     let catalogue = core.catalogue(of: Served())
     let hosts = Lock<[ServerCore.LoopDoor]>([])
@@ -81,7 +82,8 @@ public final class Server: Sendable {
 
   /// Puts what is on disk in force, then listens. Returns once connections are accepted.
   ///
-  /// - Throws: `DeploymentError` where the data directory cannot be used, `SystemError` where the address is in
+  /// - Throws: `DeploymentError` where the data directory cannot be used, `KeyError` where the keys in it or those
+  ///   of the deployers cannot, `SystemError` where the address is in
   ///   use or not of this machine.
   public func start() throws {
     try restore()
@@ -118,13 +120,31 @@ public final class Server: Sendable {
 
   /// Opens the data directory and puts what it holds in force before anybody can call.
   private func restore() throws {
-    try core.deployers.load()
+    do {
+      try core.deployers.load()
+    } catch {
+      throw KeyError("cannot use the deployers' keys: \(error)")
+    }
     guard let directory = core.options.dataDirectory, core.deployments == nil else { return }
     let desk = try DeploymentDesk(directory: directory, core: core)
+    try takeKey(from: directory)
     core.setDeployments(desk)
     let restored = Finished()
     desk.restore { restored.signal() }
     restored.wait()
+  }
+
+  /// Takes this server's own key from its data directory, where it is made at the first start. Behind the directory's
+  /// lock, and before anybody can ask who this is.
+  private func takeKey(from directory: String) throws(KeyError) {
+    do {
+      core.setKey(try KeyFile.ownKey(at: "\(directory)/server-key", comment: "rpc-server"))
+    } catch {
+      throw KeyError(
+        "cannot use the server's own key: \(error). Without the file a new key is made, which clients that pin the "
+          + "old one in init.yaml refuse")
+    }
+    core.log.note("this server's key is \(core.key.publicKey)")
   }
 
   private static func hand(

@@ -1,4 +1,5 @@
 internal import RPCClient
+internal import RPCKeys
 internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
@@ -24,6 +25,7 @@ internal final class ServerCore: Sendable {
     var serverName: String?
     var topology = Topology(servers: [], clients: [], services: [])
     var deployments: DeploymentDesk?
+    var key = PrivateKey.random()
   }
 
   /// The way into one loop.
@@ -43,12 +45,18 @@ internal final class ServerCore: Sendable {
 
   var deployments: DeploymentDesk? { state.withLock { $0.deployments } }
   var serverName: String? { state.withLock { $0.serverName } }
+  /// Whom clients find here: the key of the data directory, or where nothing is kept one for this run alone.
+  var key: PrivateKey { state.withLock { $0.key } }
   /// Where the servers of the generation in force are.
   var topology: Topology { state.withLock { $0.topology } }
   var doors: [LoopDoor] { state.withLock { $0.hosts } }
 
   func setDeployments(_ desk: DeploymentDesk) {
     state.withLock { $0.deployments = desk }
+  }
+
+  func setKey(_ key: PrivateKey) {
+    state.withLock { $0.key = key }
   }
 
   func setDoors(_ doors: [LoopDoor]) {

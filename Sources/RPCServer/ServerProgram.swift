@@ -17,7 +17,7 @@ public enum ServerProgram {
     public static let cannotListen: Int32 = 1
     /// The arguments are wrong.
     public static let usage: Int32 = 2
-    /// The data directory, the log file or the deployers' keys cannot be used.
+    /// The data directory, the log file, the server's own key or the deployers' keys cannot be used.
     public static let cannotStore: Int32 = 3
   }
 
@@ -34,7 +34,7 @@ public enum ServerProgram {
     } catch let error as DeploymentError {
       return fail("cannot use the data directory: \(error)", ExitCode.cannotStore)
     } catch let error as KeyError {
-      return fail("cannot use the deployers' keys: \(error)", ExitCode.cannotStore)
+      return fail("\(error)", ExitCode.cannotStore)
     } catch let error as SystemError {
       return fail(
         explain(error), error.operation.hasPrefix("open ") ? ExitCode.cannotStore : ExitCode.cannotListen)

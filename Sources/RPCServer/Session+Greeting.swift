@@ -15,6 +15,15 @@ extension Session {
       return
     }
     let willProve = hello.features.contains(Feature.proof)
+    // Proofs without a nonce are those of versions whose servers had no keys.
+    guard !willProve || hello.nonce != nil else {
+      refuse(
+        RPCError(
+          .unauthenticated,
+          "'\(hello.agent.prefix(64))' proves its key in the way of version 1.0, which another server could pass on: "
+            + "use a client of version \(Release.firstWithServerKeys) or later, as this server does"))
+      return
+    }
     if let identity = hello.identity {
       do {
         try caller.claim(identity, in: host.catalogue, willProve: willProve)
@@ -33,8 +42,12 @@ extension Session {
     answer.callsInFlight = host.options.callsPerConnection
     answer.pingMilliseconds = host.options.pingMilliseconds
     answer.generation = host.catalogue.serial
+    if let nonce = hello.nonce {
+      answer.serverProof = ServerProof(of: host.core.key, to: nonce, channel: channelBinding)
+    }
     if willProve {
-      answer.challenge = newChallenge()
+      challenge = RandomBytes.challenge()
+      answer.challenge = challenge
       answer.features = [Feature.proof]
     }
     answer.encode(to: &output)
@@ -45,8 +58,10 @@ extension Session {
     guard let challenge = challenge.take() else { throw .malformedFrame("a PROOF that nobody asked for") }
     do {
       try caller.prove(
-        proof, challenge: challenge, serverName: host.core.serverName,
-        local: SocketAddress.local(of: connection.descriptor), in: host.catalogue)
+        proof, challenge: challenge,
+        scope: ProofScope(serverKey: host.core.key.publicKey.bytes, channel: channelBinding),
+        serverName: host.core.serverName, local: SocketAddress.local(of: connection.descriptor),
+        in: host.catalogue)
     } catch {
       refuse(error)
       return
@@ -56,10 +71,6 @@ extension Session {
     output.appendEmptyFrame(.proof, callID: 0)
   }
 
-  private func newChallenge() -> [UInt8] {
-    var random = SystemRandomNumberGenerator()
-    let bytes = (0..<Hello.challengeBytes).map { _ in UInt8.random(in: .min ... .max, using: &random) }
-    challenge = bytes
-    return bytes
-  }
+  /// What ties proofs to the channel of this connection: nothing outside TLS.
+  private var channelBinding: [UInt8] { [] }
 }

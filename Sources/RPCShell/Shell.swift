@@ -9,7 +9,7 @@ import RPCWire
 /// The `rpc>` shell as a library: what the program `rpc-client` runs.
 public enum Shell {
   /// Told to servers and by `--version`.
-  public static let version = "1.0.0"
+  public static let version = Release.version
 
   /// What the program was asked for.
   public struct Options: Sendable {

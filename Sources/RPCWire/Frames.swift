@@ -17,6 +17,10 @@ public struct Hello: Hashable, Sendable {
   public var features: [String] = []
   /// Client: who it says it is, a name of `network.clients`.
   public var identity: String?
+  /// Client: what a server signs with its key; 32 random bytes, from clients that want to know whom they talk to.
+  public var nonce: [UInt8]?
+  /// Server: its key, proven for the client's nonce.
+  public var serverProof: ServerProof?
   /// Server: what a client that has a key answers with a PROOF; 32 random bytes, for those that asked alone.
   public var challenge: [UInt8]?
   /// The largest payload this side accepts, in bytes.
@@ -35,7 +39,8 @@ public struct Hello: Hashable, Sendable {
 
   public func encode(to queue: inout ByteQueue) {
     let mark = queue.beginFrame(.hello, callID: 0)
-    queue.appendMapHeader(count: 7 + (identity == nil ? 0 : 1) + (challenge == nil ? 0 : 1))
+    let optional = [identity != nil, nonce != nil, challenge != nil].count { $0 }
+    queue.appendMapHeader(count: 7 + optional + (serverProof == nil ? 0 : 2))
     queue.appendString("version")
     queue.appendInt(Int64(version))
     queue.appendString("agent")
@@ -55,9 +60,19 @@ public struct Hello: Hashable, Sendable {
     queue.appendInt(Int64(pingMilliseconds))
     queue.appendString("generation")
     queue.appendInt(Int64(generation))
+    if let nonce {
+      queue.appendString("nonce")
+      queue.appendBinary(nonce)
+    }
     if let challenge {
       queue.appendString("challenge")
       queue.appendBinary(challenge)
+    }
+    if let serverProof {
+      queue.appendString("server_key")
+      queue.appendBinary(serverProof.key)
+      queue.appendString("server_signature")
+      queue.appendBinary(serverProof.signature)
     }
     queue.endFrame(mark)
   }
@@ -78,76 +93,23 @@ public struct Hello: Hashable, Sendable {
       clamping: max(0, value["calls_in_flight"]?.intValue ?? Int64(WireLimits.callsPerConnection)))
     pingMilliseconds = Int(clamping: max(0, value["ping_ms"]?.intValue ?? 0))
     generation = Int(clamping: max(0, value["generation"]?.intValue ?? 0))
-    challenge = value["challenge"]?.bytesValue
-    if let challenge, !(Self.challengeBytes...Self.challengeBytesMax).contains(challenge.count) {
-      throw .malformedFrame("a challenge of \(challenge.count) bytes")
-    }
+    nonce = try Self.random(value["nonce"], "nonce")
+    challenge = try Self.random(value["challenge"], "challenge")
+    serverProof = try ServerProof(key: value["server_key"], signature: value["server_signature"])
   }
 
-  /// Bytes of a challenge: too many to be met twice, and the most that a client signs.
+  private static func random(_ value: Value?, _ name: String) throws(WireError) -> [UInt8]? {
+    guard let bytes = value?.bytesValue else { return nil }
+    guard (Self.challengeBytes...Self.challengeBytesMax).contains(bytes.count) else {
+      throw .malformedFrame(
+        "a \(name) of \(bytes.count) bytes, it has \(Self.challengeBytes) to \(Self.challengeBytesMax)")
+    }
+    return bytes
+  }
+
+  /// Bytes of a challenge and of a nonce: too many to be met twice, and the most that the other side signs.
   public static let challengeBytes = 32
   public static let challengeBytesMax = 64
-}
-
-/// What both sides may list in their HELLO.
-public enum Feature {
-  /// The client has a key: the server challenges it, and takes a PROOF.
-  public static let proof = "proof"
-}
-
-/// PROOF: the client signs the server's challenge with its key: `[key, server, ip, port, signature]`. The server
-/// answers with an empty one. The server's name and address are signed too, so that a server cannot pass the proof
-/// on to another one and be taken for the client there.
-public struct Proof: Hashable, Sendable {
-  /// An Ed25519 public key, 32 bytes.
-  public var key: [UInt8]
-  /// The name under which the client knows the server.
-  public var server: String
-  /// The address that the client is connected to, 4 or 16 bytes.
-  public var ip: [UInt8]
-  public var port: Int
-  /// An Ed25519 signature over `statement`, 64 bytes.
-  public var signature: [UInt8]
-
-  public init(key: [UInt8], server: String, ip: [UInt8], port: Int, signature: [UInt8]) {
-    self.key = key
-    self.server = server
-    self.ip = ip
-    self.port = port
-    self.signature = signature
-  }
-
-  /// What is signed: a MessagePack list, `["SimpleRPC proof 1", challenge, key, server, ip, port]`.
-  public func statement(answering challenge: [UInt8]) -> [UInt8] {
-    Value.list([
-      .string("SimpleRPC proof 1"), .bytes(challenge), .bytes(key), .string(server), .bytes(ip),
-      .int(Int64(port)),
-    ]).messagePack
-  }
-
-  public func encode(to queue: inout ByteQueue) {
-    let mark = queue.beginFrame(.proof, callID: 0)
-    queue.appendListHeader(count: 5)
-    queue.appendBinary(key)
-    queue.appendString(server)
-    queue.appendBinary(ip)
-    queue.appendInt(Int64(port))
-    queue.appendBinary(signature)
-    queue.endFrame(mark)
-  }
-
-  public init(payload: RawSpan) throws(WireError) {
-    var reader = MessagePackReader(payload)
-    let value = try Value.decode(from: &reader)
-    try reader.finish()
-    guard let parts = value.listValue, parts.count == 5, let key = parts[0].bytesValue, key.count == 32,
-      let server = parts[1].stringValue, let ip = parts[2].bytesValue, ip.count == 4 || ip.count == 16,
-      let port = parts[3].intValue, (0...65_535).contains(port), let signature = parts[4].bytesValue,
-      signature.count == 64
-    else { throw .malformedFrame("a PROOF is a list of key, server, ip, port and signature") }
-    try WireError.checkName(server)
-    self.init(key: key, server: server, ip: ip, port: Int(port), signature: signature)
-  }
 }
 
 /// BIND: asks for the id of the procedure that takes these argument types:
@@ -334,7 +296,7 @@ extension ByteQueue {
 }
 
 extension WireError {
-  fileprivate static func checkName(_ name: String) throws(WireError) {
+  internal static func checkName(_ name: String) throws(WireError) {
     guard name.utf8.count <= WireLimits.nameBytesMax else {
       throw .tooMany(what: "bytes of a name", actual: name.utf8.count, limit: WireLimits.nameBytesMax)
     }

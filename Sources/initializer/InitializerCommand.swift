@@ -18,7 +18,7 @@ struct InitializerCommand: AsyncParsableCommand {
       Exit codes: 0 all servers have what the file says, 1 a server was missed or refused, 2 the command line \
       or the file is wrong.
       """,
-    version: "1.0.0")
+    version: Release.version)
 
   @Argument(help: "The file that names servers, clients, services and procedures.", completion: .file())
   var file = InitFile.defaultPath

@@ -18,7 +18,7 @@ struct RPCBench: ParsableCommand {
 
       rpc-bench 127.0.0.1 8282 math.add 1 2 --connections 50 --server-pid $(pgrep -n rpc-server)
       """,
-    version: "1.0.0")
+    version: Release.version)
 
   @Argument(help: "The server's address.") var host: String
   @Argument(help: "The server's port.") var port: UInt16

@@ -158,6 +158,60 @@ struct KeyTests {
     #expect(refused.exceptionMessage?.contains("is no tenant of the service 'secret'") == true, "\(refused)")
   }
 
+  @Test("a pinned server is deployed to and called; once it has another key, nobody talks to it")
+  func pinned() throws {
+    let network = try Network(["s1"])
+    let pin = try network.directory.read("data/s1/server-key.pub").split(separator: "\n")[0]
+    try network.directory.write("def one(): return 1\n", to: "one.py")
+    func describe(_ key: some StringProtocol) throws {
+      try network.directory.write(
+        """
+        network:
+          servers:
+            - s1: {ip: 127.0.0.1, port: \(network.port("s1")), key: '\(key)'}
+          clients:
+            - me: {ip: 127.0.0.1}
+        service:
+          - numbers: {providers: [s1], tenants: [me], rpcs: [one]}
+        rpc:
+          numbers:
+            - one: {args: [], returns: [int], src: one.py}
+        """, to: "init.yaml")
+    }
+    try describe(pin)
+    try network.deploy()
+    #expect(try network.shell("numbers.one").output == "1\n")
+    try describe(Self.publicKey("c1"))
+    let outcomes = [try network.initialize(), try network.shell("numbers.one")]
+    for outcome in outcomes {
+      #expect(outcome.ending == .code(1), "\(outcome)")
+      let text = outcome.output + outcome.errors
+      #expect(text.contains("expected was SHA256:ly66/lzaM66oOjWa23GDhMCDnfRTNkHJQ3P2xIiguUY"), "\(outcome)")
+      #expect(text.contains("another server may be answering in its place"), "\(outcome)")
+    }
+  }
+
+  @Test("a server whose own key is damaged, or read by others, says so and ends with 3")
+  func badServerKey() throws {
+    let network = try Network(["s1"], start: false)
+    let (data, port) = try (network.directory.file("data"), network.port("s1"))
+    try network.directory.write("rubbish", to: "data/server-key")
+    chmod("\(data)/server-key", 0o600)
+    let damaged = try run(Programs.server, ["127.0.0.1", "\(port)", "--data", data])
+    #expect(damaged.ending == .code(3))
+    #expect(
+      damaged.errors.contains(
+        "cannot use the server's own key: \(data)/server-key: this is no OpenSSH private key"),
+      "\(damaged)")
+    unlink("\(data)/server-key")
+    let key = try Self.privateKey("c1", in: network)
+    try FileManager.default.copyItem(atPath: key, toPath: "\(data)/server-key")
+    chmod("\(data)/server-key", 0o604)
+    let open = try run(Programs.server, ["127.0.0.1", "\(port)", "--data", data])
+    #expect(open.ending == .code(3))
+    #expect(open.errors.contains("chmod 600 '\(data)/server-key'"), "\(open)")
+  }
+
   @Test("a server whose file of keys cannot be read says so and ends with 3")
   func badDeployers() throws {
     let network = try Network(["s1"], start: false)

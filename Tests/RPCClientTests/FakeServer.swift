@@ -110,15 +110,20 @@ final class FakeServer: Sendable {
 
     /// The preface and the HELLO of the client, answered with ours.
     @discardableResult
-    func greet(_ change: (inout Hello) -> Void = { _ in }) throws -> Hello {
+    func greet(_ change: (inout Hello) -> Void) throws -> Hello { try greet { hello, _ in change(&hello) } }
+
+    /// - Parameter change: of our HELLO, from the client's.
+    @discardableResult
+    func greet(_ change: (inout Hello, Hello) -> Void = { _, _ in }) throws -> Hello {
       guard try read(8) == Preface.bytes else { throw Failure("no preface") }
       let frame = try readFrame()
       guard frame.kind == .hello else { throw Failure("no HELLO") }
       var hello = Hello(agent: "fake")
       hello.generation = 1
-      change(&hello)
+      let client = try Hello(payload: frame.payload.span.bytes)
+      change(&hello, client)
       send { hello.encode(to: &$0) }
-      return try Hello(payload: frame.payload.span.bytes)
+      return client
     }
 
     /// The next frame of one of these kinds; PINGs are answered on the way, BINDs too unless asked for.

@@ -85,20 +85,151 @@ struct KeyTests {
     withExtendedLifetime(directory) {}
   }
 
+  /// A server that proves this key, or pretends to, and then serves sums.
+  private static func serving(_ prove: @escaping @Sendable (inout Hello, Hello) -> Void) throws -> FakeServer
+  {
+    try FakeServer { peer in
+      try peer.greet(prove)
+      try peer.serve { .int(($0.first?.intValue ?? 0) + ($0.last?.intValue ?? 0)) }
+    }
+  }
+
+  private static func client(
+    _ port: UInt16, pinning key: PublicKey?, _ options: ClientOptions = ClientOptions()
+  ) -> RPCClient {
+    var options = options
+    options.connectTimeout = .seconds(20)
+    return RPCClient(
+      topology: Topology(
+        servers: [.init(name: "s1", host: "127.0.0.1", port: port, key: key)],
+        services: [.init(name: "math", providers: ["s1"], tenants: [])]), options: options)
+  }
+
+  /// What both kinds of call get.
+  private static func errors(_ client: RPCClient) async -> [RPCError?] {
+    let error = await #expect(throws: RPCError.self) { try await client.invoke("math.add", [1, 2]) }
+    let blocking = await BlockingTests.error { () throws(RPCError) -> CallResult in
+      try client.invokeBlocking("math.add", [1, 2])
+    }
+    await client.close()
+    return [error, blocking]
+  }
+
+  @Test("a pinned server that proves its key is served, whether the client has one or not")
+  func pinned() async throws {
+    let key = PrivateKey.random()
+    let server = try Self.serving { hello, client in
+      #expect(client.features.isEmpty)
+      hello.serverProof = ServerProof(of: key, to: client.nonce ?? [])
+    }
+    let client = Self.client(server.port, pinning: key.publicKey)
+    #expect(try await client.invoke("math.add", [1, 2]).values == [3])
+    let blocking = try await BlockingTests.onThread { () throws(RPCError) -> CallResult in
+      try client.invokeBlocking("math.add", [1, 2])
+    }
+    #expect(blocking.values == [3])
+    await client.close()
+    server.stop()
+  }
+
+  @Test("a pinned server that comes with another key is refused, and both keys are named")
+  func otherKey() async throws {
+    let (wanted, found) = (PrivateKey.random().publicKey, PrivateKey.random())
+    let server = try FakeServer { peer in
+      try peer.greet { $0.serverProof = ServerProof(of: found, to: $1.nonce ?? []) }
+      // Nothing else is sent to it, least of all a call.
+      #expect(throws: FakeServer.Failure.self) { try peer.readFrame() }
+    }
+    for error in await Self.errors(Self.client(server.port, pinning: wanted)) {
+      #expect(error?.exception == .unauthenticated)
+      #expect(error?.executed == .no)
+      for part in [
+        "has the key \(found.publicKey.fingerprint)", "expected was \(wanted.fingerprint)",
+        "another server may be answering in its place", "its 'key' is now '\(found.publicKey)'",
+      ] {
+        #expect(error?.message.contains(part) == true, "\(String(describing: error))")
+      }
+    }
+    server.stop()
+  }
+
+  @Test("who names a key that it does not own gets no proof of ours")
+  func impostor() async throws {
+    let owner = PrivateKey.random()
+    let scripts: [@Sendable (inout Hello, Hello) -> Void] = [
+      // Another's signature over our nonce, and the owner's over an older one.
+      { hello, client in
+        var proof = ServerProof(of: PrivateKey.random(), to: client.nonce ?? [])
+        proof.key = owner.publicKey.bytes
+        hello.serverProof = proof
+      },
+      { hello, _ in hello.serverProof = ServerProof(of: owner, to: [UInt8](repeating: 1, count: 32)) },
+      { hello, client in
+        hello.serverProof = ServerProof(of: owner, to: client.nonce ?? [], channel: [1])
+      },
+    ]
+    for script in scripts {
+      let server = try FakeServer { peer in
+        try peer.greet { hello, client in
+          script(&hello, client)
+          hello.features = [Feature.proof]
+          hello.challenge = RandomBytes.challenge()
+        }
+        #expect(throws: FakeServer.Failure.self) { try peer.readFrame() }
+      }
+      for error in await Self.errors(Self.client(server.port, pinning: nil, try Self.options())) {
+        #expect(error?.exception == .unauthenticated)
+        #expect(error?.executed == .no)
+        #expect(
+          error?.message.contains("does not own the key that it names") == true,
+          "\(String(describing: error))")
+      }
+      server.stop()
+    }
+  }
+
+  @Test("a server of version 1.0, which has no key, gets no proof, and the version that is needed is named")
+  func olderServer() async throws {
+    let server = try FakeServer { peer in
+      try peer.greet { hello in
+        hello.agent = "SimpleRPC/1.0.0"
+        hello.features = [Feature.proof]
+        hello.challenge = [UInt8](repeating: 1, count: 32)
+      }
+      #expect(throws: FakeServer.Failure.self) { try peer.readFrame() }
+    }
+    for error in await Self.errors(Self.client(server.port, pinning: nil, try Self.options())) {
+      #expect(error?.exception == .unauthenticated)
+      #expect(error?.message.contains("runs 'SimpleRPC/1.0.0' and proves no key of its own") == true)
+      #expect(error?.message.contains("need a server of version 1.1 or later") == true)
+    }
+    server.stop()
+  }
+
+  @Test("a client that proves nothing and pins nothing asks for no proof, which would cost the server time")
+  func unasked() async throws {
+    let server = try Self.serving { _, client in #expect(client.nonce == nil) }
+    let client = Self.client(server.port, pinning: nil)
+    #expect(try await client.invoke("math.add", [1, 2]).values == [3])
+    await client.close()
+    server.stop()
+  }
+
   @Test("a server that takes no proofs, or refuses this one, fails the calls as not executed")
   func refused() async throws {
     let cases: [(script: FakeServer.Script, says: String)] = [
       (
         { peer in
-          try peer.greet()
+          try peer.greet { $0.serverProof = ServerProof(of: PrivateKey.random(), to: $1.nonce ?? []) }
           _ = try peer.readFrame()
         }, "takes no proof of a key"
       ),
       (
         { peer in
-          let hello = try peer.greet { hello in
+          let hello = try peer.greet { hello, client in
             hello.features = [Feature.proof]
             hello.challenge = [UInt8](repeating: 1, count: 32)
+            hello.serverProof = ServerProof(of: PrivateKey.random(), to: client.nonce ?? [])
           }
           #expect(hello.features == [Feature.proof])
           #expect(try peer.readFrame().kind == .proof)

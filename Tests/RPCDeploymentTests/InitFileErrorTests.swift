@@ -226,6 +226,25 @@ struct InitFileErrorTests {
       ]
     ),
     (
+      "ip: 127.0.0.1, port: 6000",
+      "key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+      [
+        "6:17: 'key': the public key is a point of small order: anybody can sign for it, so it proves nothing"
+      ]
+    ),
+    (
+      "port: 8181}", "port: 8181, key: abc}",
+      [
+        "3:44: 'key': 'abc' is no public key; write ssh-ed25519 AAAA…, the line of the .pub file that "
+          + "ssh-keygen -t ed25519 makes"
+      ]
+    ),
+    (
+      "port: 8181}\n",
+      "port: 8181, key: \(Samples.key)}\n    - s9: {ip: ::9, port: 8181, key: \(Samples.key)}\n",
+      ["4:7: server 's9' has the key of server 's1' at line 3: each server makes its own at its first start"]
+    ),
+    (
       "ip: 127.0.0.1, port: 6000", "key: ssh-rsa AAAA, ip: 127.0.0.1",
       [
         "6:17: 'key': keys are of the kind ssh-ed25519, not ssh-rsa: ssh-keygen -t ed25519 makes one"
@@ -369,7 +388,7 @@ struct InitFileErrorTests {
     (
       "    - s1: {ip: 127.0.0.1, port: 8181}", "    - s1: 127.0.0.1",
       [
-        "3:11: server 's1' must be a map with 'ip', 'port', found '127.0.0.1'"
+        "3:11: server 's1' must be a map with 'ip', 'port', 'key', found '127.0.0.1'"
       ]
     ),
     (

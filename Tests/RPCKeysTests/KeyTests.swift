@@ -122,29 +122,69 @@ struct KeyTests {
     #expect(throws: KeyError.self) { try PublicKey(bytes: seed + [0]) }
   }
 
-  @Test("a proof holds for its own challenge, server and address, and no other")
+  @Test("a proof holds for its own challenge, server, address and channel, and no other")
   func proof() throws {
     let key = try PrivateKey(seed: [UInt8](repeating: 7, count: 32))
     let challenge = [UInt8](0..<32)
-    let proof = Proof(of: key, to: challenge, server: "s1", address: ([127, 0, 0, 1], 8181))
-    #expect(proof.key(provenFor: challenge) == key.publicKey)
-    #expect(proof.key(provenFor: challenge.reversed()) == nil)
+    let scope = ProofScope(serverKey: PrivateKey.random().publicKey.bytes)
+    let proof = Proof(of: key, to: challenge, server: "s1", address: ([127, 0, 0, 1], 8181), in: scope)
+    func proven(_ proof: Proof, _ challenge: [UInt8]? = nil, _ other: ProofScope? = nil) -> PublicKey? {
+      try? proof.key(provenFor: challenge ?? [UInt8](0..<32), in: other ?? scope)
+    }
+    #expect(proven(proof) == key.publicKey)
+    #expect(proven(proof, challenge.reversed()) == nil)
+    // An impostor's, and another channel of the same server.
+    #expect(proven(proof, nil, ProofScope(serverKey: PrivateKey.random().publicKey.bytes)) == nil)
+    #expect(proven(proof, nil, ProofScope(serverKey: scope.serverKey, channel: [0])) == nil)
     var changed = proof
     changed.server = "s2"
-    #expect(changed.key(provenFor: challenge) == nil)
+    #expect(proven(changed) == nil)
     changed = proof
     changed.ip = [127, 0, 0, 2]
-    #expect(changed.key(provenFor: challenge) == nil)
+    #expect(proven(changed) == nil)
     changed = proof
     changed.port = 8182
-    #expect(changed.key(provenFor: challenge) == nil)
+    #expect(proven(changed) == nil)
     changed = proof
     changed.key = try PrivateKey(seed: [UInt8](repeating: 8, count: 32)).publicKey.bytes
-    #expect(changed.key(provenFor: challenge) == nil)
+    #expect(proven(changed) == nil)
     for index in proof.signature.indices {
       changed = proof
       changed.signature[index] ^= 1
-      #expect(changed.key(provenFor: challenge) == nil)
+      #expect(proven(changed) == nil)
+    }
+  }
+
+  @Test("a server's proof holds for its own nonce, key and channel, and no other")
+  func serverProof() throws {
+    let key = PrivateKey.random()
+    let nonce = [UInt8](0..<32)
+    let proof = ServerProof(of: key, to: nonce)
+    #expect(try proof.key(provenFor: nonce) == key.publicKey)
+    #expect((try? proof.key(provenFor: nonce.reversed())) == nil)
+    #expect((try? proof.key(provenFor: nonce, channel: [0])) == nil)
+    var changed = proof
+    changed.key = PrivateKey.random().publicKey.bytes
+    #expect((try? changed.key(provenFor: nonce)) == nil)
+    for index in proof.signature.indices {
+      changed = proof
+      changed.signature[index] ^= 1
+      #expect((try? changed.key(provenFor: nonce)) == nil)
+    }
+    let bound = ServerProof(of: key, to: nonce, channel: [1, 2])
+    #expect(try bound.key(provenFor: nonce, channel: [1, 2]) == key.publicKey)
+    #expect((try? bound.key(provenFor: nonce)) == nil)
+  }
+
+  @Test("a server's signature is never a client's, whatever the bytes that were asked for")
+  func separated() throws {
+    let scope = ProofScope(serverKey: [UInt8](repeating: 1, count: 32))
+    let proof = Proof(key: scope.serverKey, server: "", ip: [0, 0, 0, 0], port: 0, signature: [])
+    for count in 32...64 {
+      let asked = [UInt8](repeating: 1, count: count)
+      #expect(
+        !ServerProof.statement(answering: asked, in: scope).starts(
+          with: proof.statement(answering: asked, in: scope).prefix(20)))
     }
   }
 

@@ -16,12 +16,15 @@ struct KeyTests {
     let peer = try RawPeer(port: server.port)
     var hello = Hello(agent: "test", identity: identity)
     hello.features = [Feature.proof, "something else"]
+    hello.nonce = RandomBytes.challenge()
     peer.send { queue in
       queue.append(Preface.bytes)
       hello.encode(to: &queue)
     }
     let frame = try #require(peer.next())
-    return (peer, try Hello(payload: frame.payload.span.bytes))
+    let answer = try Hello(payload: frame.payload.span.bytes)
+    _ = try #require(answer.serverProof).key(provenFor: #require(hello.nonce))
+    return (peer, answer)
   }
 
   private static func proof(
@@ -29,7 +32,8 @@ struct KeyTests {
   ) throws -> Proof {
     Proof(
       of: key, to: try #require(hello.challenge), server: name,
-      address: ([127, 0, 0, 1], port ?? server.port))
+      address: ([127, 0, 0, 1], port ?? server.port),
+      in: ProofScope(serverKey: try #require(hello.serverProof).key))
   }
 
   /// A server that lets the owners of these keys deploy.
@@ -58,11 +62,111 @@ struct KeyTests {
     let hello = try Hello(payload: frame.payload.span.bytes)
     #expect(hello.challenge == nil)
     #expect(hello.features.isEmpty)
-    let proof = try Proof(of: Self.key(1), to: [], server: "", address: ([127, 0, 0, 1], 1))
+    #expect(hello.serverProof == nil)
+    let proof = try Proof(
+      of: Self.key(1), to: [], server: "", address: ([127, 0, 0, 1], 1),
+      in: ProofScope(serverKey: Self.key(2).publicKey.bytes))
     peer.send { proof.encode(to: &$0) }
     let error = peer.next()?.error
     #expect(error?.message.contains("a PROOF that nobody asked for") == true)
     #expect(peer.isClosed())
+  }
+
+  @Test("a client of version 1.0, whose proof covers no server's key, is told which version it needs")
+  func older() throws {
+    let server = try TestServer()
+    let peer = try RawPeer(port: server.port)
+    var hello = Hello(agent: "SimpleRPC/1.0")
+    hello.features = [Feature.proof]
+    peer.send { queue in
+      queue.append(Preface.bytes)
+      hello.encode(to: &queue)
+    }
+    let error = peer.next()?.error
+    #expect(error?.exception == .unauthenticated)
+    #expect(
+      error?.message.contains("use a client of version 1.1 or later") == true, "\(String(describing: error))")
+    #expect(peer.isClosed())
+  }
+
+  @Test("a client that has no key may ask for the server's alone")
+  func nonce() throws {
+    let server = try TestServer()
+    let peer = try RawPeer(port: server.port)
+    var hello = Hello(agent: "test")
+    hello.nonce = RandomBytes.challenge()
+    peer.send { queue in
+      queue.append(Preface.bytes)
+      hello.encode(to: &queue)
+    }
+    let answer = try Hello(payload: #require(peer.next()).payload.span.bytes)
+    #expect(answer.challenge == nil)
+    #expect(answer.features.isEmpty)
+    let proof = try #require(answer.serverProof)
+    _ = try proof.key(provenFor: #require(hello.nonce))
+    #expect((try? proof.key(provenFor: RandomBytes.challenge())) == nil)
+    let add = try peer.bind("math", "add", [.int, .int])
+    peer.startCall(add, [2, 3])
+    #expect(peer.next()?.values == [5])
+  }
+
+  @Test("a nonce below 32 or above 64 bytes breaks the protocol", arguments: [0, 31, 32, 64, 65])
+  func nonceBounds(count: Int) throws {
+    let server = try TestServer()
+    let peer = try RawPeer(port: server.port)
+    var hello = Hello(agent: "test")
+    hello.nonce = [UInt8](repeating: 1, count: count)
+    peer.send { queue in
+      queue.append(Preface.bytes)
+      hello.encode(to: &queue)
+    }
+    let answer = peer.next()
+    #expect((answer?.kind == .hello) == (32...64).contains(count))
+    if let error = answer?.error {
+      #expect(error.exception == .protocolError)
+      #expect(error.message.contains("a nonce of \(count) bytes, it has 32 to 64"), "\(error)")
+    }
+  }
+
+  @Test("a proof that an impostor got for its own key proves nothing here")
+  func passedOn() throws {
+    let server = try TestServer()
+    let (peer, hello) = try Self.challenged(server)
+    let impostor = PrivateKey.random()
+    // The challenge is this server's and so is the address, as with whoever answers at it in between.
+    let proof = Proof(
+      of: try Self.key(1), to: try #require(hello.challenge), server: "s1",
+      address: ([127, 0, 0, 1], server.port), in: ProofScope(serverKey: impostor.publicKey.bytes))
+    peer.send { proof.encode(to: &$0) }
+    let error = peer.next()?.error
+    #expect(error?.exception == .unauthenticated)
+    #expect(error?.message.contains("is not of this connection and this server's key") == true)
+    #expect(peer.isClosed())
+  }
+
+  @Test("a server keeps its key in its data directory; without one it has a new one each time")
+  func serverKey() throws {
+    let directory = TemporaryDirectory()
+    func key(_ path: String?) throws -> [UInt8] {
+      let server = try TestServer { $0.dataDirectory = path }
+      defer { server.server.stopNow() }
+      let found = try #require(try Self.challenged(server).1.serverProof).key
+      server.server.stopNow()
+      server.server.waitUntilStopped()
+      return found
+    }
+    let first = try key(directory.file("data"))
+    #expect(try key(directory.file("data")) == first)
+    #expect(try key(directory.file("other")) != first)
+    #expect(try key(nil) != key(nil))
+    let kept = try PublicKey(parsing: directory.read("data/server-key.pub"))
+    #expect(kept.bytes == first)
+    try directory.write("rubbish", to: "data/server-key")
+    let error = #expect(throws: KeyError.self) { try key(directory.file("data")) }
+    #expect(
+      error?.message.contains("cannot use the server's own key: \(directory.file("data"))/server-key") == true
+    )
+    #expect(try directory.read("data/server-key") == "rubbish")
   }
 
   @Test("each connection gets a challenge of its own")
@@ -129,9 +233,10 @@ struct KeyTests {
     let neighbour = try RawPeer.greeted(port: server.port)
     let add = try neighbour.bind("math", "add", [.int, .int])
     let changes: [(change: (inout Proof) -> Void, says: String)] = [
-      ({ $0.signature[0] ^= 1 }, "the proof of the key does not hold"),
-      ({ $0.server = "s2" }, "the proof of the key does not hold"),
-      ({ $0.key = [UInt8](repeating: 0, count: 32) }, "the proof of the key does not hold"),
+      ({ $0.signature[0] ^= 1 }, "its signature is not of this connection and this server's key"),
+      ({ $0.server = "s2" }, "its signature is not of this connection and this server's key"),
+      ({ $0.key = [UInt8](repeating: 0, count: 32) }, "the public key is a point of small order"),
+      ({ $0.key = [UInt8](repeating: 255, count: 32) }, "the public key is not in its canonical form"),
     ]
     for (change, says) in changes {
       let (peer, hello) = try Self.challenged(server)
@@ -140,7 +245,8 @@ struct KeyTests {
       peer.send { proof.encode(to: &$0) }
       let error = peer.next()?.error
       #expect(error?.exception == .unauthenticated)
-      #expect(error?.message == says)
+      #expect(
+        error?.message.hasPrefix("the proof of the key does not hold: \(says)") == true, "\(error as Any)")
       #expect(peer.isClosed())
     }
     let (peer, hello) = try Self.challenged(server)

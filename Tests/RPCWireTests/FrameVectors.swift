@@ -19,6 +19,7 @@ enum FrameVectors {
   }
 
   static let meanings: [String: Meaning] = [
+    "nonce": .hello(nonce),
     "client-hello": .hello(hello("example/1.0", identity: "c1")),
     "server-hello": .hello(hello("SimpleRPC/1.0", ping: 30_000, generation: 7)),
     "bind-add": .bind(Bind(service: "math", procedure: "add", arguments: [.int, .int]), callID: 1),
@@ -54,17 +55,32 @@ enum FrameVectors {
     "proven": .empty(.proof, callID: 0),
   ]
 
+  private static let nonce: Hello = {
+    var hello = Self.hello("example/1.0")
+    hello.features = [Feature.proof]
+    hello.nonce = [UInt8](32..<64)
+    return hello
+  }()
+
   private static let challenge: Hello = {
-    var hello = Self.hello("SimpleRPC/1.0", ping: 30_000, generation: 7)
+    var hello = Self.hello("SimpleRPC/1.1.0", ping: 30_000, generation: 7)
     hello.features = [Feature.proof]
     hello.challenge = [UInt8](0..<32)
+    hello.serverProof = ServerProof(of: serverKey, to: [UInt8](32..<64))
     return hello
+  }()
+
+  private static let serverKey: PrivateKey = {
+    guard let key = try? PrivateKey(seed: [UInt8](repeating: 9, count: 32)) else { preconditionFailure() }
+    return key
   }()
 
   /// Ed25519 signs the same bytes the same way, so this one is known.
   private static let proof: Proof = {
     guard let key = try? PrivateKey(seed: [UInt8](repeating: 7, count: 32)) else { preconditionFailure() }
-    return Proof(of: key, to: [UInt8](0..<32), server: "s1", address: ([127, 0, 0, 1], 8181))
+    return Proof(
+      of: key, to: [UInt8](0..<32), server: "s1", address: ([127, 0, 0, 1], 8181),
+      in: ProofScope(serverKey: serverKey.publicKey.bytes))
   }()
 
   private static func hello(

@@ -6,7 +6,7 @@ extension InitFileReader {
   mutating func readNetwork(_ node: YamlNode) {
     guard let network = section(node, "'network'", keys: [["servers"], ["clients"]]) else { return }
     if let node = network["servers"], !node.isNull {
-      let list = entries(node, "'servers'", known: ["ip", "host", "port"])
+      let list = entries(node, "'servers'", known: ["ip", "host", "port", "key"])
       var seen: [String: Place] = [:]
       for entry in list where isNew(entry.name, entry.key.place, "server", in: &seen) {
         readServer(entry.name, entry.value, at: entry.key.place)
@@ -34,15 +34,16 @@ extension InitFileReader {
   }
 
   private mutating func readServer(_ name: String, _ node: YamlNode, at place: Place) {
-    var fields = section(node, "server '\(name)'", keys: [["ip", "host"], ["port"]])
+    var fields = section(node, "server '\(name)'", keys: [["ip", "host"], ["port"], ["key"]])
     let hostNode = required(&fields, "ip", "the address or host name of server '\(name)'", at: place)
     let portNode = required(&fields, "port", "the port of server '\(name)'", at: place)
     let host = hostNode.flatMap { self.serverHost($0) }
     let port = portNode.flatMap { self.port($0) }
+    let key = fields?["key"].flatMap { publicKey($0) }
     // A server whose address is wrong is declared all the same: what refers to it is not wrong.
     servers.append(
       DeclaredServer(
-        server: Topology.Server(name: name, host: host ?? "", port: port ?? 0), place: place))
+        server: Topology.Server(name: name, host: host ?? "", port: port ?? 0, key: key), place: place))
   }
 
   private mutating func serverHost(_ node: YamlNode) -> String? {
@@ -90,17 +91,17 @@ extension InitFileReader {
     }
     if let node = fields["port"] { client.port = port(node) }
     if let node = fields["key"] {
-      client.key = key(node)
+      client.key = publicKey(node)?.description
     } else if fields["ip"] == nil {
       report(place, "client '\(name)' needs an 'ip' that it calls from, or a 'key' that it proves")
     }
   }
 
   /// A public key, in the one way that servers compare.
-  private mutating func key(_ node: YamlNode) -> String? {
+  private mutating func publicKey(_ node: YamlNode) -> PublicKey? {
     guard let text = text(node, "'key'") else { return nil }
     do throws(KeyError) {
-      return try PublicKey(parsing: text).description
+      return try PublicKey(parsing: text)
     } catch {
       report(node.place, "'key': \(error)")
       return nil
@@ -131,6 +132,16 @@ extension InitFileReader {
           "server '\(declared.server.name)' has the address of server '\(first.server.name)' at line "
             + "\(first.place.line): \(declared.server.host) port \(declared.server.port)")
       }
+    }
+    var keys: [PublicKey: DeclaredServer] = [:]
+    for declared in self.servers {
+      guard let key = declared.server.key, let first = keys.updateValue(declared, forKey: key) else {
+        continue
+      }
+      report(
+        declared.place,
+        "server '\(declared.server.name)' has the key of server '\(first.server.name)' at line "
+          + "\(first.place.line): each server makes its own at its first start")
     }
     var clients: [String: DeclaredClient] = [:]
     for declared in self.clients {

@@ -1,4 +1,5 @@
 import RPCClient
+import RPCKeys
 import RPCProcedures
 import RPCWire
 
@@ -46,8 +47,16 @@ extension Manifest {
     guard let port = try fields.port("port") else {
       throw DeploymentError(.malformed, "\(place).port is missing")
     }
+    var key: PublicKey?
+    if let text = try fields.optional("key", "a string", \.stringValue) {
+      do throws(KeyError) {
+        key = try PublicKey(parsing: text)
+      } catch {
+        throw DeploymentError(.malformed, "server '\(name)' has no valid key: \(error)")
+      }
+    }
     try fields.finish()
-    return Topology.Server(name: name, host: host, port: port)
+    return Topology.Server(name: name, host: host, port: port, key: key)
   }
 
   private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Client {

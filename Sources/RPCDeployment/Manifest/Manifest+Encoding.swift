@@ -21,7 +21,11 @@ extension Manifest {
   }
 
   private static func value(_ server: Topology.Server) -> Value {
-    ["name": .string(server.name), "host": .string(server.host), "port": .int(Int64(server.port))]
+    entries(
+      ("name", .string(server.name)),
+      ("host", .string(server.host)),
+      ("port", .int(Int64(server.port))),
+      ("key", server.key.map { .string($0.description) }))
   }
 
   private static func value(_ client: Client) -> Value {
