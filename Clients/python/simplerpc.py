@@ -6,17 +6,19 @@
         sums = [call.result() for call in calls]            # pipelined, answered in any order
 
 None, bool, int, float, str, bytes, list and dict travel as themselves. One return value is returned
-plainly, several as a tuple, none as None. A Client may be shared by threads.
+plainly, several as a tuple, none as None. A Client may be shared by threads, but not with a forked process.
 
     python3 simplerpc.py HOST PORT SERVICE.PROCEDURE [ARGUMENT…]     arguments in JSON
 """
 
 import json
+import os
 import socket
 import struct
 import sys
 import threading
-from concurrent.futures import Future, TimeoutError as FutureTimeout
+import time
+from concurrent.futures import Future, InvalidStateError, TimeoutError as FutureTimeout
 
 PREFACE = b"\x89RPC\r\n\x01\x00"
 HEADER = struct.Struct("<IBBHQ")
@@ -141,56 +143,108 @@ def describe(*values):
 
 
 # The client (sections 1, 5 and 6)
+class Call(Future):
+    """The answer to a call. `cancel` gives it up: the server is told, and a late answer is passed over."""
+
+    client, call_id, binding, body, due, bound_again = None, 0, None, b"", None, False
+
+    def cancel(self):
+        if not super().cancel():
+            return False
+        self.client.cancel(self)
+        return True
+
+    def result(self, timeout=None):
+        if not self.done():
+            self.client._check_process()
+            if threading.current_thread() is self.client._reader:
+                raise RuntimeError("a callback runs where answers are read, so it cannot wait for one: use start()")
+        return super().result(timeout)
+
+    def settle(self, result=None, error=None):
+        """Takes the first answer; one that comes after a cancellation is passed over."""
+        try:
+            self.set_exception(error) if error else self.set_result(result)
+        except InvalidStateError:
+            pass
+        except BaseException as problem:  # of a callback, such as sys.exit(): the answers of others must go on
+            sys.excepthook(type(problem), problem, problem.__traceback__)
+
+
 class Client:
-    """One connection to one server."""
+    """One connection to one server. `connect_timeout` is in seconds, until the server has introduced itself."""
 
     def __init__(self, host, port, identity=None, connect_timeout=5.0):
         self._socket = socket.create_connection((host, int(port)), connect_timeout)
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._process = os.getpid()
         self._last_id = 0
-        self._lock = threading.Lock()  # ids leave in order, and frames whole
+        self._lock = threading.Lock()  # of what follows; nobody waits while holding it
+        self._output = bytearray()  # whole frames, in the order of their ids
+        self._sender = threading.Lock()  # whoever has it empties the output
         self._pending = {}  # call id -> future
         self._bindings = {}  # (service, procedure, types) -> future of [procedure id, …]
         self._down = None  # why no more calls are taken
-        self.server = Future()  # the server's HELLO
-        hello = {"version": 1, "agent": "simplerpc.py/1.0", "frame_bytes": FRAME_BYTES}
-        hello |= {"identity": identity} if identity else {}
-        self._send(PREFACE + _frame(HELLO, 0, pack(hello)))
+        self._frame_bytes = FRAME_BYTES  # the most that the server takes
         self._reader = threading.Thread(target=self._read, daemon=True)
+        self.server = self._call()  # the server's HELLO
+        hello = {"version": 1, "agent": "simplerpc.py/1.1", "frame_bytes": FRAME_BYTES}
+        hello |= {"identity": identity} if identity else {}
+        self._output += PREFACE + _frame(HELLO, 0, pack(hello))
         self._reader.start()
+        try:
+            self._flush()
+            self.server.result(connect_timeout)
+        except FutureTimeout:
+            self.close()
+            raise RPCError("Unavailable", f"no HELLO within {connect_timeout} s") from None
+        except BaseException:
+            self.close()
+            raise
 
     def call(self, name, *arguments, timeout=None, types=None):
         """Calls `service.procedure` and returns what it returns. `timeout` is in seconds."""
         future = self.start(name, *arguments, timeout=timeout, types=types)
         try:
-            return future.result(timeout and timeout + 0.5)  # the server is to notice first
-        except FutureTimeout:
-            self.cancel(future)
-            raise RPCError("DeadlineExceeded", f"no answer within {timeout} s", "maybe") from None
+            return future.result(None if timeout is None else max(0, timeout) + 0.5)  # the server notices first
+        except BaseException as error:
+            future.cancel()  # which does nothing to one that was answered
+            if not isinstance(error, FutureTimeout):
+                raise
+            executed = "maybe" if future.call_id else "no"
+            raise RPCError("DeadlineExceeded", f"no answer within {timeout} s", executed) from None
 
     def start(self, name, *arguments, timeout=None, types=None):
         """Starts a call and returns its future at once."""
-        future = Future()
-        future.call_id = 0  # not sent yet
-        microseconds = min(2**32 - 1, max(1, int(timeout * 1e6))) if timeout else 0
+        future = self._call()
+        future.due = None if timeout is None else time.monotonic() + timeout
         future.binding = (*name.partition(".")[::2], tuple(types or map(describe, arguments)))
-        future.body = struct.pack("<I", microseconds) + pack(arguments)
-        return self._send_call(future)
+        future.body = pack(arguments)
+        self._bind(future)
+        return future
 
     def cancel(self, future):
         """Ends a call that was started; its future gets the server's last word."""
-        if future.call_id in self._pending:
+        if os.getpid() == self._process and self._pending.get(future.call_id) is future:
             self._send(_frame(CANCEL, future.call_id))
 
-    def ping(self):
+    def ping(self, timeout=None):
         """Returns once the server has answered."""
-        self._request(PING, b"").result()
+        future = self._call()
+        self._request(PING, b"", future)
+        try:
+            future.result(timeout)
+        except FutureTimeout:
+            raise RPCError("DeadlineExceeded", f"no answer within {timeout} s") from None
 
     def close(self):
-        self._fail(RPCError("Cancelled", "the client was closed", "maybe"))
-        self._reader.join(5)
-        self._socket.close()
+        """Ends the connection; calls in flight fail."""
+        if os.getpid() == self._process:
+            self._fail(RPCError("Cancelled", "the client was closed", "maybe"))
+            if threading.current_thread() is not self._reader:
+                self._reader.join(5)
+        self._socket.close()  # in a forked process its copy alone, so that its parent's connection lives on
 
     def __enter__(self):
         return self
@@ -198,76 +252,138 @@ class Client:
     def __exit__(self, *_):
         self.close()
 
-    def _send_call(self, future):
-        if future.binding not in self._bindings:
-            self._bindings[future.binding] = self._request(BIND, pack([*future.binding, None]))
-        self._bindings[future.binding].add_done_callback(lambda bound: self._bound(future, bound))
+    def _check_process(self):
+        if os.getpid() != self._process:
+            raise RPCError("Unavailable", "this client belongs to the process that forked: make one of your own")
+
+    def _call(self):
+        self._check_process()
+        future = Call()
+        future.client = self
         return future
+
+    def _bind(self, future):
+        with self._lock:
+            bound = self._bindings.get(future.binding)
+            asks = bound is None
+            if asks:
+                bound = self._bindings[future.binding] = self._call()
+        if asks:
+            self._request(BIND, pack([*future.binding, None]), bound)
+        bound.add_done_callback(lambda bound: self._bound(future, bound))
 
     def _bound(self, future, bound):
-        try:
-            self._request(CALL, struct.pack("<I", bound.result()[0]) + future.body, future)
-        except Exception as error:
-            self._bindings.pop(future.binding, None)  # it may be there the next time
-            future.set_exception(error)
+        if future.done():
+            return  # given up while it waited: nothing is sent
+        if error := bound.exception():
+            with self._lock:  # the procedure may be there the next time
+                if self._bindings.get(future.binding) is bound:
+                    del self._bindings[future.binding]
+            return future.settle(error=error)
+        left = 0 if future.due is None else future.due - time.monotonic()
+        if future.due is not None and left <= 0:
+            return future.settle(error=RPCError("DeadlineExceeded", "the time was over before it was sent"))
+        microseconds = min(2**32 - 1, max(1, int(left * 1e6))) if left else 0
+        self._request(CALL, struct.pack("<II", bound.result()[0], microseconds) + future.body, future)
 
-    def _request(self, kind, payload, future=None):
-        future = future or Future()
+    def _request(self, kind, payload, future):
+        """Sends what will be answered; what cannot be sent is answered here."""
+        error = None
+        if len(payload) > self._frame_bytes:
+            error = RPCError("ResourceExhausted", f"{len(payload)} bytes, the server takes {self._frame_bytes}")
+            error.actual, error.limit = len(payload), self._frame_bytes
         with self._lock:
-            if self._down:
-                raise self._down
-            self._last_id = future.call_id = self._last_id + 1
-            self._pending[future.call_id] = future
-            self._socket.sendall(_frame(kind, future.call_id, payload))
-        return future
+            error = error or self._down
+            if not error:
+                self._last_id = future.call_id = self._last_id + 1
+                self._pending[future.call_id] = future
+                self._output += _frame(kind, future.call_id, payload)
+        if error:
+            return future.settle(error=error)
+        self._flush()
 
     def _send(self, data):
         with self._lock:
-            self._socket.sendall(data)
+            self._output += data
+        self._flush()
+
+    def _flush(self):
+        # The server may wait until its answers are read before it reads on: the reader must not wait for it.
+        if threading.current_thread() is self._reader:
+            threading.Thread(target=self._write, daemon=True).start()
+        else:
+            self._write()
+
+    def _write(self):
+        with self._sender:
+            with self._lock:
+                data, self._output = self._output, bytearray()
+            try:
+                self._socket.sendall(data)
+            except OSError as error:
+                self._fail(RPCError("Unavailable", str(error), "maybe"))
+            except BaseException:  # such as Ctrl-C: half a frame may have left, and nothing may follow it
+                self._fail(RPCError("Unavailable", "sending was interrupted", "maybe"))
+                raise
 
     # The reader's thread
 
     def _read(self):
         try:
             stream = self._socket.makefile("rb")
-            while header := stream.read(HEADER.size):
+            while len(header := stream.read(HEADER.size)) == HEADER.size:
                 length, kind, _, status, call_id = HEADER.unpack(header)
                 if length > FRAME_BYTES:
                     raise ValueError(f"a frame of {length} bytes, the limit is {FRAME_BYTES}")
                 self._received(kind, status, call_id, stream.read(length))
-            raise OSError("the server closed the connection")
-        except (OSError, ValueError, struct.error) as error:
+            self._fail(RPCError("Unavailable", "the server closed the connection", "maybe"))
+        except OSError as error:
             self._fail(RPCError("Unavailable", str(error), "maybe"))
+        except Exception as error:  # whatever the bytes were: nobody may wait for a reader that has gone
+            self._fail(RPCError("ProtocolError", f"the server broke the protocol: {error!r}", "maybe"))
+
+    def _take(self, call_id):
+        with self._lock:
+            return self._pending.pop(call_id, None)
 
     def _received(self, kind, status, call_id, payload):
         if kind in (REPLY, BOUND, PONG):
             values = tuple(unpack(payload)) if payload else ()
-            future = self._pending.pop(call_id, None) or Future()
-            future.set_result(values[0] if kind == REPLY and len(values) == 1 else values or None)
+            if future := self._take(call_id):
+                future.settle(values[0] if kind == REPLY and len(values) == 1 else values or None)
         elif kind == ERROR:
-            details = unpack(payload)
+            details = unpack(payload) | {"code": status}
             name, message = details.pop("exception"), details.pop("message")
-            executed = ("no", "maybe", "yes")[details.pop("executed", 1)]
-            error = RPCError(name, message, executed, code=status, **details)
-            future = self._pending.pop(call_id, None)
+            executed = {0: "no", 2: "yes"}.get(details.pop("executed", 1), "maybe")
+            error = RPCError(name, message, executed, **details)
+            future = self._take(call_id)
             if call_id == 0:
                 self._fail(error)
-            elif future and name == "StaleBinding" and not hasattr(future, "bound_again"):
+            elif future and name == "StaleBinding" and not future.bound_again:
                 future.bound_again = True
-                self._bindings.pop(future.binding, None)
-                self._send_call(future)
+                with self._lock:
+                    self._bindings.pop(future.binding, None)
+                self._bind(future)
             elif future:
-                future.set_exception(error)
+                future.settle(error=error)
         elif kind == HELLO:
-            self.server.set_result(unpack(payload))
+            hello = unpack(payload)
+            if hello["version"] != 1:
+                raise ValueError(f"version {hello['version']}, this client speaks 1")
+            self._frame_bytes = hello.get("frame_bytes", FRAME_BYTES)
+            self.server.settle(hello)
         elif kind == PING:
             self._send(_frame(PONG, call_id))
         elif kind == GENERATION:
-            self._bindings = {}
+            with self._lock:
+                self._bindings = {}
         elif kind == GOAWAY:
-            self._down = RPCError("Unavailable", unpack(payload)[0])
-            for late in [late for late in self._pending if late > call_id]:
-                self._pending.pop(late).set_exception(self._down)
+            error = RPCError("Unavailable", unpack(payload)[0])
+            with self._lock:
+                self._down = self._down or error
+                late = [self._pending.pop(each) for each in list(self._pending) if each > call_id]
+            for future in late:
+                future.settle(error=error)
 
     def _fail(self, error):
         with self._lock:
@@ -278,14 +394,30 @@ class Client:
         except OSError:
             pass  # it is gone already
         for future in waiting:
-            if not future.done():
-                future.set_exception(error)
+            future.settle(error=error)
 
 
 def _frame(kind, call_id, payload=b""):
     return HEADER.pack(len(payload), kind, 0, 0, call_id) + payload
 
 
+def main(arguments):
+    if len(arguments) < 3:
+        return "write: simplerpc.py HOST PORT SERVICE.PROCEDURE [ARGUMENT…]", 2
+    try:
+        values = list(map(json.loads, arguments[3:]))
+    except ValueError as error:
+        return f"an argument is no JSON: {error}", 2
+    try:
+        with Client(*arguments[:2]) as client:
+            print(client.call(arguments[2], *values))
+    except (RPCError, OSError, ValueError, OverflowError) as error:
+        return str(error), 1
+    return None, 0
+
+
 if __name__ == "__main__":
-    with Client(sys.argv[1], sys.argv[2]) as remote:
-        print(remote.call(sys.argv[3], *map(json.loads, sys.argv[4:])))
+    problem, code = main(sys.argv[1:])
+    if problem:
+        print("simplerpc.py:", " ".join(problem.split()), file=sys.stderr)
+    sys.exit(code)

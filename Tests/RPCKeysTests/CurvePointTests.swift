@@ -38,10 +38,8 @@ struct CurvePointTests {
   func refused(hexadecimal: String) throws {
     let bytes = Self.bytes(hexadecimal)
     #expect(bytes.count == 32)
-    let error = #expect(throws: KeyError.self) { try PublicKey(bytes: bytes) }
-    #expect(
-      error?.message.contains("small order") == true || error?.message.contains("canonical form") == true,
-      "\(String(describing: error))")
+    let error = try #require(throws: KeyError.self) { try PublicKey(bytes: bytes) }
+    #expect(error.message.contains("small order") || error.message.contains("canonical form"), "\(error)")
     // In a text, as files and init.yaml have it.
     #expect(throws: error) { try PublicKey(parsing: PublicKey(checked: bytes).description) }
     // On the wire, from either side.

@@ -99,7 +99,8 @@ struct KeyTests {
       queue.append(Preface.bytes)
       hello.encode(to: &queue)
     }
-    let answer = try Hello(payload: #require(peer.next()).payload.span.bytes)
+    let frame = try #require(peer.next())
+    let answer = try Hello(payload: frame.payload.span.bytes)
     #expect(answer.challenge == nil)
     #expect(answer.features.isEmpty)
     let proof = try #require(answer.serverProof)
