@@ -112,9 +112,19 @@ internal final class Caller {
     if claimed == nil { label = logEscaped("\(key.fingerprint)@\(peer)") }
   }
 
-  /// How a refusal names the caller.
-  func description(in catalogue: Catalogue) -> String {
+  /// Why the caller may not use a service, the cause first.
+  func refusal(of service: String, in catalogue: Catalogue) -> String {
     let names = identities(in: catalogue)
-    return names.isEmpty ? "the caller at \(peer)" : "the client '\(names.joined(separator: "', '"))'"
+    let who = names.isEmpty ? "the caller at \(peer)" : "the client '\(names.joined(separator: "', '"))'"
+    let consequence = "\(who) is not a tenant of the service '\(service)'"
+    guard let key else { return consequence }
+    let owners = catalogue.clients.filter { $0.key == key.bytes }.map(\.name)
+    if owners.isEmpty {
+      return "the key \(key.fingerprint) is unknown: no client is registered with it, and \(consequence)"
+    }
+    // Of those that have the key and are not this caller, the address must be another.
+    guard !owners.contains(where: names.contains) else { return consequence }
+    return "the key \(key.fingerprint) is that of the client '\(owners.joined(separator: "', '"))', which is "
+      + "registered with another address than \(peer), and \(consequence)"
   }
 }

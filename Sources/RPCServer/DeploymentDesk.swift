@@ -67,7 +67,7 @@ private final class DeploymentRoom {
   init(store: GenerationStore, core: ServerCore, loop: EventLoop) {
     self.core = core
     self.loop = loop
-    staging = Staging(store: store) { Int(Syscall.wallNanoseconds() / 1_000_000) }
+    staging = Staging(store: store) { Int(Syscall.wallMilliseconds()) }
   }
 
   /// Leaves the directory to whoever serves it next.

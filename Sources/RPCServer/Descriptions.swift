@@ -9,7 +9,7 @@ internal enum CatalogueDescription {
       .init("version", .string(core.agent)),
       .init("generation", .int(Int64(catalogue.serial))),
       .init("digest", .string(catalogue.digest)),
-      .init("started_ms", .int(Int64(core.startedMilliseconds))),
+      .init("started_ms", .int(core.startedMilliseconds)),
     ]
     if let name = core.serverName { entries.insert(.init("server", .string(name)), at: 0) }
     let services = catalogue.services.enumerated().filter { $0.element.isServedHere }
@@ -60,7 +60,7 @@ internal enum CatalogueDescription {
 internal enum StatsDescription {
   static func describe(_ snapshot: LoopSnapshot, host: ServerLoop) -> Value {
     let totals = snapshot.totals
-    let uptime = (Syscall.wallNanoseconds() / 1_000_000) &- UInt64(host.core.startedMilliseconds)
+    let uptime = (Syscall.monotonicNanoseconds() &- host.core.started) / 1_000_000
     let procedures = host.catalogue.allProcedures.compactMap { procedure -> Value? in
       let id = Int(procedure.id)
       guard id < snapshot.procedures.count, id >= SystemProcedure.allCases.count else { return nil }

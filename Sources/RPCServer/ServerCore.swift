@@ -12,8 +12,10 @@ internal final class ServerCore: Sendable {
   let options: ServerOptions
   let log: ServerLog
   let deployers: Deployers
-  /// When the server started, in milliseconds since 1970.
-  let startedMilliseconds: UInt64
+  /// When the server started, in milliseconds since 1970, as its clock was then.
+  let startedMilliseconds: Int64
+  /// The same moment on the monotonic clock, in nanoseconds, which nobody sets.
+  let started: UInt64
   private let state = Lock(State())
   /// Open connections of all loops, to hold the bound before one is handed out.
   private let connectionCount = Atomic<Int>(0)
@@ -39,7 +41,8 @@ internal final class ServerCore: Sendable {
     self.options = options
     self.log = log
     deployers = Deployers(file: options.deployersFile)
-    startedMilliseconds = Syscall.wallNanoseconds() / 1_000_000
+    startedMilliseconds = Syscall.wallMilliseconds()
+    started = Syscall.monotonicNanoseconds()
     state.withLock { $0.natives = natives }
   }
 

@@ -243,10 +243,7 @@ extension Session {
   }
 
   func notRegistered(_ procedure: BoundProcedure, _ catalogue: Catalogue) -> RPCError {
-    RPCError(
-      .clientNotRegistered,
-      "\(caller.description(in: catalogue)) is no tenant of the service '\(procedure.signature.service)' and may not use it"
-    )
+    RPCError(.clientNotRegistered, caller.refusal(of: procedure.signature.service, in: catalogue))
   }
 
   static let draining = RPCError(.unavailable, "the server is shutting down", executed: .no)

@@ -73,7 +73,8 @@ struct InitializerCommand: AsyncParsableCommand {
     do throws(KeyError) {
       options.key = try KeyFile.chosenPrivateKey(key)
     } catch {
-      throw ValidationError("\(error)")
+      Terminal.write("initializer: \(error)\n", to: 2)
+      throw ExitCode(Initializer.Exit.wrongInput.rawValue)
     }
     switch color {
     case .always: options.isColored = true

@@ -15,7 +15,7 @@ struct RPCServerCommand: ParsableCommand {
       reads the deployers' keys again.
 
       Exit codes: 0 stopped as told, 1 the address cannot be served, 2 wrong arguments, 3 the data directory, \
-      the log file or the deployers' keys cannot be used.
+      the log file, the server's own key or the deployers' keys cannot be used.
       """,
     version: "rpc-server \(Server.version)")
 
@@ -61,7 +61,9 @@ struct RPCServerCommand: ParsableCommand {
       // Not the one that RPC_KEY names: that belongs to whoever starts the server.
       options.key = try key.map { path throws(KeyError) in try KeyFile.privateKey(at: path) }
     } catch {
-      throw ValidationError("\(error)")
+      let text = "rpc-server: \(error)\n"
+      _ = Glibc.write(2, text, text.utf8.count)
+      throw ExitCode(ServerProgram.ExitCode.usage)
     }
     options.loops = loops
     limits.apply(to: &options)

@@ -64,9 +64,14 @@ struct KeyTests {
     #expect(owner.lines.contains { $0.contains("keeper") && $0.contains("with its key") }, "\(owner)")
     let nobody = try network.shell("secret.one")
     #expect(nobody.errors.contains("ClientNotRegistered"), "\(nobody)")
+    #expect(!nobody.errors.contains("is unknown"), "\(nobody)")
     let other = try network.shell(
       "secret.one", options: ["--key", Self.privateKey("deployer", in: network)])
     #expect(other.errors.contains("ClientNotRegistered"), "\(other)")
+    // The cause: its key is nobody's here. Whoever wrote the wrong --key finds it by the fingerprint.
+    #expect(other.errors.contains("the key SHA256:"), "\(other)")
+    #expect(
+      other.errors.contains("is unknown: no client is registered with it, and the client 'me' is not"), "\(other)")
     // To be somebody whose key one has not is refused before a server is asked.
     let pretender = try network.shell("secret.one", options: ["--as", "keeper"])
     #expect(pretender.ending == .code(2))
@@ -102,7 +107,12 @@ struct KeyTests {
     ] {
       #expect(outcome.ending == .code(2), "\(outcome)")
       #expect(outcome.errors.contains("\(path): the key has a passphrase"), "\(outcome)")
+      #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome)")
     }
+    let server = try run(Programs.server, ["127.0.0.1", "0", "--key", path])
+    #expect(server.ending == .code(2))
+    #expect(server.errors.hasPrefix("rpc-server: \(path): the key has a passphrase"), "\(server)")
+    #expect(server.errors.split(separator: "\n").count == 1, "\(server)")
     let open = try Self.privateKey("c1", in: network)
     chmod(open, 0o644)
     let outcome = try network.initialize(["--key", open])
@@ -155,7 +165,8 @@ struct KeyTests {
     #expect(try network.lines("s1").call("open.relay") == .values([1]))
     // The one without the key is nobody to itself.
     let refused = try network.lines("s2").call("open.relay")
-    #expect(refused.exceptionMessage?.contains("is no tenant of the service 'secret'") == true, "\(refused)")
+    #expect(
+      refused.exceptionMessage?.contains("is not a tenant of the service 'secret'") == true, "\(refused)")
   }
 
   @Test("a pinned server is deployed to and called; once it has another key, nobody talks to it")

@@ -279,8 +279,11 @@ struct LogTests {
       (951_782_400_000, "2000-02-29T00:00:00.000Z"), (951_868_800_001, "2000-03-01T00:00:00.001Z"),
       (1_709_251_199_000, "2024-02-29T23:59:59.000Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
       (1_767_225_599_500, "2025-12-31T23:59:59.500Z"),
-    ] as [(UInt64, String)])
-  func timestamps(milliseconds: UInt64, text: String) {
+      // A clock that was never set.
+      (-1, "1969-12-31T23:59:59.999Z"), (-1000, "1969-12-31T23:59:59.000Z"),
+      (-86_400_001, "1969-12-30T23:59:59.999Z"), (-9_214_560_000_000, "1678-01-01T00:00:00.000Z"),
+    ] as [(Int64, String)])
+  func timestamps(milliseconds: Int64, text: String) {
     var timestamp = LogTimestamp()
     timestamp.update(milliseconds * 1_000_000)
     #expect(String(decoding: timestamp.text, as: UTF8.self) == text)

@@ -7,7 +7,7 @@ internal struct ExecutionRuns {
     /// The line but for its time and count, as the caller was named when the run began.
     let text: [UInt8]
     /// The time of the first, in nanoseconds since 1970.
-    let began: UInt64
+    let began: Int64
     var count: UInt64
   }
 
@@ -39,7 +39,7 @@ internal struct ExecutionRuns {
   }
 
   /// Begins a run of the procedure that `caller` executed last.
-  mutating func begin(_ caller: Caller, _ count: UInt64, at now: UInt64, began: UInt64) {
+  mutating func begin(_ caller: Caller, _ count: UInt64, at now: UInt64, began: Int64) {
     if runs.isEmpty { end = now &+ momentNanoseconds }
     caller.run = runs.count
     caller.runMoment = moment

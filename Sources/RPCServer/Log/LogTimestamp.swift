@@ -5,29 +5,31 @@ internal import RPCWire
 internal struct LogTimestamp {
   /// 24 bytes of ASCII.
   private(set) var text: [UInt8] = Array("1970-01-01T00:00:00.000Z".utf8)
-  private var millisecond: UInt64 = 0
-  private var second: UInt64 = 0
+  private var millisecond = 0
+  private var second = 0
 
-  /// Whether `text` is what `update` would make of that time.
-  func isCurrent(at nanoseconds: UInt64) -> Bool {
-    nanoseconds / 1_000_000 == millisecond
-  }
-
-  /// - Parameter nanoseconds: since 1970.
-  mutating func update(_ nanoseconds: UInt64) {
-    let now = nanoseconds / 1_000_000
+  /// - Parameter nanoseconds: since 1970, negative before.
+  mutating func update(_ nanoseconds: Int64) {
+    let now = Self.divided(Int(nanoseconds), by: 1_000_000).quotient
     guard now != millisecond else { return }
     millisecond = now
-    if now / 1000 != second {
-      second = now / 1000
+    let (seconds, rest) = Self.divided(now, by: 1000)
+    if seconds != second {
+      second = seconds
       writeSecond()
     }
-    write(Int(now % 1000), digits: 3, at: 20)
+    write(rest, digits: 3, at: 20)
+  }
+
+  /// Quotient and remainder, the remainder never negative.
+  private static func divided(_ number: Int, by divisor: Int) -> (quotient: Int, remainder: Int) {
+    let (quotient, remainder) = number.quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
   }
 
   private mutating func writeSecond() {
-    let (year, month, day) = Self.date(daysSince1970: Int(second / 86_400))
-    let time = Int(second % 86_400)
+    let (days, time) = Self.divided(second, by: 86_400)
+    let (year, month, day) = Self.date(daysSince1970: days)
     write(year, digits: 4, at: 0)
     write(month, digits: 2, at: 5)
     write(day, digits: 2, at: 8)

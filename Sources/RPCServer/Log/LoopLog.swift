@@ -16,7 +16,7 @@ internal final class LoopLog: TimerTarget {
   private let buffer = LoopCell(ByteQueue())
   private let timestamp = LoopCell(LogTimestamp())
   /// From the loop's clock to 1970, in nanoseconds; looked up anew with every flush, since clocks are set.
-  private var epoch: UInt64 = 0
+  private var epoch: Int64 = 0
   private let runs: LoopCell<ExecutionRuns>
   private var timer: TimerID?
   private var isUrgent = false
@@ -90,11 +90,11 @@ internal final class LoopLog: TimerTarget {
     if runs.value.isOver(at: loop.now) { endRuns() }
     if caller.lastExecuted !== procedure { caller.remember(procedure, text(procedure, caller)) }
     if runs.value.areCounted {
-      runs.value.begin(caller, count, at: loop.now, began: loop.now &+ epoch)
+      runs.value.begin(caller, count, at: loop.now, began: wall(loop.now))
     } else {
       for _ in 0..<count {
         if runs.value.isOver(at: loop.now) { endRuns() }
-        runs.value.begin(caller, 1, at: loop.now, began: loop.now &+ epoch)
+        runs.value.begin(caller, 1, at: loop.now, began: wall(loop.now))
       }
     }
     armTimer()
@@ -189,7 +189,7 @@ internal final class LoopLog: TimerTarget {
 
   private func begin(_ level: LogOptions.Level, _ event: StaticString) {
     if !runs.value.isEmpty { endRuns() }
-    timestamp.value.update(loop.now &+ epoch)
+    timestamp.value.update(wall(loop.now))
     line.begin(&buffer.value, timestamp.value.text, level, event: event)
   }
 
@@ -211,8 +211,11 @@ internal final class LoopLog: TimerTarget {
   }
 
   private func updateEpoch() {
-    epoch = Syscall.wallNanoseconds() &- Syscall.monotonicNanoseconds()
+    epoch = Syscall.wallNanoseconds() &- Int64(clamping: Syscall.monotonicNanoseconds())
   }
+
+  /// The wall clock at a time of the loop's.
+  private func wall(_ now: UInt64) -> Int64 { Int64(clamping: now) &+ epoch }
 
   // MARK: Handing over
 
