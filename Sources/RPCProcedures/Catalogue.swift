@@ -140,9 +140,11 @@ public final class Catalogue: Sendable {
       throw RPCError(.serviceNotFound, message)
     }
     guard services[entry.service].isServedHere else {
-      let providers = services[entry.service].providers.joined(separator: ", ")
+      let providers = services[entry.service].providers
       throw RPCError(
-        .serviceNotFound, "this server does not provide the service '\(service)'; \(providers) does")
+        .serviceNotFound,
+        "this server does not provide the service '\(service)'; \(providers.joined(separator: ", ")) "
+          + (providers.count == 1 ? "does" : "do"))
     }
     guard let overloads = entry.overloads[procedure], !overloads.isEmpty else {
       var message = "the service '\(service)' has no procedure '\(procedure)'"
