@@ -13,6 +13,7 @@ plainly, several as a tuple, none as None. A Client may be shared by threads, bu
 
 import json
 import os
+import select
 import socket
 import struct
 import sys
@@ -24,6 +25,7 @@ PREFACE = b"\x89RPC\r\n\x01\x00"
 HEADER = struct.Struct("<IBBHQ")
 HELLO, BIND, BOUND, CALL, REPLY, ERROR, CANCEL, PING, PONG, GOAWAY, GENERATION = range(1, 12)
 FRAME_BYTES = 16 * 1024 * 1024
+KEEPALIVE = 5.0  # seconds of silence with calls in flight before a PING, and again before the connection is given up
 
 
 class RPCError(Exception):
@@ -146,7 +148,8 @@ def describe(*values):
 class Call(Future):
     """The answer to a call. `cancel` gives it up: the server is told, and a late answer is passed over."""
 
-    client, call_id, binding, body, due, bound_again = None, 0, None, b"", None, False
+    client, call_id, binding, body, due = None, 0, None, b"", None
+    bound_again = is_late = False
 
     def cancel(self):
         if not super().cancel():
@@ -190,6 +193,7 @@ class Client:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self.server = self._call()  # the server's HELLO
         hello = {"version": 1, "agent": "simplerpc.py/1.1", "frame_bytes": FRAME_BYTES}
+        hello["keepalive_ms"] = int(KEEPALIVE * 1000)
         hello |= {"identity": identity} if identity else {}
         self._output += PREFACE + _frame(HELLO, 0, pack(hello))
         self._reader.start()
@@ -266,6 +270,8 @@ class Client:
         with self._lock:
             bound = self._bindings.get(future.binding)
             asks = bound is None
+            # A BIND that was sent before may be refused by what was in force before: then it is asked once more.
+            future.is_late = future.is_late is False and not asks
             if asks:
                 bound = self._bindings[future.binding] = self._call()
         if asks:
@@ -279,7 +285,7 @@ class Client:
             with self._lock:  # the procedure may be there the next time
                 if self._bindings.get(future.binding) is bound:
                     del self._bindings[future.binding]
-            return future.settle(error=error)
+            return self._bind(future) if future.is_late and not self._down else future.settle(error=error)
         left = 0 if future.due is None else future.due - time.monotonic()
         if future.due is not None and left <= 0:
             return future.settle(error=RPCError("DeadlineExceeded", "the time was over before it was sent"))
@@ -330,17 +336,37 @@ class Client:
 
     def _read(self):
         try:
-            stream = self._socket.makefile("rb")
-            while len(header := stream.read(HEADER.size)) == HEADER.size:
-                length, kind, _, status, call_id = HEADER.unpack(header)
-                if length > FRAME_BYTES:
-                    raise ValueError(f"a frame of {length} bytes, the limit is {FRAME_BYTES}")
-                self._received(kind, status, call_id, stream.read(length))
+            stream = bytearray()
+            while data := self._receive():
+                stream += data
+                while len(stream) >= HEADER.size:
+                    length, kind, _, status, call_id = HEADER.unpack_from(stream)
+                    if length > FRAME_BYTES:
+                        raise ValueError(f"a frame of {length} bytes, the limit is {FRAME_BYTES}")
+                    end = HEADER.size + length
+                    if len(stream) < end:
+                        break
+                    payload = bytes(stream[HEADER.size : end])
+                    del stream[:end]
+                    self._received(kind, status, call_id, payload)
             self._fail(RPCError("Unavailable", "the server closed the connection", "maybe"))
         except OSError as error:
             self._fail(RPCError("Unavailable", str(error), "maybe"))
         except Exception as error:  # whatever the bytes were: nobody may wait for a reader that has gone
             self._fail(RPCError("ProtocolError", f"the server broke the protocol: {error!r}", "maybe"))
+
+    def _receive(self):
+        """What came; with calls in flight the server has to show that it is there (section 5, keepalive)."""
+        pinged = False
+        readable = select.poll()
+        readable.register(self._socket, select.POLLIN)
+        while not readable.poll(KEEPALIVE * 1000):
+            if pinged and self._pending:
+                raise OSError(f"the server has stopped answering: no PONG within {KEEPALIVE:g} s")
+            pinged = bool(self._pending)
+            if pinged:
+                self._send(_frame(PING, 0))
+        return self._socket.recv(65536)
 
     def _take(self, call_id):
         with self._lock:

@@ -23,6 +23,9 @@ public struct ServerOptions: Sendable {
   public var frameTimeoutMilliseconds = 30_000
   /// How often clients are asked to ping, in milliseconds; 0 for never.
   public var pingMilliseconds = 30_000
+  /// With calls in flight, how long a client may be silent before it gets a PING, and how long it has to answer
+  /// before its connection is given up, in milliseconds; 0 for ever.
+  public var keepaliveMilliseconds = 5_000
   /// Bytes of one frame's payload or one json line.
   public var frameBytes = WireLimits.frameBytes
   /// Calls in flight on one connection.

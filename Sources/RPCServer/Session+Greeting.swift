@@ -41,10 +41,13 @@ extension Session {
     answer.frameBytes = host.options.frameBytes
     answer.callsInFlight = host.options.callsPerConnection
     answer.pingMilliseconds = host.options.pingMilliseconds
+    answer.keepaliveMilliseconds = host.options.keepaliveMilliseconds
     answer.generation = host.catalogue.serial
     if let nonce = hello.nonce {
       answer.serverProof = ServerProof(of: host.core.key, to: nonce, channel: channelBinding)
     }
+    // One that does not speak of it may be unable to answer while it waits.
+    if hello.keepaliveMilliseconds > 0 { keepalive.milliseconds = host.options.keepaliveMilliseconds }
     if willProve {
       challenge = RandomBytes.challenge()
       answer.challenge = challenge

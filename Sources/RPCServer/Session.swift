@@ -34,6 +34,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
   /// Bytes of an unfinished line of the json dialect that are known to hold no line end.
   var lineBytesSearched = 0
   var inputHasEnded = false
+  var keepalive = Keepalive()
   private var frameStarted: UInt64?
   private var timer: TimerID?
   private var timerDue: UInt64 = 0
@@ -133,6 +134,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     calls[call.id] = call
     host.metrics.value.callsInFlight += 1
     call.armDeadline(on: host.loop)
+    if calls.count == 1 { becameBusy() }
   }
 
   /// Takes a concluded call out.
@@ -189,6 +191,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       consider(calls.isEmpty ? connection.lastReceived : host.loop.now, options.idleTimeoutMilliseconds)
     }
     if let frameStarted { consider(frameStarted, options.frameTimeoutMilliseconds) }
+    if let silentSince { consider(silentSince, keepalive.milliseconds) }
     return due
   }
 
@@ -200,6 +203,8 @@ internal final class Session: ConnectionHandler, TimerTarget {
     if frameStarted != nil, !connection.isReading { frameStarted = loop.now }
     guard connection.isOpen, let due = nextDue() else { return }
     guard due <= loop.now else { return armTimer() }
+    if checkKeepalive() { return }
+    guard let due = nextDue(), due <= loop.now else { return armTimer() }
     let options = host.options
     let error: RPCError
     if dialect == .undecided || dialect == .nativeGreeting {

@@ -14,6 +14,9 @@ public enum FrameKind: UInt8, Sendable, CaseIterable {
   case generation = 11
   /// Client: proves that it has a key. Server, empty: it did.
   case proof = 12
+
+  /// As documents and messages write it: `GOAWAY`.
+  public var name: String { "\(self)".uppercased() }
 }
 
 /// The fixed 16 bytes before each frame's payload, little-endian:

@@ -29,6 +29,9 @@ public struct Hello: Hashable, Sendable {
   public var callsInFlight: Int = WireLimits.callsPerConnection
   /// Milliseconds between pings the server would like, 0 for none.
   public var pingMilliseconds: Int = 0
+  /// With calls in flight, milliseconds of silence after which this side sends a PING, and again that many for an
+  /// answer before it gives the connection up. 0: it never does, and need not answer in time either.
+  public var keepaliveMilliseconds: Int = 0
   /// Server: the generation of procedures in force, 0 before the first deployment.
   public var generation: Int = 0
 
@@ -39,7 +42,7 @@ public struct Hello: Hashable, Sendable {
 
   public func encode(to queue: inout ByteQueue) {
     let mark = queue.beginFrame(.hello, callID: 0)
-    let optional = [identity != nil, nonce != nil, challenge != nil].count { $0 }
+    let optional = [identity != nil, keepaliveMilliseconds > 0, nonce != nil, challenge != nil].count { $0 }
     queue.appendMapHeader(count: 7 + optional + (serverProof == nil ? 0 : 2))
     queue.appendString("version")
     queue.appendInt(Int64(version))
@@ -58,6 +61,10 @@ public struct Hello: Hashable, Sendable {
     queue.appendInt(Int64(callsInFlight))
     queue.appendString("ping_ms")
     queue.appendInt(Int64(pingMilliseconds))
+    if keepaliveMilliseconds > 0 {
+      queue.appendString("keepalive_ms")
+      queue.appendInt(Int64(keepaliveMilliseconds))
+    }
     queue.appendString("generation")
     queue.appendInt(Int64(generation))
     if let nonce {
@@ -92,6 +99,7 @@ public struct Hello: Hashable, Sendable {
     callsInFlight = Int(
       clamping: max(0, value["calls_in_flight"]?.intValue ?? Int64(WireLimits.callsPerConnection)))
     pingMilliseconds = Int(clamping: max(0, value["ping_ms"]?.intValue ?? 0))
+    keepaliveMilliseconds = Int(clamping: max(0, value["keepalive_ms"]?.intValue ?? 0))
     generation = Int(clamping: max(0, value["generation"]?.intValue ?? 0))
     nonce = try Self.random(value["nonce"], "nonce")
     challenge = try Self.random(value["challenge"], "challenge")

@@ -20,6 +20,12 @@ struct LimitOptions: ParsableArguments {
   @Option(help: "How often clients are asked to ping, in milliseconds; 0 for never.")
   var pingInterval = defaults.pingMilliseconds
 
+  @Option(
+    help:
+      "With calls in flight, how long a client may be silent, and then not answer, in milliseconds; 0 for ever."
+  )
+  var keepalive = defaults.keepaliveMilliseconds
+
   @Option(help: "Bytes of one frame's payload or one json line.")
   var maxFrame = defaults.frameBytes
 
@@ -47,6 +53,7 @@ struct LimitOptions: ParsableArguments {
     try require(idleTimeout, 0...86_400_000, "--idle-timeout")
     try require(frameTimeout, 0...3_600_000, "--frame-timeout")
     try require(pingInterval, 0...86_400_000, "--ping-interval")
+    try require(keepalive, 0...3_600_000, "--keepalive")
     try require(maxFrame, 4096...ServerOptions.frameBytesMax, "--max-frame")
     try require(maxCallsPerConnection, 1...1_000_000, "--max-calls-per-connection")
     try require(maxCalls, 1...10_000_000, "--max-calls")
@@ -68,6 +75,7 @@ struct LimitOptions: ParsableArguments {
     options.idleTimeoutMilliseconds = idleTimeout
     options.frameTimeoutMilliseconds = frameTimeout
     options.pingMilliseconds = pingInterval
+    options.keepaliveMilliseconds = keepalive
     options.frameBytes = maxFrame
     options.callsPerConnection = maxCallsPerConnection
     options.callsPerServer = maxCalls

@@ -22,6 +22,7 @@ enum FrameVectors {
     "nonce": .hello(nonce),
     "client-hello": .hello(hello("example/1.0", identity: "c1")),
     "server-hello": .hello(hello("SimpleRPC/1.0", ping: 30_000, generation: 7)),
+    "keepalive-hello": .hello(hello("example/1", keepalive: 5_000)),
     "bind-add": .bind(Bind(service: "math", procedure: "add", arguments: [.int, .int]), callID: 1),
     "bind-typed-returns": .bind(
       Bind(
@@ -84,10 +85,11 @@ enum FrameVectors {
   }()
 
   private static func hello(
-    _ agent: String, identity: String? = nil, ping: Int = 0, generation: Int = 0
+    _ agent: String, identity: String? = nil, ping: Int = 0, keepalive: Int = 0, generation: Int = 0
   ) -> Hello {
     var hello = Hello(agent: agent, identity: identity)
     hello.pingMilliseconds = ping
+    hello.keepaliveMilliseconds = keepalive
     hello.generation = generation
     return hello
   }
