@@ -12,47 +12,65 @@ internal struct BindingTable {
   private struct Slot {
     var serial: UInt64 = 0
     var state = State.unbound
-    /// Wait for the BOUND.
-    var waiting: [Call] = []
+    /// The calls that the BIND was sent for, and those that came while it was on its way.
+    var first: [Call] = []
+    var later: [Call] = []
+
+    var waitingCount: Int { first.count + later.count }
+
+    mutating func takeWaiting(where isTaken: (Call) -> Bool) -> [Call] {
+      let taken = first.filter(isTaken) + later.filter(isTaken)
+      first.removeAll(where: isTaken)
+      later.removeAll(where: isTaken)
+      return taken
+    }
   }
 
   private var slots: ContiguousArray<Slot> = []
-  /// The BINDs on the wire: call id to index.
-  private var inFlight: [UInt64: Int] = [:]
+  /// The BINDs on the wire. An index alone would not do: its key may be gone, and another have it now.
+  private var inFlight: [UInt64: (index: Int, serial: UInt64)] = [:]
   internal private(set) var waitingCount = 0
+
+  internal var hasBindsInFlight: Bool { !inFlight.isEmpty }
 
   internal func state(of key: BindingKey) -> State {
     guard key.index < slots.count, slots[key.index].serial == key.serial else { return .unbound }
     return slots[key.index].state
   }
 
-  internal mutating func begin(_ key: BindingKey, callID: UInt64) {
+  /// A BIND is sent for calls of one binding.
+  internal mutating func begin(_ key: BindingKey, _ calls: [Call], callID: UInt64) {
     while slots.count <= key.index { slots.append(Slot()) }
-    slots[key.index] = Slot(serial: key.serial, state: .binding)
-    inFlight[callID] = key.index
+    precondition(slots[key.index].waitingCount == 0, "calls keep the key that they wait for")
+    slots[key.index] = Slot(serial: key.serial, state: .binding, first: calls)
+    inFlight[callID] = (key.index, key.serial)
+    waitingCount += calls.count
   }
 
+  /// A call comes while its BIND is on its way.
   internal mutating func wait(_ call: Call) {
-    slots[call.route.binding.index].waiting.append(call)
+    slots[call.route.binding.index].later.append(call)
     waitingCount += 1
   }
 
   /// The calls that waited for this BIND, or nil when there was none.
   internal mutating func succeeded(_ callID: UInt64, _ bound: Bound) -> [Call]? {
-    finish(callID, .bound(id: bound.procedureID, isIdempotent: bound.idempotent))
+    finish(callID, .bound(id: bound.procedureID, isIdempotent: bound.idempotent)).map { $0.first + $0.later }
   }
 
-  internal mutating func failed(_ callID: UInt64) -> [Call]? {
+  /// The calls that this BIND was sent for, and those that came later and may have another answer; nil when there was
+  /// no such BIND.
+  internal mutating func failed(_ callID: UInt64) -> (first: [Call], later: [Call])? {
     finish(callID, .unbound)
   }
 
-  private mutating func finish(_ callID: UInt64, _ state: State) -> [Call]? {
-    guard let index = inFlight.removeValue(forKey: callID) else { return nil }
-    slots[index].state = state
-    let calls = slots[index].waiting
-    slots[index].waiting = []
-    waitingCount -= calls.count
-    return calls
+  private mutating func finish(_ callID: UInt64, _ state: State) -> (first: [Call], later: [Call])? {
+    guard let (index, serial) = inFlight.removeValue(forKey: callID) else { return nil }
+    guard slots[index].serial == serial else { return ([], []) }
+    let slot = slots[index]
+    slots[index] = Slot(serial: serial, state: state)
+    waitingCount -= slot.waitingCount
+    return (slot.first, slot.later)
   }
 
   /// A new generation: every id may belong to an older one. BINDs on the wire are answered by the new one.
@@ -67,39 +85,16 @@ internal struct BindingTable {
     if case .bound = state(of: key) { slots[key.index].state = .unbound }
   }
 
-  internal mutating func removeAllWaiting() -> [Call] {
+  /// Takes out calls that wait; their BINDs stay on the wire.
+  internal mutating func takeWaiting(where isTaken: (Call) -> Bool = { _ in true }) -> [Call] {
+    guard waitingCount > 0 else { return [] }
     var calls: [Call] = []
-    for index in slots.indices {
-      calls += slots[index].waiting
-      slots[index].waiting = []
+    for index in slots.indices where slots[index].waitingCount > 0 {
+      calls += slots[index].takeWaiting(where: isTaken)
     }
-    waitingCount = 0
+    waitingCount -= calls.count
     return calls
   }
-}
 
-/// Calls in the order they came.
-internal struct CallQueue {
-  private var calls: [Call] = []
-  private var head = 0
-
-  internal var isEmpty: Bool { head == calls.count }
-  internal var count: Int { calls.count - head }
-
-  internal mutating func append(_ call: Call) { calls.append(call) }
-
-  internal mutating func popFirst() -> Call? {
-    guard head < calls.count else { return nil }
-    let call = calls[head]
-    head += 1
-    // Moved to the front once half is used up, so that each call is moved once on average.
-    if head >= 64, head * 2 >= calls.count {
-      calls.removeFirst(head)
-      head = 0
-    } else if head == calls.count {
-      calls.removeAll(keepingCapacity: true)
-      head = 0
-    }
-    return call
-  }
+  internal var waitingCalls: [Call] { slots.flatMap { $0.first + $0.later } }
 }

@@ -19,6 +19,8 @@ internal final class BlockingConnection: @unchecked Sendable {
   private var bindings: [UInt64: (id: UInt32, isIdempotent: Bool)] = [:]
   private var frameBytesMax = WireLimits.frameBytes
   private var goAwayReason = ""
+  /// The server's, while it is being answered.
+  private var hello: Hello?
 
   /// How long a connection may have rested before it is looked at for news before use, in nanoseconds.
   private static let restNanoseconds: UInt64 = 1_000_000
@@ -49,36 +51,32 @@ internal final class BlockingConnection: @unchecked Sendable {
     introduction.hello(identity: identity, options: options).encode(to: &socket.output)
     do {
       try socket.send(by: deadline)
-      var isGreeted = false
-      while !isGreeted {
+      while !socket.isGreeted {
         try socket.receive(by: deadline) { [self] header, payload throws(AttemptFailure) in
           if header.kind == FrameKind.error.rawValue { throw connectionError(payload, executed: .no) }
-          let hello: Hello
-          do {
+          try decoding { () throws(WireError) in
             guard header.kind == FrameKind.hello.rawValue else {
-              throw WireError.malformedFrame("a frame of kind \(header.kind) came before the HELLO")
+              let name = FrameKind(rawValue: header.kind)?.name ?? ""
+              throw .malformedFrame("a \(name) came before the HELLO")
             }
-            hello = try Hello(payload: payload)
+            let hello = try Hello(payload: payload)
             guard hello.version == Preface.majorVersion else {
-              throw WireError.malformedFrame(
-                "version \(hello.version), this client speaks \(Preface.majorVersion)")
+              throw .malformedFrame("version \(hello.version), this client speaks \(Preface.majorVersion)")
             }
-          } catch {
-            throw AttemptFailure(
-              error: RPCError(.protocolError, "\(server.label) does not speak this protocol: \(error)"))
+            frameBytesMax = hello.frameBytes
+            self.hello = hello
           }
-          frameBytesMax = hello.frameBytes
-          try answer(hello, introduction)
-          isGreeted = true
+          socket.isGreeted = true
           return true
         }
       }
+      if let hello = hello.take() { try answer(hello, introduction) }
       if options.key != nil { try awaitProof(by: deadline) }
     } catch {
       var reason = error.error
       reason.executed = .no
       if reason.exception == .deadlineExceeded {
-        reason = RPCError(.unavailable, "\(server.label) did not say HELLO within \(options.connectTimeout)")
+        reason = .noHello(from: server, within: options.connectTimeout)
       }
       throw reason
     }
@@ -159,9 +157,12 @@ internal final class BlockingConnection: @unchecked Sendable {
       }
       guard case .failed(let error) = outcome else { return }
       guard error.exception == .staleBinding else {
-        throw AttemptFailure(error: error, isIdempotent: binding.isIdempotent)
+        // What a server refuses since it goes away is nobody's attempt.
+        let isRefusal = isRetired && error.exception == .unavailable && error.executed == .no
+        throw AttemptFailure(error: error, neverBegan: isRefusal, isIdempotent: binding.isIdempotent)
       }
       bindings[route.binding.serial] = nil
+      if isRetired { throw goingAway }
       rebinds += 1
       guard rebinds <= ClientLimits.rebindsMax else {
         throw AttemptFailure(
@@ -272,8 +273,7 @@ internal final class BlockingConnection: @unchecked Sendable {
   private func handleControl(_ header: FrameHeader, _ payload: RawSpan) throws(AttemptFailure) {
     switch FrameKind(rawValue: header.kind) {
     case .ping:
-      socket.output.appendEmptyFrame(.pong, callID: header.callID)
-      try socket.send(by: .max)
+      try socket.answerPing(header.callID)
     case .generation: bindings.removeAll()
     case .goAway:
       socket.isRetired = true
@@ -283,14 +283,16 @@ internal final class BlockingConnection: @unchecked Sendable {
     case .error where header.callID == 0: throw connectionError(payload, executed: .maybe)
     // Answers to calls and BINDs that were given up.
     case .pong, .reply, .error, .bound: break
-    case .hello, .bind, .call, .cancel, .proof, nil:
-      throw socket.broken("a frame of kind \(header.kind) from a server")
+    case .hello: throw socket.broken(.malformedFrame("a second HELLO"))
+    case .proof: throw socket.broken(.malformedFrame("a PROOF that nobody waits for"))
+    case .bind, .call, .cancel, nil:
+      let name = FrameKind(rawValue: header.kind)?.name ?? ""
+      throw socket.broken(.malformedFrame("a server does not send \(name)"))
     }
   }
 
   private var goingAway: AttemptFailure {
-    AttemptFailure(
-      error: RPCError(.unavailable, "\(server.label) is going away: \(goAwayReason)"), neverBegan: true)
+    AttemptFailure(error: .shuttingDown(server, goAwayReason), neverBegan: true)
   }
 
   private func cancel(_ id: UInt64) {
@@ -309,7 +311,7 @@ internal final class BlockingConnection: @unchecked Sendable {
 
 extension BlockingConnection {
   private func decoding(_ body: () throws(WireError) -> Void) throws(AttemptFailure) {
-    do { try body() } catch { throw socket.broken("\(error)") }
+    do { try body() } catch { throw socket.broken(error) }
   }
 
   private func connectionError(_ payload: RawSpan, executed: RPCError.Executed) -> AttemptFailure {
@@ -320,7 +322,7 @@ extension BlockingConnection {
       error.executed = executed
       return AttemptFailure(error: error)
     } catch {
-      return socket.broken("\(error)")
+      return socket.broken(error)
     }
   }
 

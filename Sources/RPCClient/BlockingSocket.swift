@@ -11,6 +11,8 @@ internal struct AttemptFailure: Error {
   var isIdempotent = false
   /// The caller's own deadline passed here, not on the server.
   var isOwnExpiry = false
+  /// The server has a connection and does not answer on it.
+  var isUnresponsive = false
 }
 
 /// A socket whose caller waits for it: opens it, writes what is queued, hands over whole frames. It belongs
@@ -19,6 +21,8 @@ internal final class BlockingSocket {
   internal let server: Topology.Server
   /// Nothing can be sent or received any more, or nothing new should be.
   internal var isRetired = false
+  /// The server has said HELLO.
+  internal var isGreeted = false
   /// What `send` writes.
   internal var output = ByteQueue()
 
@@ -46,41 +50,39 @@ internal final class BlockingSocket {
   private static func connect(
     to server: Topology.Server, from source: SourceAddress, by deadline: UInt64, timeout: Duration
   ) throws(RPCError) -> Descriptor {
-    var failures: [String] = []
+    var failures: [(address: SocketAddress, reason: String)] = []
     let addresses: [SocketAddress]
     do {
       addresses = try SocketAddress.resolve(host: server.host, port: Int(server.port))
     } catch {
-      throw RPCError(.unavailable, "\(server.label) cannot be reached: \(error.operation)")
+      throw RPCError(.unavailable, "\(error.operation): \(server.label)")
     }
     for address in addresses {
       do {
         let descriptor = try Socket.connect(to: address, from: try source.address(toReach: address))
         guard wait(descriptor.raw, for: POLLOUT, until: deadline) else {
-          throw RPCError(.unavailable, "\(server.label) did not accept a connection within \(timeout)")
+          throw RPCError(.unavailable, "no connection to \(server.label) within \(timeout.brief)")
         }
         if let code = Socket.pendingError(of: descriptor.raw) {
           throw SystemError(code: code, operation: "connect to \(address)")
         }
         return descriptor
       } catch let error as SystemError {
-        failures.append(source.explain(error))
+        failures.append((address, source.explain(error)))
       } catch let error as RPCError {
         throw error
       } catch {
-        failures.append("\(error)")
+        failures.append((address, "\(error)"))
       }
     }
-    let reason = failures.isEmpty ? "'\(server.host)' has no address" : failures.joined(separator: "; ")
-    throw RPCError(.unavailable, "\(server.label) cannot be reached: \(reason)")
+    throw .noConnection(to: server, failures)
   }
 
-  /// A read without a deadline comes back after the ping interval, to see whether the server still lives.
+  /// A read without a deadline comes back after the keepalive time, to see whether the server still answers.
   private func limitReads() {
-    let pingNanoseconds = options.pingInterval.nanoseconds
-    guard pingNanoseconds > 0 else { return }
-    var time = timeval(
-      tv_sec: Int(pingNanoseconds / 1_000_000_000), tv_usec: Int(pingNanoseconds % 1_000_000_000 / 1000))
+    let silence = options.keepalive.nanoseconds
+    guard silence > 0 else { return }
+    var time = timeval(tv_sec: Int(silence / 1_000_000_000), tv_usec: Int(silence % 1_000_000_000 / 1000))
     _ = setsockopt(
       descriptor.raw, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
   }
@@ -96,7 +98,7 @@ internal final class BlockingSocket {
   // MARK: Bytes
 
   /// Waits until the socket is ready or the deadline is over.
-  private static func wait(_ raw: Int32, for events: Int32, until deadline: UInt64) -> Bool {
+  internal static func wait(_ raw: Int32, for events: Int32, until deadline: UInt64) -> Bool {
     var descriptor = pollfd(fd: raw, events: Int16(events), revents: 0)
     while true {
       var milliseconds: Int32 = -1
@@ -124,7 +126,7 @@ internal final class BlockingSocket {
       let code = errno
       if code == EINTR { continue }
       guard code == EAGAIN else {
-        throw lost(SystemError(code: code, operation: "write").description, executed: .no)
+        throw lost(.failed(SystemError(code: code, operation: "write")), executed: .no)
       }
       guard Self.wait(descriptor.raw, for: POLLOUT, until: deadline) else {
         // Half a frame is out: nothing can follow it.
@@ -132,6 +134,12 @@ internal final class BlockingSocket {
         throw expired(.no)
       }
     }
+  }
+
+  /// A server that asks and then does not read is as good as gone.
+  internal func answerPing(_ callID: UInt64) throws(AttemptFailure) {
+    output.appendEmptyFrame(.pong, callID: callID)
+    try send(by: Syscall.monotonicNanoseconds() &+ options.keepalive.orNever)
   }
 
   /// Hands frames to `handle` until it returns true, reading where there is none left.
@@ -142,18 +150,21 @@ internal final class BlockingSocket {
     while true {
       if try deliver(handle) { return }
       if options.busyPoll != .zero, try spin() { continue }
+      var isSilent = false
       if deadline != .max {
-        guard Self.wait(descriptor.raw, for: POLLIN, until: deadline) else { throw expired(.maybe) }
+        let end = min(deadline, Syscall.monotonicNanoseconds() &+ options.keepalive.orNever)
+        isSilent = !Self.wait(descriptor.raw, for: POLLIN, until: end)
+        if isSilent, end == deadline { throw expired(.maybe) }
       }
-      if try fill(0) {
+      if !isSilent, try fill(0) {
         isPinged = false
         continue
       }
-      // Nothing for the whole ping interval.
-      if isPinged { throw lost("no sign of life for \(options.pingTimeout)", executed: .maybe) }
+      // Nothing for the whole keepalive time.
+      if isPinged { throw unresponsive() }
       isPinged = true
       output.appendEmptyFrame(.ping, callID: 0)
-      try send(by: deadline)
+      try send(by: min(deadline, Syscall.monotonicNanoseconds() &+ options.keepalive.orNever))
     }
   }
 
@@ -189,9 +200,13 @@ internal final class BlockingSocket {
       do {
         header = try decoder.next(in: bytes.bytes, at: 0)
       } catch {
-        throw broken("\(error)")
+        throw broken(error, bytes.bytes)
       }
-      guard let header else { return false }
+      guard let header else {
+        // What is no frame may be too short to be read as one.
+        if !isGreeted, ForeignServer.recognise(bytes.bytes) != nil { throw broken(.truncated, bytes.bytes) }
+        return false
+      }
       let end = FrameHeader.byteCount + Int(header.length)
       let isDone = try handle(header, bytes.bytes.extracting(FrameHeader.byteCount..<end))
       bytes.consume(end)
@@ -211,10 +226,10 @@ internal final class BlockingSocket {
         return max(count, 0)
       }
     } while count < 0 && code == EINTR
-    if count == 0 { throw lost("closed by the server", executed: .maybe) }
+    if count == 0 { throw lost(.peer, executed: .maybe) }
     if count < 0 {
       guard code == EAGAIN else {
-        throw lost(SystemError(code: code, operation: "read").description, executed: .maybe)
+        throw lost(.failed(SystemError(code: code, operation: "read")), executed: .maybe)
       }
       return false
     }
@@ -223,23 +238,25 @@ internal final class BlockingSocket {
 
   // MARK: Errors
 
-  internal func broken(_ what: String) -> AttemptFailure {
+  /// - Parameter bytes: what the server sent, for recognising one that speaks something else.
+  internal func broken(_ error: WireError, _ bytes: RawSpan = RawSpan()) -> AttemptFailure {
     isRetired = true
-    return AttemptFailure(
-      error: RPCError(.protocolError, "\(server.label) broke the protocol: \(what)", executed: .maybe))
+    return AttemptFailure(error: .brokenProtocol(by: server, error, first: isGreeted ? nil : bytes))
   }
 
-  private func lost(_ reason: String, executed: RPCError.Executed) -> AttemptFailure {
+  private func lost(_ reason: CloseReason, executed: RPCError.Executed) -> AttemptFailure {
     isRetired = true
-    return AttemptFailure(
-      error: RPCError(
-        .unavailable, "the connection to \(server.label) was lost: \(reason)", executed: executed),
-      neverBegan: executed == .no)
+    var error = RPCError.lostConnection(to: server, reason)
+    error.executed = executed
+    return AttemptFailure(error: error, neverBegan: executed == .no)
+  }
+
+  private func unresponsive() -> AttemptFailure {
+    isRetired = true
+    return AttemptFailure(error: .noPong(from: server, within: options.keepalive), isUnresponsive: true)
   }
 
   internal func expired(_ executed: RPCError.Executed) -> AttemptFailure {
-    AttemptFailure(
-      error: RPCError(.deadlineExceeded, "not answered by \(server.label)", executed: executed),
-      isOwnExpiry: true)
+    AttemptFailure(error: .noAnswer(within: nil, executed: executed), isOwnExpiry: true)
   }
 }

@@ -26,15 +26,19 @@ internal final class ClientChannel: TimerTarget {
   /// The session of `state`, at hand for every call.
   @exclusivity(unchecked) private var openSession: Session?
   private var waiting = CallQueue()
+  /// Calls that ended while they waited, since such calls were last taken out.
+  private var endedCalls = 0
   private var pings: [(Result<Duration, RPCError>) -> Void] = []
   /// Attempts in a row that led to nothing.
   private var failures = 0
   private var attemptTimer: TimerID?
+  private var slowTimer: TimerID?
   private var reconnectTimer: TimerID?
   private var isClosed = false
   private var isLossAnnounced = false
   private static let attemptTag: UInt64 = 0
   private static let reconnectTag: UInt64 = 1
+  private static let slowTag: UInt64 = 2
 
   internal init(core: ClientCore, server: Topology.Server) {
     self.core = core
@@ -44,8 +48,28 @@ internal final class ClientChannel: TimerTarget {
   /// Calls given to this channel and not answered: what balancing goes by.
   internal var outstanding: Int { waiting.count + (openSession?.load ?? 0) }
 
-  /// Whether a call would fail at once, since the server was down a moment ago.
-  internal var isDown: Bool { pause > 0 }
+  /// How a channel compares with others that a call may take, best first.
+  internal enum Standing: Int {
+    /// The server has answered, and goes on doing so.
+    case ready
+    /// It has a PING to answer before it counts as ready again.
+    case silent
+    /// Connected to, but it has not answered yet.
+    case connecting
+    /// Not connected to, or not for long enough since that failed.
+    case idle
+    /// A call would fail at once, since the server was down a moment ago.
+    case down
+  }
+
+  internal var standing: Standing {
+    switch state {
+    case .open(let session) where session.isReady: session.keepalivePing == nil ? .ready : .silent
+    case .open, .connecting: .connecting
+    case .idle: .idle
+    case .down: pause > 0 ? .down : .idle
+    }
+  }
 
   /// Nanoseconds until another attempt to connect is due.
   internal var pause: UInt64 {
@@ -85,6 +109,27 @@ internal final class ClientChannel: TimerTarget {
     wantConnection()
   }
 
+  // MARK: Calls that wait
+
+  /// The routes of the calls that were not sent.
+  internal var routesWaiting: [Route] { (waiting.elements + (openSession?.waitingCalls ?? [])).map(\.route) }
+
+  /// Takes out calls that were not sent.
+  internal func takeWaiting(where isTaken: (Call) -> Bool) -> [Call] {
+    (waiting.take(where: isTaken) + (openSession?.takeWaiting(where: isTaken) ?? [])).filter {
+      $0.phase == .waiting
+    }
+  }
+
+  /// A call that waits here has ended. It stays in its queue until there are more such calls than others.
+  internal func waitingCallEnded() {
+    endedCalls += 1
+    guard endedCalls >= 64, endedCalls * 2 >= waiting.count + (openSession?.waitingCount ?? 0) else { return }
+    endedCalls = 0
+    _ = waiting.take { $0.phase == .done }
+    _ = openSession?.takeWaiting { $0.phase == .done }
+  }
+
   // MARK: Connecting
 
   private func wantConnection() {
@@ -110,6 +155,8 @@ internal final class ClientChannel: TimerTarget {
     reconnectTimer = nil
     attemptTimer = core.loop.schedule(
       after: core.options.connectTimeout.nanoseconds, self, tag: Self.attemptTag)
+    slowTimer = core.loop.schedule(
+      after: ClientLimits.connectionAttemptDelayNanoseconds, self, tag: Self.slowTag)
     let connector = Connector(to: server, from: core.source, on: core.loop) { [self] result in
       switch result {
       case .success(let descriptor): connected(descriptor)
@@ -132,7 +179,7 @@ internal final class ClientChannel: TimerTarget {
     do {
       try session.start()
     } catch {
-      return attemptEnded(RPCError(.unavailable, "\(server.label): \(error)"))
+      return attemptEnded(RPCError(.unavailable, "\(error): \(server.label)"))
     }
     while let call = waiting.popFirst() {
       if call.phase == .waiting { session.send(call) }
@@ -184,6 +231,8 @@ internal final class ClientChannel: TimerTarget {
   private func cancelAttemptTimer() {
     if let attemptTimer { core.loop.cancel(attemptTimer) }
     attemptTimer = nil
+    if let slowTimer { core.loop.cancel(slowTimer) }
+    slowTimer = nil
   }
 
   internal func timerFired(tag: UInt64, on loop: EventLoop) {
@@ -192,14 +241,18 @@ internal final class ClientChannel: TimerTarget {
       if case .down = state, !waiting.isEmpty || !pings.isEmpty || core.options.staysConnected { connect() }
       return
     }
+    if tag == Self.slowTag {
+      slowTimer = nil
+      return core.connectAlternatives()
+    }
     attemptTimer = nil
-    let timeout = core.options.connectTimeout
+    let timeout = core.options.connectTimeout.brief
     switch state {
     case .connecting(let connector):
       connector.cancel()
-      attemptEnded(RPCError(.unavailable, "\(server.label) did not accept a connection within \(timeout)"))
+      attemptEnded(RPCError(.unavailable, "no connection to \(server.label) within \(timeout)"))
     case .open(let session) where !session.isReady:
-      session.close(RPCError(.unavailable, "\(server.label) did not say HELLO within \(timeout)"))
+      session.close(.noHello(from: server, within: core.options.connectTimeout))
     case .open, .idle, .down: break
     }
   }
@@ -215,6 +268,7 @@ internal final class ClientChannel: TimerTarget {
     let completions = pings
     pings = []
     for completion in completions { session.ping(completion) }
+    core.channelIsReady(self)
   }
 
   internal func roundTripMeasured(_ session: Session) {
@@ -234,7 +288,7 @@ internal final class ClientChannel: TimerTarget {
     guard isCurrent(session) else { return }
     cancelAttemptTimer()
     core.emit(.draining(server: server.name, reason: reason))
-    let error = RPCError(.unavailable, "\(server.label) is going away: \(reason)")
+    let error = session.drainingError
     // A moment's pause, so that callers try another provider before a server that is on its way out.
     failures += 1
     goDown(error)
@@ -246,7 +300,7 @@ internal final class ClientChannel: TimerTarget {
     guard isCurrent(session) else { return }
     cancelAttemptTimer()
     // One that served was a good connection: the next attempt may follow at once.
-    if session.answers > 0 || core.loop.now &- session.opened > 1_000_000_000 {
+    if !session.isUnresponsive, session.answers > 0 || core.loop.now &- session.opened > 1_000_000_000 {
       failures = 0
     } else {
       failures += 1

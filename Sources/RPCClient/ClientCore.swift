@@ -136,18 +136,47 @@ public final class ClientCore {
     let route = call.route
     if route.channelsVersion != topologyVersion { resolve(route) }
     if let channel = route.onlyChannel { return channel }
-    // The last one that failed comes last, one that is down before it.
+    // The last one that failed comes last.
     let failed = call.trouble?.failedChannel
     func rank(_ channel: ClientChannel) -> (Int, Int, UInt64) {
-      let penalty = ObjectIdentifier(channel) == failed ? 2 : channel.isDown ? 1 : 0
-      return (
-        penalty, options.balancing == .leastOutstanding ? channel.outstanding : 0, channel.lastChosen
+      (
+        ObjectIdentifier(channel) == failed ? .max : channel.standing.rawValue,
+        options.balancing == .leastOutstanding ? channel.outstanding : 0, channel.lastChosen
       )
     }
     let best = route.channels.min { rank($0) < rank($1) }
     turn += 1
     best?.lastChosen = turn
+    // One more with each call: a lone call does not connect to a whole network, and many soon use all of it.
+    if best?.standing == .ready { connectOneMore(of: route) }
     return best
+  }
+
+  /// Connects to a provider that nobody has connected to yet, or whose pause is over.
+  private func connectOneMore(of route: Route) {
+    let idle = route.channels.lazy.filter { $0.standing == .idle }
+    idle.min { $0.lastChosen < $1.lastChosen }?.connectEagerly()
+  }
+
+  /// A server was slow to answer: calls that wait for it, and have no other, get a second one to wait for.
+  internal func connectAlternatives() {
+    for channel in channels.values where channel.standing != .ready {
+      var seen: [ObjectIdentifier] = []
+      for route in channel.routesWaiting where !seen.contains(ObjectIdentifier(route)) {
+        seen.append(ObjectIdentifier(route))
+        if route.channelsVersion == topologyVersion { connectOneMore(of: route) }
+      }
+    }
+  }
+
+  /// A server has answered: calls that wait for others which have not may go there as well.
+  internal func channelIsReady(_ ready: ClientChannel) {
+    for channel in channels.values where channel !== ready && channel.standing != .ready {
+      for call in channel.takeWaiting(where: { $0.route.channels.contains { $0 === ready } }) {
+        call.attempts -= 1
+        attempt(call)
+      }
+    }
   }
 
   /// Looks up once where a route leads.
@@ -183,19 +212,12 @@ public final class ClientCore {
     }
   }
 
-  /// The call certainly did not begin on the server: it moves on without its caller's noticing, if it can.
-  internal func neverBegan(_ call: Call, _ error: RPCError) {
-    var error = error
-    error.executed = .no
-    failedAttempt(call, error, neverBegan: true)
-  }
-
-  internal func attemptFailed(_ call: Call, _ error: RPCError) {
-    failedAttempt(call, error, neverBegan: false)
-  }
-
-  private func failedAttempt(_ call: Call, _ error: RPCError, neverBegan: Bool) {
+  /// - Parameter neverBegan: the server takes no calls any more, or the connection was lost before the call left:
+  ///   the call moves on without its caller's noticing, if it can.
+  internal func attemptFailed(_ call: Call, _ error: RPCError, neverBegan: Bool = false) {
     guard call.phase != .done else { return }
+    var error = error
+    if neverBegan { error.executed = .no }
     call.phase = .waiting
     call.session = nil
     let channel = call.channel
@@ -205,25 +227,26 @@ public final class ClientCore {
     history.failedChannel = channel.map { ObjectIdentifier($0) }
     if error.executed == .maybe { history.mayHaveExecuted = true }
     let circumstances = RetryDecision.Circumstances(
-      idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan, moves: history.moves,
-      hasAlternative: hasAlternative(call), serverPause: channel?.pause ?? 0,
+      idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan,
+      moves: history.moves, hasAlternative: hasAlternative(call), serverPause: channel?.pause ?? 0,
       remaining: call.remaining(at: loop.now))
+    // Never in the same breath: a server that fails at once must not keep the loop.
     switch RetryDecision.decide(error, call.retry, circumstances, chance: chance()) {
     case .fail: deferFailure(call, final(call, error))
+    case .move:
+      history.moves += 1
+      call.attempts -= 1
+      call.retryTimer = loop.schedule(after: 0, call, tag: Call.retryTag)
     case .retry(let nanoseconds):
-      if neverBegan {
-        history.moves += 1
-        call.attempts -= 1
-      }
-      // Never in the same breath: a server that fails at once must not keep the loop.
       call.retryTimer = loop.schedule(after: nanoseconds, call, tag: Call.retryTag)
     }
   }
 
   private func hasAlternative(_ call: Call) -> Bool {
     guard call.route.server == nil else { return false }
+    if call.route.channelsVersion != topologyVersion { resolve(call.route) }
     return call.route.channels.contains {
-      ObjectIdentifier($0) != call.trouble?.failedChannel && !$0.isDown
+      ObjectIdentifier($0) != call.trouble?.failedChannel && $0.standing != .down
     }
   }
 
@@ -232,7 +255,7 @@ public final class ClientCore {
     guard call.mayHaveExecuted, error.executed == .no else { return error }
     var error = error
     error.executed = .maybe
-    error.message += " (an earlier attempt may have been executed)"
+    error.message += "; an earlier attempt may have been executed"
     return error
   }
 
@@ -258,7 +281,11 @@ public final class ClientCore {
 
   /// Ends a call from our side; the server is told.
   private func end(_ call: Call, _ error: RPCError) {
-    call.session?.cancel(call)
+    if let session = call.session {
+      session.cancel(call)
+    } else if call.phase == .waiting, call.retryTimer == nil {
+      call.channel?.waitingCallEnded()
+    }
     call.setFailure(error)
     finish(call, RawSpan())
   }
@@ -268,12 +295,7 @@ public final class ClientCore {
   }
 
   private func deadlineError(_ call: Call) -> RPCError {
-    var message = "\(call.route.name) was not answered within \(call.patience ?? .zero)"
-    if let channel = call.channel { message += " by \(channel.server.label)" }
-    if let error = call.trouble?.lastError {
-      message += " (the last of \(call.attempts) attempts: \(error.message))"
-    }
-    return RPCError(.deadlineExceeded, message, executed: executed(call))
+    .noAnswer(within: call.patience, executed: executed(call), after: call.trouble?.lastError)
   }
 
   private func executed(_ call: Call) -> RPCError.Executed {

@@ -10,6 +10,9 @@ public enum ClientLimits {
   public static let rebindsMax = 4
   /// Attempts that a `RetryPolicy` may ask for.
   public static let attemptsMax = 16
+  /// How long a call waits for the first server that it connects to before another provider is connected to as
+  /// well, in nanoseconds: RFC 8305's connection attempt delay.
+  public static let connectionAttemptDelayNanoseconds: UInt64 = 250_000_000
   /// Events that wait for a reader; older ones are dropped.
   public static let unreadEventsMax = 1_024
   /// The longest deadline, in nanoseconds: a year. A longer one means none.

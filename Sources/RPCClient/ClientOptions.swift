@@ -17,9 +17,12 @@ public struct ClientOptions: Sendable {
   public var balancing = Balancing.leastOutstanding
   /// The longest that connecting may take, from the first packet to the server's HELLO.
   public var connectTimeout: Duration = .seconds(5)
-  /// Silence after which a server is asked for a sign of life; the server's own wish goes first. Zero: never.
+  /// Silence with calls in flight after which a server gets a PING, and how long it has to answer before the
+  /// connection is given up: its calls fail, and it is connected to again later. Zero: never.
+  public var keepalive: Duration = .seconds(5)
+  /// Silence without calls in flight after which a server gets a PING; the server's own wish goes first. Zero: never.
   public var pingInterval: Duration = .seconds(10)
-  /// How long the sign of life may take before the connection counts as lost.
+  /// How long the answer to a PING without calls in flight may take before the connection is given up.
   public var pingTimeout: Duration = .seconds(10)
   /// Pauses between attempts to connect.
   public var reconnect = Backoff(initial: .milliseconds(50), maximum: .seconds(5))
@@ -32,6 +35,16 @@ public struct ClientOptions: Sendable {
   public var busyPoll: Duration = .zero
 
   public init() {}
+
+  /// What the HELLO says of `keepalive`.
+  internal var keepaliveMilliseconds: Int {
+    keepalive == .zero ? 0 : max(1, Int(clamping: keepalive.nanoseconds / 1_000_000))
+  }
+}
+
+extension Duration {
+  /// Nanoseconds of an option whose zero means never.
+  internal var orNever: UInt64 { nanoseconds == 0 ? Session.never : nanoseconds }
 }
 
 /// What one call may be told.

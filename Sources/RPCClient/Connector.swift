@@ -15,7 +15,7 @@ internal final class Connector: EventHandler {
   private var position = 0
   private var socket: Int32 = -1
   private var watch: Watch?
-  private var failures: [String] = []
+  private var failures: [(address: SocketAddress, reason: String)] = []
 
   /// Starts to connect. `completion` takes the raw descriptor over; it may run before this returns.
   internal init(
@@ -52,7 +52,7 @@ internal final class Connector: EventHandler {
         mailbox.post { _ in connector.resolved(outcome) }
       }
     } catch {
-      finish(.failure(unavailable(error.description)))
+      finish(.failure(RPCError(.unavailable, "\(error): \(server.label)")))
     }
   }
 
@@ -61,7 +61,7 @@ internal final class Connector: EventHandler {
     case .success(let found):
       addresses = found
       tryNext()
-    case .failure(let error): finish(.failure(unavailable(error.operation)))
+    case .failure(let error): finish(.failure(RPCError(.unavailable, "\(error.operation): \(server.label)")))
     }
   }
 
@@ -77,12 +77,10 @@ internal final class Connector: EventHandler {
         socket = descriptor.release()
         return
       } catch {
-        failures.append(source.explain(error))
+        failures.append((address, source.explain(error)))
       }
     }
-    finish(
-      .failure(
-        unavailable(failures.isEmpty ? "'\(server.host)' has no address" : failures.joined(separator: "; "))))
+    finish(.failure(.noConnection(to: server, failures)))
   }
 
   internal func ready(_ readiness: Readiness, on loop: EventLoop) {
@@ -92,8 +90,8 @@ internal final class Connector: EventHandler {
     socket = -1
     if let code = Socket.pendingError(of: descriptor) {
       _ = Glibc.close(descriptor)
-      failures.append(
-        source.explain(SystemError(code: code, operation: "connect to \(addresses[position - 1])")))
+      let address = addresses[position - 1]
+      failures.append((address, source.explain(SystemError(code: code, operation: "connect to \(address)"))))
       return tryNext()
     }
     finish(.success(descriptor))
@@ -115,16 +113,5 @@ internal final class Connector: EventHandler {
     }
     self.completion = nil
     completion(result)
-  }
-
-  private func unavailable(_ reason: String) -> RPCError {
-    RPCError(.unavailable, "\(server.label) cannot be reached: \(reason)")
-  }
-}
-
-extension Topology.Server {
-  /// How messages name it: `server 's1' (127.0.0.1:8181)`.
-  internal var label: String {
-    host.contains(":") ? "server '\(name)' ([\(host)]:\(port))" : "server '\(name)' (\(host):\(port))"
   }
 }

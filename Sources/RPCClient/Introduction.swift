@@ -23,6 +23,7 @@ internal struct Introduction {
   internal func hello(identity: String?, options: ClientOptions) -> Hello {
     var hello = Hello(agent: options.agent, identity: identity)
     hello.frameBytes = options.frameBytes
+    hello.keepaliveMilliseconds = options.keepaliveMilliseconds
     hello.nonce = nonce
     if key != nil { hello.features.append(Feature.proof) }
     return hello

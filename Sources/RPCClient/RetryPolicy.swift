@@ -29,6 +29,8 @@ internal enum RetryDecision: Hashable {
   case fail
   /// Try again after so many nanoseconds.
   case retry(after: UInt64)
+  /// Try again at once, which counts as no attempt: no procedure was reached, and one may be elsewhere.
+  case move
 
   struct Circumstances {
     /// The procedure is declared idempotent.
@@ -53,13 +55,14 @@ internal enum RetryDecision: Hashable {
     guard isTransient(error) else { return .fail }
     let cannotHaveRun = error.executed == .no
     guard cannotHaveRun || circumstances.idempotent && policy.repeatsIdempotent else { return .fail }
-    if circumstances.neverBegan, cannotHaveRun {
-      guard circumstances.moves < ClientLimits.transparentMovesMax else { return .fail }
-      return .retry(after: 0)
+    let isUnavailable = error.exception == .unavailable
+    if cannotHaveRun, circumstances.neverBegan || isUnavailable && circumstances.hasAlternative {
+      if circumstances.moves < ClientLimits.transparentMovesMax { return .move }
+      if circumstances.neverBegan { return .fail }
     }
     guard circumstances.attempts < policy.attempts else { return .fail }
     var pause = policy.backoff.nanoseconds(retry: circumstances.attempts, chance: chance)
-    if circumstances.hasAlternative, error.exception == .unavailable {
+    if circumstances.hasAlternative, isUnavailable {
       pause = 0
     } else {
       let hint = UInt64(clamping: error.retryAfterMilliseconds ?? 0).multipliedReportingOverflow(

@@ -44,9 +44,20 @@ internal final class Session: ConnectionHandler, TimerTarget {
   /// What calls are told that come while the server goes away.
   internal var drainingError = RPCError(.unavailable, "the server is going away")
 
-  internal var pingNanoseconds: UInt64 = 0
-  internal var livenessTimer: TimerID?
-  internal var livenessPing: UInt64?
+  /// Ids above this one belong to calls that the server did not take, since it went away.
+  internal var lastTakenID = UInt64.max
+
+  internal let keepaliveNanoseconds: UInt64
+  internal var idlePingNanoseconds: UInt64 = 0
+  /// When the first of the calls in flight was sent, on the loop's clock.
+  @exclusivity(unchecked) internal var busySince: UInt64 = 0
+  internal var keepaliveTimer: TimerID?
+  /// When the timer fires; `.max` without one, 0 until the server has answered.
+  @exclusivity(unchecked) internal var keepaliveDue: UInt64 = 0
+  /// The PING that a silent server has to answer.
+  internal var keepalivePing: (id: UInt64, sent: UInt64)?
+  /// It did not.
+  internal var isUnresponsive = false
   internal var pings: [UInt64: (started: UInt64, completion: ((Result<Duration, RPCError>) -> Void)?)] = [:]
 
   internal init(channel: ClientChannel, connection: Connection, loop: EventLoop) {
@@ -56,6 +67,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     opened = loop.now
     introduction = Introduction(to: channel.server, proving: channel.core.options.key)
     decoder = FrameDecoder(frameBytesLimit: channel.core.options.frameBytes)
+    keepaliveNanoseconds = channel.core.options.keepalive.orNever
   }
 
   /// Introduces the client; calls may be given to the session at once.
@@ -102,14 +114,17 @@ internal final class Session: ConnectionHandler, TimerTarget {
       layShortcut(call.route, id, isIdempotent)
     case .binding: bindings.wait(call)
     case .unbound:
-      let id = takeID()
-      bindings.begin(key, callID: id)
-      bindings.wait(call)
-      let bind = Bind(
-        service: key.service, procedure: key.procedure, arguments: key.argumentTypes, returns: key.returnTypes
-      )
-      write { bind.encode(to: &$0, callID: id) }
+      bind(key, for: [call])
     }
+  }
+
+  private func bind(_ key: BindingKey, for calls: [Call]) {
+    let id = takeID()
+    bindings.begin(key, calls, callID: id)
+    let bind = Bind(
+      service: key.service, procedure: key.procedure, arguments: key.argumentTypes, returns: key.returnTypes)
+    write { bind.encode(to: &$0, callID: id) }
+    if pending.count == 0 { becameBusy() }
   }
 
   /// Calls of a route that leads here alone need not look for their way again.
@@ -129,7 +144,15 @@ internal final class Session: ConnectionHandler, TimerTarget {
   }
 
   /// Calls here that are not answered.
-  internal var load: Int { pending.count + bindings.waitingCount + backlog.count }
+  internal var load: Int { pending.count + waitingCount }
+
+  /// Calls here that were not sent.
+  internal var waitingCount: Int { bindings.waitingCount + backlog.count }
+  internal var waitingCalls: [Call] { bindings.waitingCalls + backlog.elements }
+
+  internal func takeWaiting(where isTaken: (Call) -> Bool = { _ in true }) -> [Call] {
+    bindings.takeWaiting(where: isTaken) + backlog.take(where: isTaken)
+  }
 
   private func transmit(_ call: Call, procedureID: UInt32, isIdempotent: Bool) {
     var timeout: UInt32 = 0
@@ -161,6 +184,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     call.session = self
     call.callID = id
     pending.insert(id, call, frameEnd: queuedBytes)
+    if pending.count == 1 { becameBusy() }
   }
 
   private func refuse(_ call: Call, _ bytes: Int) {
@@ -206,11 +230,14 @@ internal final class Session: ConnectionHandler, TimerTarget {
         guard isOpen else { return bytes.byteCount }
       }
     } catch {
-      let problem =
-        phase == .handshaking
-        ? "\(channel.server.label) does not speak this protocol: \(error)"
-        : "\(channel.server.label) broke the protocol: \(error)"
-      close(RPCError(.protocolError, problem, executed: .maybe))
+      close(
+        .brokenProtocol(
+          by: channel.server, error, first: phase == .handshaking ? bytes.extracting(offset...) : nil))
+      return bytes.byteCount
+    }
+    // What is no frame may be too short to be read as one.
+    if phase == .handshaking, ForeignServer.recognise(bytes.extracting(offset...)) != nil {
+      close(.brokenProtocol(by: channel.server, .truncated, first: bytes.extracting(offset...)))
       return bytes.byteCount
     }
     connection.bytesWanted = decoder.bytesNeeded(in: bytes, at: offset)
@@ -221,7 +248,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     // The kind was checked by the decoder.
     guard let kind = FrameKind(rawValue: header.kind) else { throw .unknownFrameKind(header.kind) }
     if phase == .handshaking, kind != .hello, kind != .error, kind != .goAway {
-      throw .malformedFrame("a \(kind) came before the HELLO")
+      throw .malformedFrame("a \(kind.name) came before the HELLO")
     }
     guard kind != .proof || phase == .proving else { throw .malformedFrame("a PROOF that nobody waits for") }
     switch kind {
@@ -237,7 +264,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       generation = Int(clamping: header.callID)
       bindings.forgetAll()
       channel.generationChanged(self)
-    case .bind, .call, .cancel: throw .malformedFrame("a server does not send \(kind)")
+    case .bind, .call, .cancel: throw .malformedFrame("a server does not send \(kind.name)")
     }
   }
 
@@ -245,7 +272,9 @@ internal final class Session: ConnectionHandler, TimerTarget {
     switch pending.remove(callID) {
     case .payload(let call): channel.core.succeeded(call, payload)
     case .abandoned: break
-    case .unknown: throw .malformedFrame("a reply to no call (id \(callID))")
+    // It was given to another server when this one went away.
+    case .unknown where callID > lastTakenID: return
+    case .unknown: throw .malformedFrame("a REPLY to no call (id \(callID))")
     }
     answers &+= 1
     if !backlog.isEmpty { sendBacklog() }
@@ -258,13 +287,15 @@ internal final class Session: ConnectionHandler, TimerTarget {
       error.message = "\(channel.server.label): \(error.message)"
       return close(error)
     }
-    if let calls = bindings.failed(callID) {
-      for call in calls { channel.core.attemptFailed(call, error) }
+    if let (first, later) = bindings.failed(callID) {
+      for call in first { channel.core.attemptFailed(call, error) }
+      bindAgain(later)
     } else {
       switch pending.remove(callID) {
       case .payload(let call): failed(call, error)
       case .abandoned: break
-      case .unknown: throw .malformedFrame("an error of no call (id \(callID))")
+      case .unknown where callID > lastTakenID: return
+      case .unknown: throw .malformedFrame("an ERROR of no call (id \(callID))")
       }
       answers &+= 1
     }
@@ -272,9 +303,22 @@ internal final class Session: ConnectionHandler, TimerTarget {
     closeIfDrained()
   }
 
+  /// Calls of one binding that came while a BIND was on its way, which failed: it may have been refused before they
+  /// were made, by the generation before. So they ask again, together.
+  private func bindAgain(_ calls: [Call]) {
+    let calls = calls.filter { $0.phase == .waiting }
+    guard let key = calls.first?.route.binding else { return }
+    if phase != .draining { return bind(key, for: calls) }
+    for call in calls { channel.core.attemptFailed(call, drainingError, neverBegan: true) }
+  }
+
   private func failed(_ call: Call, _ error: RPCError) {
     call.session = nil
-    guard error.exception == .staleBinding else { return channel.core.attemptFailed(call, error) }
+    guard error.exception == .staleBinding else {
+      // What a server refuses since it goes away is nobody's attempt.
+      let isRefusal = phase == .draining && error.exception == .unavailable && error.executed == .no
+      return channel.core.attemptFailed(call, error, neverBegan: isRefusal)
+    }
     let history = call.history
     history.rebinds += 1
     guard history.rebinds <= ClientLimits.rebindsMax else {
@@ -288,7 +332,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     bindings.forget(call.route.binding)
     channel.core.forgetShortcuts()
     call.phase = .waiting
-    if phase == .draining { return channel.core.neverBegan(call, drainingError) }
+    if phase == .draining { return channel.core.attemptFailed(call, drainingError, neverBegan: true) }
     send(call)
   }
 

@@ -40,17 +40,17 @@ internal struct SourceAddress: Sendable {
     _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
   }
 
-  /// Says what an error means for somebody who runs as a registered client.
+  /// Why a connection could not be opened, for somebody who runs as a registered client.
   internal func explain(_ error: SystemError) -> String {
-    guard let identity, host != nil || port != nil else { return error.description }
+    guard let identity, host != nil || port != nil else { return error.plainReason }
     switch error.code {
     case EADDRINUSE,
       EADDRNOTAVAIL where error.operation.hasPrefix("connect"):
-      return "\(error): is another program running as '\(identity)'?"
-    case EADDRNOTAVAIL:
-      return "\(error): '\(identity)' is registered with an address that this machine does not have"
-    case EACCES: return "\(error): the port registered for '\(identity)' is reserved"
-    default: return error.description
+      let place = port.map { "\(host ?? "*"):\($0)" } ?? host ?? ""
+      return "the source address \(place) is in use (is another program running as '\(identity)'?)"
+    case EADDRNOTAVAIL: return "'\(identity)' is registered with an address that this machine does not have"
+    case EACCES: return "the port registered for '\(identity)' is reserved"
+    default: return error.plainReason
     }
   }
 }

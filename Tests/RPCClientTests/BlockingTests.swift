@@ -133,9 +133,7 @@ struct BlockingTests {
     }
     #expect(error?.exception == .deadlineExceeded)
     #expect(error?.executed == .maybe)
-    #expect(
-      error?.message
-        == "math.slow was not answered by server 's1' (127.0.0.1:\(server.port)) within 0.06 seconds")
+    #expect(error?.message == "no answer within 60 ms; it may have been executed")
     let connection: Int = try await Self.onThread { () throws(RPCError) in try client.callBlocking("math.x") }
     #expect(connection == 1)
     await client.close()
@@ -237,10 +235,7 @@ struct BlockingTests {
     let error = await Self.error { () throws(RPCError) in try lonely.invokeBlocking("math.x", []) }
     #expect(error?.exception == .unavailable)
     #expect(error?.executed == .no)
-    #expect(
-      error?.message
-        == "server 's1' (127.0.0.1:\(port)) cannot be reached: connect to 127.0.0.1:\(port): Connection refused"
-    )
+    #expect(error?.message == "connection refused: server 's1' (127.0.0.1:\(port))")
     let client = LifecycleTests.client(ports: [port, server.port])
     for _ in 0..<5 {
       let result = try await Self.onThread { () throws(RPCError) in try client.invokeBlocking("math.x", []) }
@@ -299,11 +294,11 @@ struct BlockingTests {
       peer.waitForEnd()
     }
     var options = ClientOptions()
-    options.pingInterval = .milliseconds(30)
+    options.keepalive = .milliseconds(30)
     let client = Self.client(server, options: options)
     let error = await Self.error { () throws(RPCError) in try client.invokeBlocking("math.x", []) }
     #expect(error?.exception == .unavailable)
-    #expect(error?.message.contains("no sign of life") == true)
+    #expect(error?.message.contains("has stopped answering: no PONG within 30 ms") == true)
     await client.close()
   }
 

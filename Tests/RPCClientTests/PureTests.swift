@@ -29,8 +29,19 @@ struct PureTests {
     .init(error: unavailable, circumstances: .init(attempts: 2), decision: .retry(after: 20_000_000)),
     .init(error: unavailable, circumstances: .init(attempts: 3), decision: .fail),
     .init(error: unavailable, policy: .none, decision: .fail),
-    // Elsewhere: at once.
-    .init(error: unavailable, circumstances: .init(hasAlternative: true), decision: .retry(after: 0)),
+    // Elsewhere: at once, and as no attempt, but not for ever.
+    .init(error: unavailable, circumstances: .init(hasAlternative: true), decision: .move),
+    .init(error: unavailable, policy: .none, circumstances: .init(hasAlternative: true), decision: .move),
+    .init(
+      error: unavailable,
+      circumstances: .init(moves: ClientLimits.transparentMovesMax - 1, hasAlternative: true), decision: .move
+    ),
+    .init(
+      error: unavailable, circumstances: .init(moves: ClientLimits.transparentMovesMax, hasAlternative: true),
+      decision: .retry(after: 0)),
+    .init(
+      error: unavailable, policy: .none,
+      circumstances: .init(moves: ClientLimits.transparentMovesMax, hasAlternative: true), decision: .fail),
     // The server says when.
     .init(error: overloaded, decision: .retry(after: 25_000_000)),
     .init(error: overloaded, circumstances: .init(hasAlternative: true), decision: .retry(after: 25_000_000)),
@@ -43,7 +54,7 @@ struct PureTests {
     .init(error: unavailable, circumstances: .init(serverPause: 40_000_001), decision: .fail),
     .init(
       error: unavailable, circumstances: .init(hasAlternative: true, serverPause: 40_000_001),
-      decision: .retry(after: 0)),
+      decision: .move),
     // The deadline comes first.
     .init(error: unavailable, circumstances: .init(remaining: 10_000_000), decision: .fail),
     .init(
@@ -61,10 +72,10 @@ struct PureTests {
       decision: .retry(after: 10_000_000)),
     // It never began: moves on without counting, but not for ever.
     .init(
-      error: unavailable, policy: .none, circumstances: .init(neverBegan: true), decision: .retry(after: 0)),
+      error: unavailable, policy: .none, circumstances: .init(neverBegan: true), decision: .move),
     .init(
       error: unavailable, circumstances: .init(neverBegan: true, moves: ClientLimits.transparentMovesMax - 1),
-      decision: .retry(after: 0)),
+      decision: .move),
     .init(
       error: unavailable, circumstances: .init(neverBegan: true, moves: ClientLimits.transparentMovesMax),
       decision: .fail),
@@ -95,55 +106,6 @@ struct PureTests {
     #expect(backoff.nanoseconds(retry: 1_000_000, chance: 0.5) == 1_000_000_000)
     #expect(RetryPolicy(attempts: 1000).attempts == ClientLimits.attemptsMax)
     #expect(RetryPolicy(attempts: 0).attempts == 1)
-  }
-
-  @Test("the table of pending calls agrees with a dictionary, whatever is answered when")
-  func pendingTable() {
-    var generator = Seeded(state: 42)
-    final class Step {
-      let number: Int
-      init(_ number: Int) { self.number = number }
-    }
-    var table = PendingTable<Step>()
-    var model: [UInt64: Int?] = [:]
-    var next: UInt64 = 1
-    for step in 0..<20_000 {
-      let wanted = step < 10_000 ? 3000 : 30
-      switch Int.random(in: 0..<10, using: &generator) {
-      case 0..<6 where model.count < wanted:
-        table.insert(next, Step(step), frameEnd: next * 10)
-        model[next] = .some(step)
-        next += 1
-      case 9:
-        // One that was never there.
-        guard case .unknown = table.remove(next + UInt64.random(in: 0..<1000, using: &generator)) else {
-          Issue.record("a call that was never made")
-          return
-        }
-      case 8:
-        // The oldest, now and then, is abandoned and stays.
-        if let id = model.keys.min(), model.count < 100 {
-          table.abandon(id)
-          model[id] = .some(nil)
-        }
-      default:
-        // A young one: the old ones are overtaken.
-        let id = next - UInt64.random(in: 1...UInt64(min(next, 200)), using: &generator)
-        let expected = model.removeValue(forKey: id)
-        switch table.remove(id) {
-        case .unknown: #expect(expected == nil)
-        case .abandoned: #expect(expected == .some(nil))
-        case .payload(let step): #expect(expected == .some(step.number))
-        }
-      }
-      #expect(table.count == model.count)
-    }
-    let limit = next - 20
-    let above = table.removeAll(above: limit)
-    let kept = model.filter { $0.value != nil }
-    #expect(above.map(\.frameEnd) == kept.keys.filter { $0 > limit }.sorted().map { $0 * 10 })
-    #expect(table.removeAll().map(\.frameEnd) == kept.keys.filter { $0 <= limit }.sorted().map { $0 * 10 })
-    #expect(table.count == 0)
   }
 
   struct Seeded: RandomNumberGenerator {

@@ -79,7 +79,7 @@ final class NetworkWatcher: Sendable {
 
   /// Which server it is about has been said.
   private static func short(_ message: String) -> String {
-    message.firstRange(of: "cannot be reached: ").map { String(message[$0.upperBound...]) } ?? message
+    message.firstRange(of: ": server '").map { String(message[..<$0.lowerBound]) } ?? message
   }
 
   private func refresh(_ server: String) {
