@@ -59,29 +59,6 @@ struct DocumentTests {
     #expect(try LineClient(port: port).call("math.add", "[1,2]") == .values([3]))
   }
 
-  @Test("README's five lines of Python call a procedure")
-  func python() throws {
-    let network = try example()
-    let block = try #require(try Self.blocks("python", in: "README.md").first { $0.contains("socket") })
-    let lines = block.split(separator: "\n").filter { !$0.hasPrefix("#") }
-    #expect(lines.count <= 5)
-    let expected = try #require(block.split(separator: "\n").last { $0.hasPrefix("# ") })
-    let program = block.replacingOccurrences(of: "8181", with: "\(try network.port("s1"))")
-    let outcome = try run("python3", ["-c", program])
-    #expect(outcome.output == expected.dropFirst(2) + "\n", "\(outcome)")
-  }
-
-  @Test("README's line for nc calls a procedure")
-  func netcat() throws {
-    let network = try example()
-    let lines = try Self.text("README.md").split(separator: "\n")
-    let index = try #require(lines.firstIndex { $0.hasPrefix("$ echo") && $0.contains("nc -N") })
-    let command = lines[index].dropFirst(2).replacingOccurrences(
-      of: "8181", with: "\(try network.port("s1"))")
-    let outcome = try run("sh", ["-c", command])
-    #expect(outcome.lines == [String(lines[index + 1])], "\(outcome)")
-  }
-
   @Test("the example init.yaml answers as its comments say")
   func exampleFile() throws {
     let network = try example()
@@ -99,20 +76,6 @@ struct DocumentTests {
     let tenant = try network.shell("call s3 shop.price tea", options: ["--as", "c1"])
     #expect(tenant.ending == .code(0), "\(tenant)")
     #expect(tenant.output == "2.5\n")
-  }
-
-  @Test("README's own procedure deploys and answers as it says")
-  func ownProcedure() throws {
-    let network = try Network()
-    let source = try #require(try Self.blocks("python", in: "README.md").first { $0.contains("def hello") })
-    let file = try #require(try Self.blocks("yaml", in: "README.md").first { $0.contains("greeting") })
-    try network.directory.write(source, to: "hello.py")
-    try network.directory.write(
-      file.replacingOccurrences(of: "8181", with: "\(try network.port("s1"))"), to: "init.yaml")
-    let outcome = try network.deploy()
-    #expect(outcome.output.contains("+ greeting.hello(name: str) -> str"))
-    let shown = try run(Programs.shell, ["-c", "call greeting.hello Ada"], directory: network.directory.path)
-    #expect(shown.output == "Hello, Ada!\n", "\(shown)")
   }
 
   @Test("every file that a document links to is there", arguments: ["README.md", "Docs"])

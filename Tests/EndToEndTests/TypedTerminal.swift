@@ -49,4 +49,21 @@ final class TypedTerminal: @unchecked Sendable {
       }
     }
   }
+
+  /// Waits until `find` finds something in what has been shown since the last wait, and takes all of that.
+  func take<Found>(_ what: String, _ find: (String) -> Found?) throws -> Found {
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    condition.lock()
+    defer { condition.unlock() }
+    while true {
+      let shown = String(decoding: screen, as: UTF8.self)
+      if let found = find(shown) {
+        screen = []
+        return found
+      }
+      guard condition.wait(until: deadline) else {
+        throw Failure("the terminal never showed \(what): \(shown)")
+      }
+    }
+  }
 }
