@@ -84,19 +84,22 @@ let package = Package(
     .executableTarget(
       name: "rpc-server",
       dependencies: [
-        "RPCServer", "RPCKeys", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RPCServer", "RPCKeys", "RPCTransport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
     .executableTarget(
       name: "initializer",
       dependencies: [
-        "RPCClient", "RPCDeployment", "RPCKeys",
+        "RPCClient", "RPCDeployment", "RPCKeys", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
     .executableTarget(
       name: "rpc-client",
-      dependencies: ["RPCShell", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "RPCShell", "RPCTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: house),
     .executableTarget(
       name: "rpc-bench",
@@ -127,9 +130,8 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "TestSupport",
-        "rpc-server", "initializer", "rpc-client", "embedded-server", "embedded-client", "RPCClient",
-        "RPCWire",
-        "CLinux",
+        "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client",
+        "RPCClient", "RPCWire", "CLinux",
       ],
       swiftSettings: house),
     .testTarget(

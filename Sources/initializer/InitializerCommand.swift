@@ -3,6 +3,7 @@ import Glibc
 import RPCClient
 import RPCDeployment
 import RPCKeys
+import RPCTransport
 
 /// Parses the command line and runs `Initializer`.
 @main
@@ -104,6 +105,7 @@ struct InitializerCommand: AsyncParsableCommand {
 
   /// Usage errors end with 2, as configuration errors do, not with the parser's own 64.
   static func main() async {
+    StandardDescriptors.openMissing()
     do {
       var command = try parseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {

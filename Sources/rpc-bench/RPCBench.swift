@@ -2,6 +2,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import RPCClient
+import RPCTransport
 import RPCWire
 
 /// The load generator: parses what is asked, tries the procedure once, loads it and prints what it saw.
@@ -95,6 +96,11 @@ struct RPCBench: ParsableCommand {
     }
     print(json ? report.json : report.text)
     if report.tally.failed > 0 { throw ExitCode.failure }
+  }
+
+  static func main() {
+    StandardDescriptors.openMissing()
+    main(nil)
   }
 
   /// As many descriptors as the system lets us have: each connection needs one.

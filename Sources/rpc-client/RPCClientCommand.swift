@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import RPCShell
+import RPCTransport
 
 /// Parses the command line and runs the shell.
 @main
@@ -96,6 +97,7 @@ struct RPCClientCommand: ParsableCommand {
 
   /// Usage errors end with 2, as configuration errors do, not with the parser's own 64, which a call could mean.
   static func main() {
+    StandardDescriptors.openMissing()
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import RPCKeys
 import RPCServer
+import RPCTransport
 
 /// `rpc-server IP PORT`: the daemon that runs on every node.
 @main
@@ -82,6 +83,7 @@ struct RPCServerCommand: ParsableCommand {
   }
 
   static func main() {
+    StandardDescriptors.openMissing()
     do {
       var command = try parseAsRoot()
       try command.run()
