@@ -154,6 +154,7 @@ public final class Server: Sendable {
     case .accepted(let descriptor, let peer):
       // A connection beyond the bound is closed at once: its peer sees the end, not a silence.
       guard core.admitConnection() else {
+        countRefusal(core, loop)
         core.log.note("connection from \(peer) refused: \(core.options.connections) are open")
         return
       }
@@ -162,8 +163,15 @@ public final class Server: Sendable {
         door.host.on(loop).adopt(Descriptor(raw), from: peer)
       }
       if !posted { _ = Glibc.close(raw) }
-    case .refused(let error): core.log.note("connection refused: \(error)")
+    case .refused(let error):
+      countRefusal(core, loop)
+      core.log.note("connection refused: \(error)")
     }
+  }
+
+  /// Counted where it happens: on the listener's loop, which is the first one.
+  private static func countRefusal(_ core: ServerCore, _ loop: EventLoop) {
+    core.doors[0].host.on(loop).metrics.value.connectionsRefused &+= 1
   }
 
   // MARK: The end

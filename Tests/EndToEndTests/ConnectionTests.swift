@@ -19,9 +19,7 @@ struct ConnectionTests {
     let callers = try (0..<3000).map { _ in try network.lines() }
     for caller in callers { try caller.send(line: LineClient.request("system.ping", "[]")) }
     for caller in callers { #expect(try caller.receiveAnswer() == .values(["pong"])) }
-    let stats = try network.lines().call("system.stats")
-    guard case .values(let values) = stats else { throw Failure("\(stats)") }
-    #expect(values.listValue?.first?["connections"]?.intValue == 3001)
+    #expect(try network.lines().stats()["connections"] == 3001)
   }
 
   @Test("a connection above the bound is closed at once, and one more fits when one has gone")
@@ -31,12 +29,15 @@ struct ConnectionTests {
     for caller in callers { #expect(try caller.call("system.ping") == .values(["pong"])) }
     let fourth = try network.lines()
     #expect(try fourth.receiveToEnd().isEmpty)
+    #expect(try callers[0].stats()["connections_refused"] == 1)
     callers.removeLast()
     let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
     var answer: LineClient.Answer?
     // The server hears of the end a moment later.
     while answer == nil, Date() < deadline { answer = try? network.lines().call("system.ping") }
     #expect(answer == .values(["pong"]))
+    let refused = try callers[0].stats()["connections_refused"]?.intValue
+    #expect(try #require(refused) >= 1)
   }
 
   @Test("a thousand calls in flight on one connection are all answered, each with its own answer")

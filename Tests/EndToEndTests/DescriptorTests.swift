@@ -43,7 +43,8 @@ struct DescriptorTests {
 
     // Each of many is told at once: whoever waits for its end gets it.
     for _ in 0..<100 { #expect(try LineClient(port: port).receiveToEnd().isEmpty) }
-    // Those it has are served as ever.
+    // Those it has are served as ever, and those it turned away are counted.
+    #expect(try #require(callers[0].stats()["connections_refused"]?.intValue) > 100)
     for caller in callers { #expect(try caller.call("system.ping") == .values(["pong"])) }
     // A server that spins on a listener it cannot serve is never asleep so many times in a row.
     var asleep = 0

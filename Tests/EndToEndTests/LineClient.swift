@@ -133,6 +133,15 @@ final class LineClient: @unchecked Sendable {
     return try receiveAnswer()
   }
 
+  /// The map that `system.stats` answers.
+  func stats() throws -> Value {
+    let answer = try call("system.stats")
+    guard case .values(let values) = answer, let map = values.listValue?.first else {
+      throw Failure("no stats: \(answer)")
+    }
+    return map
+  }
+
   static func request(_ procedure: String, _ arguments: String, more: String = "") -> String {
     let parts = procedure.split(separator: ".", maxSplits: 1)
     return """
