@@ -50,15 +50,15 @@ public final class BoundProcedure: Sendable {
 public struct CatalogueService: Sendable {
   public var name: String
   /// Names of the clients that may call it, or nil for everybody.
-  public var tenants: Set<String>?
+  public var tenants: Set<UTF8Key>?
   /// Names of the servers that serve it.
   public var providers: [String]
   /// Whether this server serves it: the others are known so that callers can be sent there.
   public var isServedHere: Bool
 
-  public init(name: String, tenants: Set<String>?, providers: [String], isServedHere: Bool) {
+  public init(name: String, tenants: [String]?, providers: [String], isServedHere: Bool) {
     self.name = name
-    self.tenants = tenants
+    self.tenants = tenants.map { Set($0.map { UTF8Key($0) }) }
     self.providers = providers
     self.isServedHere = isServedHere
   }
@@ -74,7 +74,7 @@ public final class Catalogue: Sendable {
   public let clients: [ClientRule]
   /// By id; nil where the id belongs to a procedure of an older generation.
   public let procedures: ContiguousArray<BoundProcedure?>
-  private let index: [String: (service: Int, overloads: [String: [BoundProcedure]])]
+  private let index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])]
 
   public init(
     serial: Int, digest: String, services: [CatalogueService], clients: [ClientRule],
@@ -85,13 +85,13 @@ public final class Catalogue: Sendable {
     self.services = services
     self.clients = clients
     var table = ContiguousArray<BoundProcedure?>()
-    var index: [String: (service: Int, overloads: [String: [BoundProcedure]])] = [:]
-    for (position, service) in services.enumerated() { index[service.name] = (position, [:]) }
+    var index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])] = [:]
+    for (position, service) in services.enumerated() { index[UTF8Key(service.name)] = (position, [:]) }
     for procedure in procedures {
       while table.count <= Int(procedure.id) { table.append(nil) }
       table[Int(procedure.id)] = procedure
       let signature = procedure.signature
-      index[signature.service]?.overloads[signature.name, default: []].append(procedure)
+      index[UTF8Key(signature.service)]?.overloads[UTF8Key(signature.name), default: []].append(procedure)
     }
     self.procedures = table
     self.index = index
@@ -119,20 +119,26 @@ public final class Catalogue: Sendable {
       service: service, procedure: procedure, arguments: arguments, returns: returns, overloads)
   }
 
-  /// What a caller is told whose types no overload fits.
+  /// What a caller gets whose types no overload fits: with one overload what is wrong about it, with several that
+  /// none fits.
   public func noOverload(
     service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?,
     _ overloads: [BoundProcedure]
   ) -> RPCError {
-    let given = arguments.map(\.description).joined(separator: ", ")
-    var wanted = "\(service).\(procedure) takes no (\(given))"
-    if let returns { wanted += " -> (\(returns.map(\.description).joined(separator: ", ")))" }
-    return invalidArguments(wanted, overloads)
+    let reason: String
+    if overloads.count == 1 {
+      reason = overloads[0].signature.mismatch(arguments: arguments, returns: returns)
+    } else {
+      var given = "(\(arguments.map(\.description).joined(separator: ", ")))"
+      if let returns { given += " -> (\(returns.map(\.description).joined(separator: ", ")))" }
+      reason = "no overload fits \(given)"
+    }
+    return invalidArguments("\(service).\(procedure): \(reason)", overloads)
   }
 
   /// Every overload of a procedure that this server serves.
   public func overloads(service: String, procedure: String) throws(RPCError) -> [BoundProcedure] {
-    guard let entry = index[service] else {
+    guard let entry = index[UTF8Key(service)] else {
       var message = "this server does not provide the service '\(service)'"
       if let near = Spelling.nearest(to: service, in: services.filter(\.isServedHere).map(\.name)) {
         message += "; did you mean '\(near)'?"
@@ -141,14 +147,15 @@ public final class Catalogue: Sendable {
     }
     guard services[entry.service].isServedHere else {
       let providers = services[entry.service].providers
-      throw RPCError(
-        .serviceNotFound,
-        "this server does not provide the service '\(service)'; \(providers.joined(separator: ", ")) "
-          + (providers.count == 1 ? "does" : "do"))
+      let who =
+        providers.isEmpty
+        ? "no server does"
+        : "\(providers.joined(separator: ", ")) \(providers.count == 1 ? "does" : "do")"
+      throw RPCError(.serviceNotFound, "this server does not provide the service '\(service)'; \(who)")
     }
-    guard let overloads = entry.overloads[procedure], !overloads.isEmpty else {
+    guard let overloads = entry.overloads[UTF8Key(procedure)], !overloads.isEmpty else {
       var message = "the service '\(service)' has no procedure '\(procedure)'"
-      let names = entry.overloads.keys.sorted()
+      let names = entry.overloads.keys.sorted().map(\.text)
       let near = Spelling.nearestFew(to: procedure, in: names)
       if !near.isEmpty {
         message += "; did you mean \(near.map { "'\($0)'" }.joined(separator: " or "))?"

@@ -1,6 +1,8 @@
+public import RPCWire
+
 /// A client of `network.clients`: the name, and the addresses and the key it is known by.
 public struct ClientRule: Hashable, Sendable {
-  public var name: String
+  @ComparedByUTF8 public var name: String
   /// The network's address: 4 or 16 bytes, nil for any.
   public var network: [UInt8]?
   /// How many leading bits of `network` count.

@@ -2,7 +2,7 @@ public import RPCWire
 
 /// One declared argument: its type and, where the file gives one, its name.
 public struct Parameter: Hashable, Sendable {
-  public var name: String?
+  @ComparedByUTF8 public var name: String?
   public var type: ValueType
 
   public init(_ type: ValueType, name: String? = nil) {
@@ -19,8 +19,8 @@ extension Parameter: CustomStringConvertible {
 /// What identifies a procedure and what it takes and returns. Service, name and argument types identify it;
 /// the rest may change from one generation to the next.
 public struct Signature: Hashable, Sendable {
-  public var service: String
-  public var name: String
+  @ComparedByUTF8 public var service: String
+  @ComparedByUTF8 public var name: String
   public var parameters: [Parameter]
   public var returns: [ValueType]
 
@@ -45,6 +45,24 @@ public struct Signature: Hashable, Sendable {
       total += cost
     }
     return total
+  }
+
+  /// What is wrong about a caller's types, which do not fit.
+  public func mismatch(arguments: [ValueType], returns: [ValueType]?) -> String {
+    if arguments.count < parameters.count {
+      let missing = parameters[arguments.count...].map { "'\($0)'" }
+      return "missing argument\(missing.count == 1 ? "" : "s") \(missing.joined(separator: ", "))"
+    }
+    if arguments.count > parameters.count {
+      return "too many arguments: \(arguments.count), the procedure has \(parameters.count)"
+    }
+    for (index, (parameter, argument)) in zip(parameters, arguments).enumerated()
+    where parameter.type.conversionCost(from: argument) == nil {
+      return "argument \(index + 1) is \(argument), expected '\(parameter)'"
+    }
+    let expected = (returns ?? []).map(\.description).joined(separator: ", ")
+    let returned = self.returns.map(\.description).joined(separator: ", ")
+    return "the procedure returns (\(returned)), not (\(expected))"
   }
 
   /// Whether a caller that is ready for `expected`, nil for whatever comes, can take what is declared.

@@ -1,4 +1,5 @@
 internal import RPCProcedures
+internal import RPCWire
 
 /// Which services a caller may use in one generation: worked out once for each set of registered names and
 /// generation, then one bit a call.
@@ -14,7 +15,8 @@ internal struct Access {
   init(catalogue: Catalogue, identities: [String]) {
     serial = catalogue.serial
     for (index, service) in catalogue.services.enumerated() {
-      let isAllowed = service.tenants.map { tenants in identities.contains { tenants.contains($0) } } ?? true
+      let isAllowed =
+        service.tenants.map { tenants in identities.contains { tenants.contains(UTF8Key($0)) } } ?? true
       if index >= UInt64.bitWidth {
         rest.append(isAllowed)
       } else if isAllowed {

@@ -42,7 +42,7 @@ internal final class Caller {
     let port = peer.port
     return catalogue.clients
       .filter {
-        (claimed == nil || $0.name == claimed)
+        $0.name.hasSameUTF8(as: claimed ?? $0.name)
           && $0.matches(address: peerBytes, port: port, key: key?.bytes)
       }
       .map(\.name)
@@ -53,7 +53,7 @@ internal final class Caller {
   /// - Parameter willProve: a key is going to be proven.
   /// - Throws: `Unauthenticated` where the registered address of that name is another one, or a key is missing.
   func claim(_ name: String, in catalogue: Catalogue, willProve: Bool) throws(RPCError) {
-    let rules = catalogue.clients.filter { $0.name == name }
+    let rules = catalogue.clients.filter { $0.name.hasSameUTF8(as: name) }
     if rules.isEmpty, !catalogue.clients.isEmpty {
       var message = "no client '\(name)' is registered"
       if let near = Spelling.nearest(to: name, in: catalogue.clients.map(\.name)) {
@@ -95,14 +95,15 @@ internal final class Caller {
     // By its name or by its address: the one may be older or newer here than in the client's file, the other
     // translated on the way. Whoever passes a proof on has neither.
     let isForUs =
-      proof.server == serverName || local.map { $0.ipBytes == proof.ip && $0.port == proof.port } ?? false
+      serverName.map { proof.server.hasSameUTF8(as: $0) } ?? false
+      || local.map { $0.ipBytes == proof.ip && $0.port == proof.port } ?? false
     guard isForUs else {
       let name = serverName.map { "'\($0)'" } ?? "without a name yet"
       throw RPCError(
         .unauthenticated,
         "the proof of the key is for a server '\(proof.server)' at another address; this one is \(name)")
     }
-    let rules = catalogue.clients.filter { $0.name == claimed }
+    let rules = catalogue.clients.filter { rule in claimed.map { rule.name.hasSameUTF8(as: $0) } ?? false }
     if let claimed, !rules.isEmpty,
       !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, key: key.bytes) })
     {

@@ -197,7 +197,7 @@ extension Served {
     serverName = manifest.server
     services = manifest.services.map { service in
       CatalogueService(
-        name: service.name, tenants: Set(service.tenants), providers: service.providers,
+        name: service.name, tenants: service.tenants, providers: service.providers,
         isServedHere: service.providers.contains(manifest.server))
     }
     clients = manifest.clients.compactMap(\.rule)

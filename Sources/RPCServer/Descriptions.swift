@@ -20,7 +20,7 @@ internal enum CatalogueDescription {
           services.map { index, service in
             var fields: [Value.Entry] = [.init("name", .string(service.name))]
             if let tenants = service.tenants {
-              fields.append(.init("tenants", .list(tenants.sorted().map { .string($0) })))
+              fields.append(.init("tenants", .list(tenants.sorted().map { .string($0.text) })))
             }
             fields.append(.init("providers", .list(service.providers.map { .string($0) })))
             let procedures = catalogue.allProcedures.filter { $0.service == index }
