@@ -72,7 +72,7 @@ private struct TypeParser {
       throw error(offset == bytes.count ? "a type is missing" : "a type cannot start with '\(rest)'")
     default:
       offset = start
-      throw error("'\(name)' is no type")
+      throw error("unknown type '\(name)'")
     }
   }
 

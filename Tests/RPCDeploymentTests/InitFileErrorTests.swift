@@ -265,7 +265,7 @@ struct InitFileErrorTests {
     (
       "\"List[str]\"", "\"List[string]\"",
       [
-        "14:29: 'string' is no type, in 'args' of procedure 'text.f' (did you mean 'str'?)"
+        "14:29: unknown type 'string', in 'args' of procedure 'text.f' (did you mean 'str'?)"
       ]
     ),
     (
@@ -275,7 +275,8 @@ struct InitFileErrorTests {
       ]
     ),
     (
-      "[int, ", "[intt, ", ["14:18: 'intt' is no type, in 'args' of procedure 'text.f' (did you mean 'int'?)"]
+      "[int, ", "[intt, ",
+      ["14:18: unknown type 'intt', in 'args' of procedure 'text.f' (did you mean 'int'?)"]
     ),
     (
       "returns: [str]", "returns: [str, ]]",
