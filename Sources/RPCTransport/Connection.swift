@@ -27,6 +27,20 @@ public final class Connection: EventHandler, TimerTarget {
   /// Flags alone, set and read one by one.
   @exclusivity(unchecked) private var state = State()
   private var lingerTimer: TimerID?
+  /// What the server's connections may hold together, and what this one counts for in it.
+  private let budget: MemoryBudget?
+  @exclusivity(unchecked) private var countedBytes = 0
+  /// Bytes that the handler keeps for this connection besides its buffers.
+  @exclusivity(unchecked) private var handlerBytes = 0
+  /// Whether the peer is one that nobody knows, and so shares less memory.
+  public var isStranger: Bool {
+    get { state.isStranger }
+    set {
+      guard newValue != state.isStranger else { return }
+      budget?.move(countedBytes, toStrangers: newValue)
+      state.isStranger = newValue
+    }
+  }
 
   /// How long a closed connection waits for the peer to end too, in nanoseconds.
   public static let lingerNanoseconds: UInt64 = 1_000_000_000
@@ -44,16 +58,18 @@ public final class Connection: EventHandler, TimerTarget {
     var isLingering = false
     /// Whole frames are kept that the handler did not take, since it paused or the peer does not read.
     var hasUndelivered = false
+    var isStranger = false
   }
 
   /// Takes over a connected, non-blocking stream socket. Nothing is read before `start`.
   public init(
     adopting descriptor: consuming Descriptor, on loop: EventLoop,
-    limits: ConnectionLimits = ConnectionLimits()
+    limits: ConnectionLimits = ConnectionLimits(), budget: MemoryBudget? = nil
   ) {
     self.descriptor = descriptor.release()
     self.loop = loop
     self.limits = limits
+    self.budget = budget
     lastReceived = loop.now
   }
 
@@ -79,13 +95,22 @@ public final class Connection: EventHandler, TimerTarget {
   /// Whether what the peer sends is being read, rather than left to wait for it to read or for its calls to end.
   public var isReading: Bool { interest.contains(.readable) }
 
+  /// Whether the peer will send no more than what has been delivered, or is kept.
+  public var inputHasEnded: Bool { state.inputEnded }
+
+  /// Whether bytes are kept that the handler has not taken yet.
+  public var keepsInput: Bool { !input.value.isEmpty }
+
   /// Bytes that wait for the peer to read.
   public var outputBytes: Int { output.value.count }
 
   // MARK: Readiness
 
   public func ready(_ readiness: Readiness, on loop: EventLoop) {
-    if readiness.contains(.writable) { flush() }
+    if readiness.contains(.writable) {
+      flush()
+      count()
+    }
     guard state.isOpen else { return }
     if readiness.contains(.readable), interest.contains(.readable) {
       read()
@@ -110,7 +135,8 @@ public final class Connection: EventHandler, TimerTarget {
       let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: loop.readBuffer[..<count]))
       let consumed = deliver(bytes)
       guard state.isOpen else { return settle() }
-      if consumed < count {
+      if consumed < count, isReceiving {
+        guard mayHold(max(count - consumed, BufferPool.freshBytes)) else { return settle() }
         input.value = loop.buffers.value.take()
         input.value.append(bytes.extracting(consumed..<count))
         state.hasUndelivered = bytesWanted <= input.value.count
@@ -119,6 +145,7 @@ public final class Connection: EventHandler, TimerTarget {
       // A frame is incomplete: read behind what is there, as much as it still lacks, in steps that grow with
       // what the peer really sent.
       let step = min(max(bytesWanted - input.value.count, 16 * 1024), EventLoop.readBytesMax)
+      guard mayHold(input.value.growth(of: step)) else { return settle() }
       var outcome = Transfer.wouldBlock
       input.value.fill(upTo: step) { buffer in
         outcome = Syscall.receive(descriptor, buffer)
@@ -143,7 +170,12 @@ public final class Connection: EventHandler, TimerTarget {
       guard !state.inputEnded else { return }
       state.inputEnded = true
       updateInterest()
-      handler?.inputEnded(on: self)
+      // What is kept is all that there will be: the handler may make something of it now.
+      if !input.value.isEmpty {
+        bytesWanted = 0
+        deliverKeptInput()
+      }
+      if state.isOpen { handler?.inputEnded(on: self) }
       settle()
     case .failed(let code): finish(.failed(SystemError(code: code, operation: "read")))
     case .wouldBlock, .moved: break
@@ -188,11 +220,52 @@ public final class Connection: EventHandler, TimerTarget {
 
   /// After every delivery: writes, and applies backpressure.
   private func settle() {
-    guard state.isOpen else {
-      release()
-      return
-    }
+    guard state.isOpen else { return release() }
     flush()
+    count()
+  }
+
+  // MARK: Memory
+
+  /// Keeps `bytes` more, or with a negative number less, for the handler: counted like the connection's own buffers.
+  public func hold(_ bytes: Int) {
+    handlerBytes += bytes
+    count()
+  }
+
+  /// What stands in the way of holding `bytes` more, see `MemoryBudget`.
+  public func excess(of bytes: Int) -> (actual: Int, limit: Int)? {
+    budget?.excess(of: bytes, isStranger: state.isStranger)
+  }
+
+  /// Whether so much more may be held. Where not, the handler has ended the connection, and what is kept is dropped.
+  private func mayHold(_ bytes: Int) -> Bool {
+    guard bytes > 0, let excess = excess(of: bytes) else { return true }
+    loop.buffers.value.giveBack(&input.value)
+    state.hasUndelivered = false
+    handler?.memoryExceeded(on: self, actual: excess.actual, limit: excess.limit)
+    precondition(!isReceiving, "a connection without memory ends")
+    return false
+  }
+
+  /// Brings the server's account of this connection up to date: nothing to do while it holds no buffers.
+  @inline(__always)
+  private func count() {
+    let now = input.value.allocatedBytes + output.value.allocatedBytes + handlerBytes
+    if now != countedBytes { count(now) }
+  }
+
+  private func count(_ now: Int) {
+    let growth = now - countedBytes
+    countedBytes = now
+    guard let budget else { return }
+    budget.change(by: growth, isStranger: state.isStranger)
+    // Replies that the peer does not read: nothing that could be said would reach it.
+    guard growth > 0, state.isOpen, output.value.count > BufferPool.freshBytes,
+      let excess = budget.excess(of: 0, isStranger: state.isStranger)
+    else { return }
+    handler?.memoryExceeded(on: self, actual: excess.actual, limit: excess.limit)
+    close()
   }
 
   // MARK: Writing
@@ -211,6 +284,7 @@ public final class Connection: EventHandler, TimerTarget {
     loop.atEndOfTurn { [self] in
       state.flushIsDue = false
       flush()
+      count()
     }
   }
 
@@ -347,5 +421,6 @@ public final class Connection: EventHandler, TimerTarget {
   private func release() {
     loop.buffers.value.giveBack(&input.value)
     loop.buffers.value.giveBack(&output.value)
+    count()
   }
 }

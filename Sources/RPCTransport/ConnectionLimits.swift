@@ -43,11 +43,22 @@ public protocol ConnectionHandler: AnyObject {
   /// Takes what came in and returns how many bytes of it are done with; the rest is kept and offered again
   /// with more behind it. What is appended to `output` leaves in one write when this returns. When
   /// `output` grows beyond the high-water mark, stop early: the rest is offered again once it has drained.
+  /// Where bytes are kept when the peer ends its side they are offered once more, with `inputHasEnded` set.
   func received(_ bytes: RawSpan, into output: inout ByteQueue, on connection: Connection) -> Int
 
   /// The peer will send no more, but may still read. Close the connection, now or when all is answered.
   func inputEnded(on connection: Connection)
 
+  /// The connections hold more memory together than they may, and this one would need more: end it, with
+  /// `closeAfterFlush`, or `close` at once.
+  func memoryExceeded(on connection: Connection, actual: Int, limit: Int)
+
   /// The connection is gone. Called exactly once, last.
   func closed(_ connection: Connection, reason: CloseReason)
+}
+
+extension ConnectionHandler {
+  public func memoryExceeded(on connection: Connection, actual: Int, limit: Int) {
+    connection.close()
+  }
 }

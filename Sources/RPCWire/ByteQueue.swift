@@ -38,15 +38,28 @@ public struct ByteQueue: ~Copyable {
     if capacity - end < extra { grow(extra) }
   }
 
+  /// Bytes of memory that `reserve` of so many would take more.
+  public func growth(of extra: Int) -> Int {
+    guard capacity - end < extra, !canMakeRoom(extra) else { return 0 }
+    return grownCapacity(extra) - capacity
+  }
+
+  private func canMakeRoom(_ extra: Int) -> Bool {
+    let used = end - start
+    return start > 0 && capacity - used >= extra && used <= capacity / 2
+  }
+
+  private func grownCapacity(_ extra: Int) -> Int { max(capacity * 2, end - start + extra, 256) }
+
   @usableFromInline
   internal mutating func grow(_ extra: Int) {
     precondition(extra >= 0, "a queue cannot grow by a negative count")
     let used = end - start
-    if start > 0, capacity - used >= extra, used <= capacity / 2, let memory = unsafe base {
+    if canMakeRoom(extra), let memory = unsafe base {
       // Moving the bytes to the front is cheaper than new memory while they fill at most half.
       unsafe memory.copyMemory(from: memory + start, byteCount: used)
     } else {
-      let wanted = max(capacity * 2, used + extra, 256)
+      let wanted = grownCapacity(extra)
       let memory = UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: 16)
       if let old = unsafe base {
         unsafe memory.copyMemory(from: old + start, byteCount: used)

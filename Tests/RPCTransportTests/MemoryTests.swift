@@ -1,0 +1,109 @@
+import RPCWire
+import Testing
+
+@testable import RPCTransport
+
+@Suite("Memory of all connections")
+struct MemoryTests {
+  @Test("what fits exactly fits, and a byte more does not")
+  func limit() {
+    let budget = MemoryBudget(limit: 1000)
+    budget.change(by: 600, isStranger: false)
+    #expect(budget.excess(of: 400, isStranger: false) == nil)
+    let excess = budget.excess(of: 401, isStranger: false)
+    #expect(excess?.actual == 1001 && excess?.limit == 1000)
+    budget.change(by: -600, isStranger: false)
+    #expect(budget.heldBytes == 0)
+  }
+
+  @Test("strangers share a quarter, and count in the whole too")
+  func strangers() {
+    let budget = MemoryBudget(limit: 1000)
+    budget.change(by: 200, isStranger: true)
+    #expect(budget.excess(of: 50, isStranger: true) == nil)
+    let excess = budget.excess(of: 51, isStranger: true)
+    #expect(excess?.actual == 251 && excess?.limit == 250)
+    #expect(budget.excess(of: 800, isStranger: false) == nil)
+    #expect(budget.excess(of: 801, isStranger: false) != nil)
+    budget.move(200, toStrangers: false)
+    #expect(budget.excess(of: 250, isStranger: true) == nil)
+    #expect(budget.heldBytes == 200 && budget.heldByStrangersBytes == 0)
+  }
+
+  @Test("memory is given back once, when most of much is free", arguments: [-1, 0])
+  func trim(offset: Int) {
+    let trims = Lock(0)
+    let budget = MemoryBudget { trims.withLock { $0 += 1 } }
+    let most = MemoryBudget.trimBytes + offset
+    budget.change(by: most, isStranger: false)
+    budget.change(by: -(most - most / 4), isStranger: false)
+    #expect(trims.withLock { $0 } == 0)
+    budget.change(by: -1, isStranger: false)
+    #expect(trims.withLock { $0 } == (offset < 0 ? 0 : 1))
+    budget.change(by: -(most / 4 - 1), isStranger: false)
+    #expect(trims.withLock { $0 } == (offset < 0 ? 0 : 1))
+    #expect(budget.heldBytes == 0)
+  }
+
+  @Test("a pool keeps no more bytes than its bound, whatever it is given back")
+  func pool() {
+    var pool = BufferPool()
+    defer { pool.removeAll() }
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<500 {
+      var queue = Bool.random(using: &random) ? pool.take() : ByteQueue()
+      queue.reserve(1 << Int.random(in: 8...21, using: &random))
+      pool.giveBack(&queue)
+      #expect(pool.keptBytes <= BufferPool.keptBytesTotal)
+    }
+    #expect(pool.keptBytes > 0)
+  }
+
+  @Test(
+    "a queue says beforehand what it will grow by", arguments: [1, 2, 3] as [UInt64])
+  func growth(seed: UInt64) {
+    var state = seed
+    func random(_ bound: Int) -> Int {
+      // Knuth's linear congruential generator.
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    var queue = ByteQueue()
+    for _ in 0..<5000 {
+      if random(3) == 0 {
+        queue.consume(random(queue.count + 1))
+      } else {
+        let extra = random(300)
+        let before = queue.allocatedBytes
+        let growth = queue.growth(of: extra)
+        queue.reserve(extra)
+        #expect(queue.allocatedBytes == before + growth)
+        for _ in 0..<random(extra + 1) { queue.append(0 as UInt8) }
+      }
+    }
+  }
+
+  static let groups: [(String, [String: String], Int?)] = [
+    ("", [:], nil),
+    ("0::/\n", ["/sys/fs/cgroup/memory.max": "1000\n"], 1000),
+    ("0::/\n", ["/sys/fs/cgroup/memory.max": "max\n"], nil),
+    ("0::/a/b\n", ["/sys/fs/cgroup/a/b/memory.max": "max\n", "/sys/fs/cgroup/a/memory.max": "500\n"], 500),
+    ("0::/a/b\n", ["/sys/fs/cgroup/a/b/memory.max": "300\n", "/sys/fs/cgroup/a/memory.max": "500\n"], 300),
+    ("0::/host/only\n", ["/sys/fs/cgroup/memory.max": "700\n"], 700),
+    (
+      "5:cpu,cpuacct:/x\n4:memory:/x\n0::/\n", ["/sys/fs/cgroup/memory/x/memory.limit_in_bytes": "900\n"], 900
+    ),
+    ("nonsense\n1:2\n::\n", ["/sys/fs/cgroup/memory.max": "1\n"], nil),
+  ]
+
+  @Test("a control group's limit is the least of those around it", arguments: groups.indices)
+  func controlGroup(index: Int) {
+    let (groups, files, bytes) = Self.groups[index]
+    #expect(SystemMemory.controlGroupBytes(groups: groups) { files[$0] } == bytes)
+  }
+
+  @Test("this machine has memory")
+  func machine() {
+    #expect(SystemMemory.bytes > 16 * 1024 * 1024)
+  }
+}
