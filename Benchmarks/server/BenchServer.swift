@@ -1,5 +1,6 @@
 import Glibc
 import RPCServer
+import RPCWire
 
 /// The server that the benchmarks load: Swift closures on the fast path, all features on.
 ///
@@ -21,6 +22,7 @@ enum BenchServer {
       host: arguments[1], port: port,
       procedures: [
         NativeProcedure("math.add", idempotent: true) { (a: Int, b: Int) -> Int in a &+ b },
+        NativeProcedure("any.echo", idempotent: true) { (value: Value) -> Value in value },
         NativeProcedure("math.echo", idempotent: true) { (bytes: Bytes) -> Bytes in bytes },
       ], options: options)
     try server.start()

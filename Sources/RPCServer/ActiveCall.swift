@@ -11,6 +11,8 @@ internal final class ActiveCall: TimerTarget {
   let started: UInt64
   /// When it must have ended, on the loop's clock.
   let deadline: UInt64?
+  /// Bytes that its connection holds for it while it is in flight.
+  let heldBytes: Int
   /// How the caller is answered: its dialect's encoder.
   private let answer: (ActiveCall, Result<[UInt8], RPCError>) -> Void
   private(set) var isConcluded = false
@@ -19,13 +21,14 @@ internal final class ActiveCall: TimerTarget {
   var stop: ((RPCError) -> Void)?
 
   init(
-    id: UInt64, procedure: BoundProcedure, started: UInt64, deadline: UInt64?,
+    id: UInt64, procedure: BoundProcedure, started: UInt64, deadline: UInt64?, heldBytes: Int = 0,
     answer: @escaping (ActiveCall, Result<[UInt8], RPCError>) -> Void
   ) {
     self.id = id
     self.procedure = procedure
     self.started = started
     self.deadline = deadline
+    self.heldBytes = heldBytes
     self.answer = answer
   }
 

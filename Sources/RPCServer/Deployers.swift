@@ -22,6 +22,9 @@ internal final class Deployers: Sendable {
     return found.count
   }
 
+  /// Whether there is a file.
+  var areListed: Bool { file != nil }
+
   func include(_ caller: Caller) -> Bool {
     guard file != nil else { return caller.isOwnHost }
     return caller.key.map { key in keys.withLock { $0.contains(key) } } ?? false

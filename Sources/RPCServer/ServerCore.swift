@@ -12,6 +12,8 @@ internal final class ServerCore: Sendable {
   let options: ServerOptions
   let log: ServerLog
   let deployers: Deployers
+  /// What all connections hold.
+  let memory: MemoryBudget
   /// When the server started, in milliseconds since 1970, as its clock was then.
   let startedMilliseconds: Int64
   /// The same moment on the monotonic clock, in nanoseconds, which nobody sets.
@@ -40,6 +42,10 @@ internal final class ServerCore: Sendable {
     self.agent = agent
     self.options = options
     self.log = log
+    memory = MemoryBudget(limit: options.memoryBytes > 0 ? options.memoryBytes : SystemMemory.bytes / 4) {
+      // Where no thread can be started the memory stays, to be used again.
+      try? LoopThread.spawn(name: "rpc-trim") { SystemMemory.giveBackFree() }
+    }
     deployers = Deployers(file: options.deployersFile)
     startedMilliseconds = Syscall.wallMilliseconds()
     started = Syscall.monotonicNanoseconds()
@@ -90,17 +96,17 @@ internal final class ServerCore: Sendable {
         CatalogueService(name: SystemProcedure.service, tenants: nil, providers: [], isServedHere: true)
       ]
       services += generation.services
-      var positions: [String: Int] = [:]
-      for (index, service) in services.enumerated() { positions[service.name] = index }
+      var positions: [UTF8Key: Int] = [:]
+      for (index, service) in services.enumerated() { positions[UTF8Key(service.name)] = index }
       var bound = SystemProcedure.allCases.map { $0.bound(service: 0) }
       func bind(_ procedure: Procedure, _ implementation: BoundProcedure.Implementation) {
         let name = procedure.signature.service
         let position: Int
-        if let known = positions[name] {
+        if let known = positions[UTF8Key(name)] {
           position = known
         } else {
           position = services.count
-          positions[name] = position
+          positions[UTF8Key(name)] = position
           services.append(CatalogueService(name: name, tenants: nil, providers: [], isServedHere: true))
         }
         bound.append(
@@ -200,8 +206,8 @@ internal struct Served: Sendable {
 /// whether a call may be repeated, which a client goes by that has not asked again.
 internal struct ProcedureIdentifiers {
   private struct Key: Hashable {
-    var service: String
-    var name: String
+    @ComparedByUTF8 var service: String
+    @ComparedByUTF8 var name: String
     var parameters: [ValueType]
     var returns: [ValueType]
     var isIdempotent: Bool

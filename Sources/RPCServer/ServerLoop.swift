@@ -42,7 +42,8 @@ internal final class ServerLoop {
   /// Takes a connection that the listener accepted.
   func adopt(_ descriptor: consuming Descriptor, from peer: SocketAddress) {
     let local = SocketAddress.local(of: descriptor.raw)
-    let connection = Connection(adopting: descriptor, on: loop, limits: options.connectionLimits)
+    let connection = Connection(
+      adopting: descriptor, on: loop, limits: options.connectionLimits, budget: core.memory)
     let session = Session(connection: connection, host: self, caller: Caller(peer: peer, local: local))
     sessions[ObjectIdentifier(session)] = session
     metrics.value.connections += 1
@@ -95,8 +96,8 @@ internal final class ServerLoop {
     return reader.slice(start..<reader.offset).withUnsafeBytes { Array($0) }
   }
 
-  /// Refuses a call that is one too many, with numbers.
-  func admit(inFlight: Int) throws(RPCError) {
+  /// Refuses a call that is one too many, or whose arguments are, with numbers.
+  func admit(_ arguments: [UInt8], inFlight: Int, on connection: Connection) throws(RPCError) {
     guard inFlight < options.callsPerConnection else {
       throw RPCError(
         .resourceExhausted, "\(inFlight) calls are in flight on this connection", actual: inFlight,
@@ -109,6 +110,17 @@ internal final class ServerLoop {
         .resourceExhausted, "\(running) calls are in flight on this loop of the server", actual: running,
         limit: callsMax, retryAfterMilliseconds: 10)
     }
+    if let excess = connection.excess(of: arguments.count) {
+      throw Self.memoryExceeded(actual: excess.actual, limit: excess.limit, isStranger: connection.isStranger)
+    }
+  }
+
+  static func memoryExceeded(actual: Int, limit: Int, isStranger: Bool) -> RPCError {
+    let whose = isStranger ? "the connections of unknown peers" : "the connections"
+    return RPCError(
+      .resourceExhausted, "\(whose) would hold \(actual) bytes of memory, the limit is \(limit)",
+      actual: actual,
+      limit: limit, retryAfterMilliseconds: 100)
   }
 
   /// When a call must have ended: by its caller's timeout (nanoseconds, 0 for none) or its procedure's own,

@@ -26,14 +26,19 @@ public struct ServerOptions: Sendable {
   /// With calls in flight, how long a client may be silent before it gets a PING, and how long it has to answer
   /// before its connection is given up, in milliseconds; 0 for ever.
   public var keepaliveMilliseconds = 5_000
-  /// Bytes of one frame's payload or one json line.
+  /// Bytes of one frame's payload.
   public var frameBytes = WireLimits.frameBytes
+  /// Bytes of one line of json, and of the values that answer it.
+  public var jsonBytes = WireLimits.jsonBytes
   /// Calls in flight on one connection.
   public var callsPerConnection = WireLimits.callsPerConnection
   /// Calls in flight on the whole server.
   public var callsPerServer = 65_536
   /// Open connections.
   public var connections = 65_536
+  /// Bytes of memory that all connections may hold together; 0 for a quarter of what this process may use. Peers that
+  /// are no registered client share a quarter of it.
+  public var memoryBytes = 0
   /// Connections the kernel keeps while the loop is busy.
   public var backlog: Int32 = 1024
   /// Spin for the next event before sleeping, in microseconds; 0 sleeps at once.

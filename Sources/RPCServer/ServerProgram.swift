@@ -26,6 +26,7 @@ public enum ServerProgram {
   public static func run(host: String, port: Int, options: ServerOptions) -> Int32 {
     SignalWatcher.block([SIGTERM, SIGINT, SIGHUP])
     signal(SIGPIPE, SIG_IGN)
+    SystemMemory.returnLargeBlocks()
     raiseDescriptorLimit()
     let server: Server
     do {

@@ -35,6 +35,7 @@ extension Session {
     peerFrameBytes = max(WireLimits.helloBytesMax, hello.frameBytes)
     decoder.frameBytesLimit = host.options.frameBytes
     dialect = .native
+    renewAccess(in: host.catalogue)
     host.greeted(self)
     armTimer()
     var answer = Hello(agent: host.agent)
@@ -69,7 +70,7 @@ extension Session {
       refuse(error)
       return
     }
-    access = Access()
+    renewAccess(in: host.catalogue)
     host.log.proved(caller)
     output.appendEmptyFrame(.proof, callID: 0)
   }

@@ -9,22 +9,29 @@ internal import RPCWire
 extension Session {
   func receivedLines(_ bytes: RawSpan, into output: inout ByteQueue) -> Int {
     var offset = 0
+    let limit = host.options.jsonBytes
     // What was looked through before is not looked through again with every piece of a long line that comes.
     var searched = lineBytesSearched
     lineBytesSearched = 0
     while offset < bytes.byteCount {
       if connection.outputBytes > connection.limits.outputHighWater { return offset }
-      guard let end = Self.lineEnd(in: bytes, from: max(offset, searched)) else {
-        let waiting = bytes.byteCount - offset
-        guard waiting <= host.options.frameBytes else { return refuse(tooLong(waiting), bytes) }
-        connection.bytesWanted = waiting + 1
-        lineBytesSearched = waiting
+      var next: Int
+      let end: Int
+      if let found = Self.lineEnd(in: bytes, from: max(offset, searched)) {
+        end = found
+        next = found + 1
+      } else {
+        // The last line needs no line end: nothing can follow it.
+        end = bytes.byteCount
+        next = end
+      }
+      guard end - offset <= limit else { return refuse(tooLong(end - offset), bytes) }
+      if end == next, !connection.inputHasEnded {
+        connection.bytesWanted = end - offset + 1
+        lineBytesSearched = end - offset
         return offset
       }
       searched = 0
-      guard end - offset <= host.options.frameBytes else {
-        return refuse(tooLong(end - offset), bytes)
-      }
       let line = bytes.extracting(offset..<end)
       if !Self.isBlank(line) {
         guard handle(line) else {
@@ -32,16 +39,16 @@ extension Session {
           return offset
         }
       }
-      offset = end + 1
+      offset = next
       if !connection.isReceiving { return bytes.byteCount }
     }
     return offset
   }
 
   private func tooLong(_ count: Int) -> RPCError {
-    RPCError(
-      .resourceExhausted, "a line is longer than the limit of \(host.options.frameBytes) bytes",
-      actual: count, limit: host.options.frameBytes)
+    let limit = host.options.jsonBytes
+    return RPCError(
+      .resourceExhausted, "a line is longer than the limit of \(limit) bytes", actual: count, limit: limit)
   }
 
   /// Starts one request, or returns false when it has to wait for those before it.
@@ -50,7 +57,7 @@ extension Session {
     do {
       request = try JSONDialect.request(from: line)
     } catch {
-      guard calls.isEmpty else { return false }
+      guard error.id != nil || calls.isEmpty else { return false }
       host.countFailure(nil, error.error)
       host.log.failed(nil, error.error, by: caller)
       connection.send { JSONDialect.appendException(error.error, id: error.id, to: &$0) }
@@ -58,7 +65,7 @@ extension Session {
     }
     if request.id == nil, !calls.isEmpty { return false }
     do {
-      try start(request)
+      try start(request, of: line)
     } catch {
       host.countFailure(nil, error)
       host.log.failed(nil, error, by: caller)
@@ -67,85 +74,92 @@ extension Session {
     return true
   }
 
-  private func start(_ request: JSONDialect.Request) throws(RPCError) {
+  private func start(_ request: JSONDialect.Request, of line: RawSpan) throws(RPCError) {
     if isDraining { throw Self.draining }
     let catalogue = host.catalogue
-    if let client = request.client, caller.claimed != client {
+    if let client = request.client, caller.claimed.map({ !$0.hasSameUTF8(as: client) }) ?? true {
       try caller.claim(client, in: catalogue, willProve: false)
-      access = Access()
+      renewAccess(in: catalogue)
     }
-    let (procedure, arguments) = try resolve(request, in: catalogue)
-    guard allows(service: procedure.service, in: catalogue) else {
-      throw notRegistered(procedure, catalogue)
+    // Who may call is known before a byte of the arguments is decoded.
+    let overloads = try catalogue.overloads(service: request.service, procedure: request.rpc)
+    guard allows(service: overloads[0].service, in: catalogue) else {
+      throw notRegistered(overloads[0], catalogue)
     }
-    try host.admit(inFlight: calls.count)
+    let (procedure, arguments) = try resolve(request, request.arguments(in: line), overloads, in: catalogue)
+    try host.admit(arguments, inFlight: calls.count, on: connection)
     let id = request.id
     let lineID = nextLineID
     nextLineID += 1
     let call = ActiveCall(
       id: lineID, procedure: procedure, started: host.loop.now,
-      deadline: host.deadline(of: procedure, timeout: (request.timeoutMicroseconds ?? 0) * 1000)
+      deadline: host.deadline(of: procedure, timeout: (request.timeoutMicroseconds ?? 0) * 1000),
+      heldBytes: arguments.count
     ) { [self] call, result in
       ended(call)
       host.log.concluded(call, result, by: caller, now: Syscall.monotonicNanoseconds())
       host.count(call, result)
       guard connection.isReceiving else { return }
-      connection.send { output in JSONReply.append(result, id: id, to: &output) }
+      connection.send { output in
+        JSONReply.append(result, id: id, limit: host.options.jsonBytes, to: &output)
+      }
       afterAnswer()
     }
     began(call)
-    host.run(call, arguments: Value.list(arguments).messagePack, session: self)
+    host.run(call, arguments: arguments, session: self)
   }
 
-  /// Picks the overload: by the types that the request names, else by what its values fit.
+  /// Picks the overload, by the types that the request names, else by what its values fit, and encodes the arguments.
   private func resolve(
-    _ request: JSONDialect.Request, in catalogue: Catalogue
-  ) throws(RPCError) -> (BoundProcedure, [Value]) {
+    _ request: JSONDialect.Request, _ arguments: JSONArguments, _ overloads: [BoundProcedure],
+    in catalogue: Catalogue
+  ) throws(RPCError) -> (BoundProcedure, [UInt8]) {
     if let types = request.argumentTypes {
       let procedure = try catalogue.find(
         service: request.service, procedure: request.rpc, arguments: types, returns: request.returnTypes)
+      // What the caller does not know, the procedure does.
+      let known = zip(types, procedure.signature.parameterTypes).map { $0.containsUnknown ? $1 : $0 }
       do {
-        return (procedure, try Self.decode(request.arguments, for: procedure))
+        return (procedure, try Self.encode(arguments, as: known))
       } catch {
-        throw catalogue.invalidArguments(
-          "\(procedure.signature.qualifiedName): \(error.message)",
-          try catalogue.overloads(service: request.service, procedure: request.rpc))
+        throw catalogue.invalidArguments("\(procedure.signature.qualifiedName): \(error.message)", overloads)
       }
     }
-    let overloads = try catalogue.overloads(service: request.service, procedure: request.rpc)
     // Values as they stand, by their own types, before strings are read as something else.
-    let own = request.arguments.map { ValueType(describing: $0) }
+    let own = arguments.types
     if let procedure = try? catalogue.find(
       service: request.service, procedure: request.rpc, arguments: own, returns: request.returnTypes),
-      let values = try? Self.decode(request.arguments, for: procedure)
+      let encoded = try? Self.encode(arguments, as: procedure.signature.parameterTypes)
     {
-      return (procedure, values)
+      return (procedure, encoded)
     }
-    for overload in overloads where overload.signature.returnsFit(request.returnTypes) {
-      if let values = try? Self.decode(request.arguments, for: overload) { return (overload, values) }
+    var mismatch: JSONMismatch?
+    let candidates = overloads.filter {
+      $0.signature.parameters.count == own.count && $0.signature.returnsFit(request.returnTypes)
+    }
+    for overload in candidates {
+      do {
+        return (overload, try Self.encode(arguments, as: overload.signature.parameterTypes))
+      } catch {
+        mismatch = error
+      }
+    }
+    // With one candidate what is wrong with it is the answer; with several it is that none fits.
+    if let mismatch, candidates.count == 1 {
+      throw catalogue.invalidArguments(
+        "\(candidates[0].signature.qualifiedName): \(mismatch.message)", overloads)
     }
     throw catalogue.noOverload(
       service: request.service, procedure: request.rpc, arguments: own, returns: request.returnTypes,
       overloads)
   }
 
-  private static func decode(
-    _ arguments: [Value], for procedure: BoundProcedure
-  ) throws(JSONMismatch) -> [Value] {
-    let parameters = procedure.signature.parameters
-    guard arguments.count == parameters.count else {
-      throw JSONMismatch("expected \(parameters.count) arguments, found \(arguments.count)")
-    }
-    var values: [Value] = []
-    for (argument, parameter) in zip(arguments, parameters) {
-      // A string may stand for any type: it is read as the declared one.
-      if case .string(let text) = argument {
-        values.append(try parameter.type.value(fromText: text))
-      } else {
-        values.append(try parameter.type.value(fromJSON: argument))
-      }
-    }
-    return values
+  private static func encode(
+    _ arguments: JSONArguments, as types: [ValueType]
+  ) throws(JSONMismatch) -> [UInt8] {
+    var encoded = ByteQueue()
+    try arguments.encode(as: types, to: &encoded)
+    return encoded.copy()
   }
 
   private static func lineEnd(in bytes: RawSpan, from offset: Int) -> Int? {
@@ -167,18 +181,28 @@ extension Session {
 
 /// Answers of the json dialect, from results as the runtimes give them.
 internal enum JSONReply {
-  static func append(_ error: RPCError, id: Value?, to output: inout ByteQueue) {
+  static func append(_ error: RPCError, id: JSONDialect.ID?, to output: inout ByteQueue) {
     JSONDialect.appendException(error, id: id, to: &output)
   }
 
-  static func append(_ result: Result<[UInt8], RPCError>, id: Value?, to output: inout ByteQueue) {
+  /// - Parameter limit: bytes of the values: writing more as JSON would keep others of the loop waiting.
+  static func append(
+    _ result: Result<[UInt8], RPCError>, id: JSONDialect.ID?, limit: Int, to output: inout ByteQueue
+  ) {
     switch result {
+    case .success(let bytes) where bytes.count > limit:
+      append(
+        RPCError(
+          .resourceExhausted, "the result is larger than the limit of \(limit) bytes for JSON",
+          executed: .yes,
+          actual: bytes.count, limit: limit), id: id, to: &output)
     case .success(let bytes):
       do {
-        JSONDialect.appendResult(try Value.list(messagePack: bytes), id: id, to: &output)
+        try JSONDialect.appendResult(messagePack: bytes, id: id, to: &output)
       } catch {
         append(
-          RPCError(.executionException, "the result is no value: \(error)", executed: .yes), id: id,
+          RPCError(.executionException, "the result cannot be written as JSON: \(error)", executed: .yes),
+          id: id,
           to: &output)
       }
     case .failure(let error): append(error, id: id, to: &output)

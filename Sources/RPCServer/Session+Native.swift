@@ -199,10 +199,10 @@ extension Session {
   ) {
     do {
       let arguments = try host.checkedArguments(of: procedure, &reader, caller: caller)
-      try host.admit(inFlight: calls.count)
+      try host.admit(arguments, inFlight: calls.count, on: connection)
       let call = ActiveCall(
         id: callID, procedure: procedure, started: host.loop.now,
-        deadline: host.deadline(of: procedure, timeout: timeout)
+        deadline: host.deadline(of: procedure, timeout: timeout), heldBytes: arguments.count
       ) { [self] call, result in
         ended(call)
         host.log.concluded(call, result, by: caller, now: Syscall.monotonicNanoseconds())
@@ -288,11 +288,12 @@ extension Session {
   private func bind(_ callID: UInt64, _ bind: Bind, into output: inout ByteQueue) {
     do throws(RPCError) {
       let catalogue = host.catalogue
+      let overloads = try catalogue.overloads(service: bind.service, procedure: bind.procedure)
+      guard allows(service: overloads[0].service, in: catalogue) else {
+        throw notRegistered(overloads[0], catalogue)
+      }
       let procedure = try catalogue.find(
         service: bind.service, procedure: bind.procedure, arguments: bind.arguments, returns: bind.returns)
-      guard allows(service: procedure.service, in: catalogue) else {
-        throw notRegistered(procedure, catalogue)
-      }
       Bound(
         procedureID: procedure.id, arguments: procedure.signature.parameterTypes,
         returns: procedure.signature.returns, idempotent: procedure.procedure.idempotent

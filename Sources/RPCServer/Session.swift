@@ -33,8 +33,9 @@ internal final class Session: ConnectionHandler, TimerTarget {
   var nextLineID: UInt64 = 1
   /// Bytes of an unfinished line of the json dialect that are known to hold no line end.
   var lineBytesSearched = 0
-  var inputHasEnded = false
   var keepalive = Keepalive()
+  /// Whether bytes are being handled: the connection ends behind all of them, not in between.
+  private var isReceivingBytes = false
   private var frameStarted: UInt64?
   private var timer: TimerID?
   private var timerDue: UInt64 = 0
@@ -44,6 +45,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
     self.host = host
     self.caller = caller
     decoder = FrameDecoder(frameBytesLimit: WireLimits.helloBytesMax)
+    connection.isStranger = true
   }
 
   func start() throws(SystemError) {
@@ -55,6 +57,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
 
   func received(_ bytes: RawSpan, into output: inout ByteQueue, on connection: Connection) -> Int {
     let consumed: Int
+    isReceivingBytes = true
     switch dialect {
     case .native: consumed = receivedFrames(bytes, from: 0, into: &output)
     case .json: consumed = receivedLines(bytes, into: &output)
@@ -69,6 +72,8 @@ internal final class Session: ConnectionHandler, TimerTarget {
       frameStarted = host.loop.now
       armTimer()
     }
+    isReceivingBytes = false
+    if connection.inputHasEnded, consumed == bytes.byteCount { endIfAllIsAnswered() }
     return consumed
   }
 
@@ -90,6 +95,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       return receivedFrames(bytes, from: count, into: &output)
     case UInt8(ascii: "{"), UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
       dialect = .json
+      renewAccess(in: host.catalogue)
       host.greeted(self)
       armTimer()
       return receivedLines(bytes, into: &output)
@@ -121,17 +127,22 @@ internal final class Session: ConnectionHandler, TimerTarget {
   }
 
   func inputEnded(on connection: Connection) {
-    inputHasEnded = true
     // Whoever pipes lines in and closes that side still reads the answers. A native peer has no such habit:
     // its end is the end of its calls.
-    if dialect == .json, !calls.isEmpty { return }
-    if dialect == .json { connection.closeAfterFlush() } else { connection.close() }
+    if dialect != .json { return connection.close() }
+    if !connection.keepsInput { endIfAllIsAnswered() }
+  }
+
+  /// Ends a connection whose peer has ended its side, once nothing waits for an answer.
+  private func endIfAllIsAnswered() {
+    if dialect == .json, calls.isEmpty { connection.closeAfterFlush() }
   }
 
   // MARK: Calls in flight
 
   func began(_ call: ActiveCall) {
     calls[call.id] = call
+    connection.hold(call.heldBytes)
     host.metrics.value.callsInFlight += 1
     call.armDeadline(on: host.loop)
     if calls.count == 1 { becameBusy() }
@@ -140,25 +151,37 @@ internal final class Session: ConnectionHandler, TimerTarget {
   /// Takes a concluded call out.
   func ended(_ call: ActiveCall) {
     guard calls.removeValue(forKey: call.id) != nil else { return }
+    connection.hold(-call.heldBytes)
     host.metrics.value.callsInFlight -= 1
   }
 
   /// After an answer that was not part of a read: goes on reading, or ends what was waiting for it.
   func afterAnswer() {
-    if calls.isEmpty, isDraining || (dialect == .json && inputHasEnded) {
-      connection.closeAfterFlush()
-    } else {
-      connection.resumeReading()
-    }
+    if isDraining, calls.isEmpty { return connection.closeAfterFlush() }
+    connection.resumeReading()
+    if connection.inputHasEnded, !isReceivingBytes, !connection.keepsInput { endIfAllIsAnswered() }
   }
 
   /// The caller's rights in the generation in force.
   @inline(__always)
   func allows(service: Int, in catalogue: Catalogue) -> Bool {
-    if access.serial != catalogue.serial {
-      access = Access(catalogue: catalogue, identities: caller.identities(in: catalogue))
-    }
+    if access.serial != catalogue.serial { renewAccess(in: catalogue) }
     return access.allows(service: service)
+  }
+
+  /// Works out what the caller may do in a generation: when it has introduced itself, or another one is in force.
+  func renewAccess(in catalogue: Catalogue) {
+    let identities = caller.identities(in: catalogue)
+    access = Access(catalogue: catalogue, identities: identities)
+    let deployers = host.core.deployers
+    // Where nobody can be known, nobody is a stranger.
+    connection.isStranger =
+      identities.isEmpty && !(caller.key != nil && deployers.include(caller))
+      && (!catalogue.clients.isEmpty || deployers.areListed)
+  }
+
+  func memoryExceeded(on connection: Connection, actual: Int, limit: Int) {
+    refuse(ServerLoop.memoryExceeded(actual: actual, limit: limit, isStranger: connection.isStranger))
   }
 
   // MARK: Time

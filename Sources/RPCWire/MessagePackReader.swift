@@ -106,6 +106,13 @@ public struct MessagePackReader: ~Escapable {
 
   @_lifetime(self: copy self)
   public mutating func readBinary() throws(WireError) -> [UInt8] {
+    let range = try readBinaryRange()
+    return unsafe bytes.extracting(range).withUnsafeBytes { unsafe [UInt8]($0) }
+  }
+
+  /// Where the bytes of a binary stand, which are passed over.
+  @_lifetime(self: copy self)
+  internal mutating func readBinaryRange() throws(WireError) -> Range<Int> {
     let type = try take()
     let count: Int
     switch type {
@@ -115,9 +122,8 @@ public struct MessagePackReader: ~Escapable {
     default: throw retractAndMismatch("bytes")
     }
     guard count <= remaining else { throw .truncated }
-    let value = unsafe bytes.extracting(position..<position + count).withUnsafeBytes { unsafe [UInt8]($0) }
     position += count
-    return value
+    return position - count..<position
   }
 
   /// The count of a list's values, each of which is at least one byte.

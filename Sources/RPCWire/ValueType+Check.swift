@@ -48,9 +48,10 @@ extension ValueType {
 }
 
 extension MessagePackReader {
-  /// Passes over a string, checking that it is UTF-8.
+  /// Passes over a string, checking that it is UTF-8; returns where it stands.
+  @discardableResult
   @_lifetime(self: copy self)
-  internal mutating func passString() throws(WireError) {
+  internal mutating func passString() throws(WireError) -> Range<Int> {
     let count = try readStringHeader()
     let range = try readRaw(count)
     let valid = unsafe slice(range).withUnsafeBytes { bytes in
@@ -58,6 +59,7 @@ extension MessagePackReader {
       unsafe bytes.allSatisfy { $0 < 0x80 } || String(validating: bytes, as: UTF8.self) != nil
     }
     guard valid else { throw .invalidUTF8 }
+    return range
   }
 
   @_lifetime(self: copy self)

@@ -39,6 +39,15 @@ extension ValueType: CustomStringConvertible {
 }
 
 extension ValueType {
+  /// Whether a part of it is `unknown`.
+  package var containsUnknown: Bool {
+    switch self {
+    case .unknown: true
+    case .list(let element), .dict(let element), .optional(let element): element.containsUnknown
+    default: false
+    }
+  }
+
   /// How well a caller's type fits a declared parameter; smaller is better, nil is not at all.
   ///
   /// 0 is the same type. Widening an int to a float, wrapping into an Optional and declaring `Any` cost
@@ -83,7 +92,7 @@ extension ValueType {
     return result
   }
 
-  private func joined(with other: ValueType) -> ValueType {
+  internal func joined(with other: ValueType) -> ValueType {
     if self == other { return self }
     switch (self, other) {
     case (.unknown, let known), (let known, .unknown): return known

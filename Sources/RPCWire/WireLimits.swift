@@ -17,8 +17,11 @@ public enum WireLimits {
   public static let nameBytesMax = 128
   /// Calls in flight on one connection unless configured otherwise.
   public static let callsPerConnection = 4096
-  /// Bytes of one JSON line unless configured otherwise: as for a frame.
-  public static let jsonLineBytes = frameBytes
+  /// Bytes of one line of the json dialect, and of the values in its answer, unless configured otherwise: 1 MiB.
+  /// JSON is read and written on the loop, where others wait meanwhile, and takes longer than a frame.
+  public static let jsonBytes = 1024 * 1024
+  /// Bytes of the `id` of a request of the json dialect, as it is written: it is kept until the answer.
+  public static let jsonIDBytesMax = 1024
   /// Bytes of a CALL's metadata.
   public static let metadataBytesMax = 8 * 1024
 }

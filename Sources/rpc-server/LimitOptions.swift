@@ -26,8 +26,11 @@ struct LimitOptions: ParsableArguments {
   )
   var keepalive = defaults.keepaliveMilliseconds
 
-  @Option(help: "Bytes of one frame's payload or one json line.")
+  @Option(help: "Bytes of one frame's payload.")
   var maxFrame = defaults.frameBytes
+
+  @Option(help: "Bytes of one line of json, and of the values that answer it.")
+  var maxJson = defaults.jsonBytes
 
   @Option(help: "Calls in flight on one connection.")
   var maxCallsPerConnection = defaults.callsPerConnection
@@ -37,6 +40,10 @@ struct LimitOptions: ParsableArguments {
 
   @Option(help: "Open connections.")
   var maxConnections = defaults.connections
+
+  @Option(
+    help: "Bytes of memory that all connections may hold together (default: a quarter of this machine's).")
+  var maxMemory: Int?
 
   @Option(help: "Bytes of unread replies above which a connection is not read from.")
   var outputHighWater = defaults.outputHighWater
@@ -55,9 +62,11 @@ struct LimitOptions: ParsableArguments {
     try require(pingInterval, 0...86_400_000, "--ping-interval")
     try require(keepalive, 0...3_600_000, "--keepalive")
     try require(maxFrame, 4096...ServerOptions.frameBytesMax, "--max-frame")
+    try require(maxJson, 4096...ServerOptions.frameBytesMax, "--max-json")
     try require(maxCallsPerConnection, 1...1_000_000, "--max-calls-per-connection")
     try require(maxCalls, 1...10_000_000, "--max-calls")
     try require(maxConnections, 1...1_000_000, "--max-connections")
+    if let maxMemory { try require(maxMemory, 1_048_576...1_099_511_627_776, "--max-memory") }
     try require(outputHighWater, 4096...1_073_741_824, "--output-high-water")
     try require(backlog, 1...65_535, "--backlog")
     try require(busyPoll, 0...1_000_000, "--busy-poll")
@@ -77,9 +86,11 @@ struct LimitOptions: ParsableArguments {
     options.pingMilliseconds = pingInterval
     options.keepaliveMilliseconds = keepalive
     options.frameBytes = maxFrame
+    options.jsonBytes = maxJson
     options.callsPerConnection = maxCallsPerConnection
     options.callsPerServer = maxCalls
     options.connections = maxConnections
+    options.memoryBytes = maxMemory ?? 0
     options.outputHighWater = outputHighWater
     options.backlog = Int32(backlog)
     options.busyPollMicroseconds = busyPoll

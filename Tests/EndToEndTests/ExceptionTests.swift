@@ -39,6 +39,13 @@ struct ExceptionTests {
     ("own.repeat", #"[1.5,"a"]"#, "InvalidArguments", ["repeat(str, int) -> str"]),
     ("own.repeat", #"["a"]"#, "InvalidArguments", ["repeat(str, int) -> str"]),
     ("closed.check", "[1]", "ClientNotRegistered", ["closed"]),
+    // Who may call is decided before arguments are looked at.
+    (
+      "closed.check", #"["x",{"a":1,"a":2}]"#, "ClientNotRegistered",
+      ["the client 'me' is not a tenant", "'closed'"]
+    ),
+    ("closed.chekc", "[1]", "RPCNotFound", ["'check'"]),
+    ("own.repeat", "[]", "InvalidArguments", ["own.repeat: missing arguments 'str', 'int'; valid:"]),
     ("own.check", "[-5]", "ExecutionException", ["-5 is below zero"]),
     ("own.check", "[0]", "ExecutionException", ["declares", "str"]),
   ]

@@ -10,8 +10,10 @@ struct FlagTests {
     ("--drain-timeout", 0, 3_600_000), ("--handshake-timeout", 0, 3_600_000),
     ("--idle-timeout", 0, 86_400_000), ("--frame-timeout", 0, 3_600_000), ("--ping-interval", 0, 86_400_000),
     ("--keepalive", 0, 3_600_000),
-    ("--max-frame", 4096, 268_435_456), ("--max-calls-per-connection", 1, 1_000_000),
+    ("--max-frame", 4096, 268_435_456), ("--max-json", 4096, 268_435_456),
+    ("--max-calls-per-connection", 1, 1_000_000),
     ("--max-calls", 1, 10_000_000), ("--max-connections", 1, 1_000_000),
+    ("--max-memory", 1_048_576, 1_099_511_627_776),
     ("--output-high-water", 4096, 1_073_741_824), ("--backlog", 1, 65_535), ("--busy-poll", 0, 1_000_000),
     ("--loops", 0, 1024),
   ]

@@ -56,7 +56,7 @@ struct GarbageTests {
 
   @Test("a json line above the limit is refused with the limit, below it is served")
   func lineLimit() throws {
-    let network = try Network(options: ["--max-frame", "4096"])
+    let network = try Network(options: ["--max-json", "4096"])
     func line(_ count: Int) -> String {
       let frame = LineClient.request("system.ping", "[]")
       return String(repeating: " ", count: count - frame.utf8.count) + frame

@@ -15,28 +15,52 @@ enum TextTargets {
 
   /// A request's answer is one line of JSON that echoes its id, and so is a refusal.
   static func request(_ bytes: [UInt8]) throws(BrokenPromise) {
-    var output = ByteQueue()
-    let id: Value?
     switch Result(catching: { () throws(JSONDialect.Rejection) in
       try JSONDialect.request(from: bytes.span.bytes)
     }) {
     case .success(let request):
-      id = request.id
-      for (index, type) in (request.argumentTypes ?? []).enumerated() where !isLoose(type) {
-        try promise(
-          type.accepts(request.arguments[index]), "\(type) does not accept \(request.arguments[index])")
+      let id = request.id
+      let arguments = request.arguments(in: bytes.span.bytes)
+      let types = request.argumentTypes ?? arguments.types
+      try promise(types.count == arguments.count, "\(types.count) types for \(arguments.count) arguments")
+      var encoded = ByteQueue()
+      do {
+        try arguments.encode(as: types, to: &encoded)
+      } catch {
+        return try areAnswered(.failure(RPCError(.invalidArguments, error.message)), id)
       }
-      JSONDialect.appendResult(request.arguments, id: id, to: &output)
-    case .failure(let rejection):
-      id = rejection.id
-      JSONDialect.appendException(rejection.error, id: id, to: &output)
+      guard let values = try? Value.list(messagePack: encoded.copy()) else {
+        throw BrokenPromise("arguments that are no MessagePack: \(encoded.copy())")
+      }
+      for (type, value) in zip(types, values) where !isLoose(type) {
+        try promise(type.accepts(value), "\(type) does not accept \(value)")
+      }
+      return try areAnswered(.success(encoded.copy()), id)
+    case .failure(let rejection): return try areAnswered(.failure(rejection.error), rejection.id)
+    }
+  }
+
+  private static func areAnswered(
+    _ result: Result<[UInt8], RPCError>, _ id: JSONDialect.ID?
+  ) throws(BrokenPromise) {
+    var output = ByteQueue()
+    switch result {
+    case .success(let values):
+      guard (try? JSONDialect.appendResult(messagePack: values, id: id, to: &output)) != nil else {
+        throw BrokenPromise("values that cannot be written as JSON: \(values)")
+      }
+      let listed = (try? Value.list(messagePack: values)).map { Value.list($0).json }
+      let text = String(decoding: output.copy(), as: UTF8.self)
+      try promise(text.contains(listed ?? "?"), "written in another way than a value: \(text)")
+    case .failure(let error): JSONDialect.appendException(error, id: id, to: &output)
     }
     let answer = output.copy()
     try promise(answer.last == UInt8(ascii: "\n"), "an answer without its line end")
-    guard let read = try? Value(json: Array(answer.dropLast())) else {
-      throw BrokenPromise("an answer that is not JSON: \(String(decoding: answer, as: UTF8.self))")
-    }
-    try promise(read["value"]?["id"]?.json == id?.json, "an answer to somebody else")
+    let text = String(decoding: answer, as: UTF8.self)
+    try promise(JSONReader.isWellFormed(Array(answer.dropLast())), "an answer that is not JSON: \(text)")
+    try promise(
+      id.map { text.contains(",\"value\":{\"id\":\($0),") } ?? !text.contains("\"value\":{\"id\":"),
+      "an answer to somebody else: \(text)")
   }
 
   /// The first line is a type, the rest is read as it.

@@ -132,6 +132,13 @@ final class RawPeer {
 
   private(set) var ended = false
 
+  /// Waits until something comes to one of several peers; returns those.
+  static func firstReached(of peers: [RawPeer]) -> [RawPeer] {
+    var readable = peers.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+    _ = poll(&readable, nfds_t(readable.count), patienceMilliseconds)
+    return zip(peers, readable).filter { $0.1.revents != 0 }.map(\.0)
+  }
+
   /// Whether nothing comes for so long.
   func hearsNothing(milliseconds: Int32) -> Bool {
     var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

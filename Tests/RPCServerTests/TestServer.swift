@@ -30,6 +30,10 @@ final class TestServer: Sendable {
           try await gate.wait()
           return "opened"
         },
+        NativeProcedure(suspending: "test.keep") { (bytes: Bytes) async throws -> Int in
+          try await gate.wait()
+          return bytes.storage.count
+        },
         NativeProcedure(suspending: "test.deaf") { () async throws -> Void in
           // In a task of its own, which nobody cancels.
           try await Task.detached { try await deafGate.wait() }.value

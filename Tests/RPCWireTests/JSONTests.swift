@@ -62,6 +62,18 @@ struct JSONTests {
     #expect(throws: JSONError(message, at: offset)) { try Value(json: text) }
   }
 
+  @Test(
+    "a float is read as the nearest one, however it is written",
+    arguments: [
+      "0.1", "1.7976931348623157e308", "4503599627370497.5", "9007199254740993e0", "1e22", "1e23",
+      "123456789e-22",
+      "0.000001", "-0.0", "3.14159265358979323846264338327950288", "1e0022", "5e-324", "2.5e-5",
+      "90071992547409.91",
+    ])
+  func nearestFloat(text: String) throws {
+    #expect(try Value(json: text).floatValue?.bitPattern == Double(text)?.bitPattern)
+  }
+
   @Test("strings must be UTF-8")
   func invalidUTF8() {
     #expect(throws: JSONError("a string is not valid UTF-8", at: 0)) {

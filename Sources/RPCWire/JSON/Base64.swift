@@ -10,13 +10,21 @@ public enum Base64 {
   }
 
   static func encode(_ bytes: [UInt8], to queue: inout ByteQueue) {
+    unsafe encode(bytes.span.bytes, to: &queue)
+  }
+
+  static func encode(_ bytes: RawSpan, to queue: inout ByteQueue) {
+    unsafe bytes.withUnsafeBytes { unsafe encode($0, to: &queue) }
+  }
+
+  private static func encode(_ bytes: UnsafeRawBufferPointer, to queue: inout ByteQueue) {
     queue.reserve((bytes.count + 2) / 3 * 4)
     var index = 0
     while index < bytes.count {
       let left = min(bytes.count - index, 3)
-      var group = UInt32(bytes[index]) << 16
-      if left > 1 { group |= UInt32(bytes[index + 1]) << 8 }
-      if left > 2 { group |= UInt32(bytes[index + 2]) }
+      var group = unsafe UInt32(bytes[index]) << 16
+      if left > 1 { unsafe group |= UInt32(bytes[index + 1]) << 8 }
+      if left > 2 { unsafe group |= UInt32(bytes[index + 2]) }
       queue.append(alphabet[Int(group >> 18)])
       queue.append(alphabet[Int(group >> 12 & 63)])
       queue.append(left > 1 ? alphabet[Int(group >> 6 & 63)] : padding)
@@ -28,7 +36,15 @@ public enum Base64 {
   /// The bytes, or nil where the text is not exactly what `encode` writes: another alphabet, missing
   /// padding, spaces and stray bits are refused.
   public static func decode(_ text: some StringProtocol) -> [UInt8]? {
-    let symbols = Array(text.utf8)
+    unsafe decode(Array(text.utf8).span.bytes)
+  }
+
+  /// As `decode` of a text.
+  static func decode(_ text: RawSpan) -> [UInt8]? {
+    unsafe text.withUnsafeBytes { unsafe decode($0) }
+  }
+
+  private static func decode(_ symbols: UnsafeRawBufferPointer) -> [UInt8]? {
     guard symbols.count % 4 == 0 else { return nil }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(symbols.count / 4 * 3)
@@ -36,11 +52,11 @@ public enum Base64 {
     while index < symbols.count {
       var padded = 0
       if index + 4 == symbols.count {
-        if symbols[index + 3] == padding { padded = symbols[index + 2] == padding ? 2 : 1 }
+        if unsafe symbols[index + 3] == padding { padded = unsafe symbols[index + 2] == padding ? 2 : 1 }
       }
       var group: UInt32 = 0
       for position in 0..<(4 - padded) {
-        guard let six = value(of: symbols[index + position]) else { return nil }
+        guard let six = unsafe value(of: symbols[index + position]) else { return nil }
         group |= six << UInt32(18 - 6 * position)
       }
       // Bits that no byte takes must be zero, or two texts would mean the same bytes.

@@ -1,5 +1,5 @@
 /// Writes values as JSON (RFC 8259). What JSON lacks has one convention each, which the declared type reads
-/// back (`ValueType.value(fromJSON:)`):
+/// back (`JSONArguments`):
 ///
 /// - a float always shows that it is one (`1.0`, `1e+20`), in the fewest digits that give it back exactly;
 /// - NaN and the infinities are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`;
@@ -56,7 +56,7 @@ extension ByteQueue {
     }
   }
 
-  private mutating func appendJSON(float value: Double) {
+  internal mutating func appendJSON(float value: Double) {
     if value.isFinite {
       append(value.description)
     } else {
@@ -76,30 +76,32 @@ extension ByteQueue {
   /// What stands between the quotes of a JSON string: one line, harmless to a terminal.
   public mutating func append(escaped text: String) {
     var text = text
-    text.withUTF8 { utf8 in
-      let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(utf8))
-      var run = 0
-      var index = 0
-      while index < bytes.byteCount {
-        let byte = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
-        var width = 1
-        var code = byte
-        if byte == 0xc2, index + 1 < bytes.byteCount {
-          // U+0080 to U+009F: C1 control characters are two bytes of UTF-8.
-          code = unsafe bytes.unsafeLoad(fromByteOffset: index + 1, as: UInt8.self)
-          width = 2
-        }
-        guard width == 2 ? code < 0xa0 : code < 0x20 || code == 0x22 || code == 0x5c || code == 0x7f else {
-          index += 1
-          continue
-        }
-        append(bytes.extracting(run..<index))
-        appendEscape(code)
-        index += width
-        run = index
+    text.withUTF8 { unsafe append(escaped: RawSpan(_unsafeBytes: UnsafeRawBufferPointer($0))) }
+  }
+
+  /// As `append(escaped:)` of the text that these bytes are in UTF-8.
+  internal mutating func append(escaped bytes: RawSpan) {
+    var run = 0
+    var index = 0
+    while index < bytes.byteCount {
+      let byte = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+      var width = 1
+      var code = byte
+      if byte == 0xc2, index + 1 < bytes.byteCount {
+        // U+0080 to U+009F: C1 control characters are two bytes of UTF-8.
+        code = unsafe bytes.unsafeLoad(fromByteOffset: index + 1, as: UInt8.self)
+        width = 2
+      }
+      guard width == 2 ? code < 0xa0 : code < 0x20 || code == 0x22 || code == 0x5c || code == 0x7f else {
+        index += 1
+        continue
       }
       append(bytes.extracting(run..<index))
+      appendEscape(code)
+      index += width
+      run = index
     }
+    append(bytes.extracting(run..<index))
   }
 
   private mutating func appendEscape(_ code: UInt8) {
@@ -166,7 +168,7 @@ extension ByteQueue {
     for _ in 0..<count { append(UInt8(ascii: " ")) }
   }
 
-  private mutating func append(_ text: StaticString) {
+  internal mutating func append(_ text: StaticString) {
     text.withUTF8Buffer { unsafe append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer($0))) }
   }
 
