@@ -126,6 +126,7 @@ let package = Package(
     // Tests
     .target(
       name: "TestSupport", dependencies: ["RPCTransport"], path: "Tests/TestSupport", swiftSettings: house),
+    .testTarget(name: "ArchitectureTests", swiftSettings: house),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
