@@ -51,7 +51,10 @@ let package = Package(
       dependencies: [
         "RPCWire", "RPCTransport", "CLua", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
       ],
-      resources: ["worker", "output", "rpc", "codec", "values", "errors", "parent"].map {
+      resources: [
+        "worker", "calls", "output", "rpc", "codec", "values", "errors", "state", "processes", "namespaces",
+        "parent",
+      ].map {
         .embedInCode("Python/\($0).py")
       },
       swiftSettings: house),

@@ -29,18 +29,22 @@ public final class Invocation {
   public let arguments: [UInt8]
   /// When the call must have ended, on the loop's clock in nanoseconds, or nil.
   public let deadline: UInt64?
+  /// How deep the call is nested in calls of other procedures: 0 for a client's, at most
+  /// `WireLimits.callDepthMax`.
+  public let depth: Int
   /// The runtime's own state of this call.
   public var state: AnyObject?
   private var completion: ((Result<[UInt8], RPCError>) -> Void)?
 
   /// - Parameter completion: takes the return values as a MessagePack list that fits the declared types.
   public init(
-    unit: SourceUnit, arguments: [UInt8], deadline: UInt64?,
+    unit: SourceUnit, arguments: [UInt8], deadline: UInt64?, depth: Int = 0,
     completion: @escaping (Result<[UInt8], RPCError>) -> Void
   ) {
     self.unit = unit
     self.arguments = arguments
     self.deadline = deadline
+    self.depth = min(max(0, depth), WireLimits.callDepthMax)
     self.completion = completion
   }
 
@@ -61,9 +65,11 @@ public protocol NestedCaller: AnyObject {
   /// Calls `procedure` (`service.rpc`) on `server`, or on any provider when nil, within `deadline` (loop
   /// nanoseconds). `completion` runs on the loop, exactly once.
   ///
+  /// - Parameter depth: how deep the new call is nested: one more than the call that makes it. Above
+  ///   `WireLimits.callDepthMax` it is refused.
   /// - Returns: what ends the call when the procedure that made it is ended; harmless once it is answered.
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
+    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
     completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void
 }

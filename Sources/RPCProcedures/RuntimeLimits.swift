@@ -13,6 +13,11 @@ public struct RuntimeLimits: Hashable, Sendable {
   public var logBytesPerCall = 64 * 1024
   /// Lines of output that one call may add to the log; the rest is dropped.
   public var logLinesPerCall = 1000
+  /// Bytes of output in a second that all calls of one procedure together may add to a loop's log; the rest is
+  /// dropped.
+  public var logBytesPerSecond = 256 * 1024
+  /// Bytes of output in a second that all procedures together may add to a loop's log.
+  public var logBytesPerSecondOfAll = 1024 * 1024
   /// How long loading a source may take, its top level included, in milliseconds.
   public var loadMilliseconds = 10_000
   /// Bytes of a procedure's source.
@@ -22,13 +27,25 @@ public struct RuntimeLimits: Hashable, Sendable {
 
   // MARK: Python
 
-  /// Worker processes at most.
+  /// Calls that run at once. Calls that wait for another call that they made do not count.
   public var pythonWorkers = 4
-  /// Calls that wait for a worker; the next one is refused.
+  /// Calls that may wait for others that they made, at each depth of nesting, before no more of that depth are
+  /// started.
+  public var pythonWaitingWorkers = 32
+  /// Calls of one depth of nesting that wait for a worker; the next one is refused.
   public var pythonQueue = 1024
-  /// Bytes that a call may allocate beyond what the interpreter itself has, unless its procedure declares
-  /// another bound.
+  /// Bytes of memory that a call may use with all processes that it started, beyond what its worker used
+  /// before, unless its procedure declares another bound.
   public var pythonMemoryBytes = 512 * 1024 * 1024
+  /// Bytes that a process may have allocated beyond that without using them, such as the stacks of threads.
+  /// Whoever asks for more gets a MemoryError.
+  public var pythonMemorySlackBytes = 256 * 1024 * 1024
+  /// How often the memory of calls is looked at, in milliseconds.
+  public var pythonLookMilliseconds = 100
+  /// How long the parent of the workers may take to answer, in milliseconds: then it is replaced, with its workers.
+  public var pythonParentMilliseconds = 5000
+  /// How long it may take to start, in milliseconds.
+  public var pythonStartMilliseconds = 30_000
   /// Calls after which a worker is replaced. Each worker draws its own number between half and all of it,
   /// so that they are not replaced together.
   public var pythonCallsPerWorker = 100_000

@@ -13,6 +13,8 @@ internal final class ActiveCall: TimerTarget {
   let deadline: UInt64?
   /// Bytes that its connection holds for it while it is in flight.
   let heldBytes: Int
+  /// How deep it is nested in calls of procedures: 0 for a client's.
+  let depth: Int
   /// How the caller is answered: its dialect's encoder.
   private let answer: (ActiveCall, Result<[UInt8], RPCError>) -> Void
   private(set) var isConcluded = false
@@ -21,7 +23,8 @@ internal final class ActiveCall: TimerTarget {
   var stop: ((RPCError) -> Void)?
 
   init(
-    id: UInt64, procedure: BoundProcedure, started: UInt64, deadline: UInt64?, heldBytes: Int = 0,
+    id: UInt64, procedure: BoundProcedure, started: UInt64, deadline: UInt64?, depth: Int = 0,
+    heldBytes: Int = 0,
     answer: @escaping (ActiveCall, Result<[UInt8], RPCError>) -> Void
   ) {
     self.id = id
@@ -29,6 +32,7 @@ internal final class ActiveCall: TimerTarget {
     self.started = started
     self.deadline = deadline
     self.heldBytes = heldBytes
+    self.depth = depth
     self.answer = answer
   }
 

@@ -6,11 +6,11 @@ internal import RPCWire
 /// Makes the runtimes of a loop when the first procedure of their language arrives.
 internal enum RuntimeFactory {
   static func make(_ language: Language, on host: ServerLoop) -> (any ProcedureRuntime)? {
-    let log = host.log
+    let output = host.procedureOutput
     switch language {
     case .swift: return nil
-    case .python: return PythonRuntime(loop: host.loop, nested: host.nestedCaller) { log.printed($0) }
-    case .lua: return LuaRuntime(loop: host.loop, nested: host.nestedCaller) { log.printed($0) }
+    case .python: return PythonRuntime(loop: host.loop, nested: host.nestedCaller) { output.log($0) }
+    case .lua: return LuaRuntime(loop: host.loop, nested: host.nestedCaller) { output.log($0) }
     }
   }
 }
@@ -25,11 +25,19 @@ internal final class ServerNestedCaller: NestedCaller {
   }
 
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
+    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
     completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
+    do throws(RPCError) {
+      try CallFrame.checkDepth(depth, of: procedure)
+    } catch {
+      host.loop.atEndOfTurn { completion(.failure(error)) }
+      return {}
+    }
     let client = connected()
-    let call = client.call(procedure, arguments, on: server, deadline: deadline) { result in
+    var options = CallOptions()
+    options.metadata = [CallFrame.depthKey: .int(Int64(depth))]
+    let call = client.call(procedure, arguments, on: server, deadline: deadline, options: options) { result in
       completion(result.map(\.values))
     }
     return { client.cancel(call) }

@@ -15,6 +15,8 @@ internal final class ServerLoop {
   private let procedureMetrics = LoopCell(ContiguousArray<ProcedureMetrics>())
   private var runtimes: [Language: any ProcedureRuntime] = [:]
   private(set) lazy var nestedCaller = ServerNestedCaller(host: self)
+  /// What procedures print and log.
+  private(set) lazy var procedureOutput = OutputLimiter(loop: loop) { [log] in log.printed($0) }
   private var sessions: [ObjectIdentifier: Session] = [:]
   private(set) var isDraining = false
   private var drained: (() -> Void)?
@@ -186,7 +188,9 @@ internal final class ServerLoop {
         .failure(RPCError(.unavailable, "this server runs no \(unit.procedure.language.rawValue)")), on: loop)
     }
     let loop = loop
-    let invocation = Invocation(unit: unit, arguments: arguments, deadline: call.deadline) { result in
+    let invocation = Invocation(
+      unit: unit, arguments: arguments, deadline: call.deadline, depth: call.depth
+    ) { result in
       call.conclude(result, on: loop)
     }
     call.stop = { reason in runtime.cancel(invocation, reason: reason) }
@@ -303,6 +307,7 @@ internal final class ServerLoop {
     for runtime in runtimes.values { runtime.shutdown() }
     runtimes.removeAll()
     nestedCaller.close()
+    procedureOutput.flush()
     log.flush()
   }
 }

@@ -51,7 +51,7 @@ extension Session {
     let target = try reader.readFixed(UInt64.self)
     let id = Int(UInt32(truncatingIfNeeded: target))
     let timeout = UInt64(UInt32(truncatingIfNeeded: target >> 32)) * 1000
-    if !header.flags.isEmpty { try passOptionalParts(header.flags, &reader) }
+    let depth = header.flags.isEmpty ? 0 : try readOptionalParts(header.flags, &reader)
     if header.callID > lastCallID { lastCallID = header.callID }
     try checkID(header.callID)
     // Two answers with one id could not be told apart, however quick the second call is.
@@ -75,7 +75,7 @@ extension Session {
       return nil
     }
     guard procedure.isImmediate else {
-      startCall(header.callID, procedure, &reader, timeout: timeout, into: &output)
+      startCall(header.callID, procedure, &reader, timeout: timeout, depth: depth, into: &output)
       return nil
     }
     let mark = output.beginFrame(.reply, callID: header.callID)
@@ -171,10 +171,10 @@ extension Session {
     return host.catalogue.invalidArguments("\(signature.qualifiedName): \(error.message)", overloads)
   }
 
-  /// Passes over the trace context and the metadata of a CALL.
-  private func passOptionalParts(
+  /// Reads the trace context and the metadata of a CALL. Returns how deep the call is nested.
+  private func readOptionalParts(
     _ flags: FrameHeader.Flags, _ reader: inout MessagePackReader
-  ) throws(WireError) {
+  ) throws(WireError) -> Int {
     guard flags.isSubset(of: .known) else {
       throw .malformedFrame("a CALL has unknown flags (\(flags.rawValue))")
     }
@@ -189,20 +189,23 @@ extension Session {
         throw .tooMany(what: "bytes of metadata", actual: whole.offset, limit: WireLimits.metadataBytesMax)
       }
       _ = try reader.readRaw(whole.offset - (reader.offset - start))
+      return try CallFrame.depth(in: reader.slice(start..<reader.offset))
     }
+    return 0
   }
 
   /// A call whose runtime answers later.
   private func startCall(
     _ callID: UInt64, _ procedure: BoundProcedure, _ reader: inout MessagePackReader, timeout: UInt64,
-    into output: inout ByteQueue
+    depth: Int, into output: inout ByteQueue
   ) {
     do {
+      try CallFrame.checkDepth(depth, of: procedure.signature.qualifiedName)
       let arguments = try host.checkedArguments(of: procedure, &reader, caller: caller)
       try host.admit(arguments, inFlight: calls.count, on: connection)
       let call = ActiveCall(
         id: callID, procedure: procedure, started: host.loop.now,
-        deadline: host.deadline(of: procedure, timeout: timeout), heldBytes: arguments.count
+        deadline: host.deadline(of: procedure, timeout: timeout), depth: depth, heldBytes: arguments.count
       ) { [self] call, result in
         ended(call)
         host.log.concluded(call, result, by: caller, now: Syscall.monotonicNanoseconds())

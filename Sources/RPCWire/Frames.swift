@@ -208,6 +208,36 @@ public enum CallFrame {
   public static let fixedByteCount = 8
   /// Bytes of a binary W3C trace context.
   public static let traceByteCount = 26
+  /// The key of the metadata under which a server says how deep its procedure's call is nested: an int, at most
+  /// `WireLimits.callDepthMax`. A call without it is not nested.
+  public static let depthKey = "rpc-depth"
+
+  /// How deep the metadata says that the call is nested.
+  public static func depth(in metadata: RawSpan) throws(WireError) -> Int {
+    var reader = MessagePackReader(metadata)
+    let count = try reader.readMapHeader()
+    for _ in 0..<count {
+      let key = try reader.readString()
+      guard key == depthKey else {
+        try reader.skip()
+        continue
+      }
+      let depth = try reader.readInt()
+      guard depth >= 0 else { throw .malformedFrame("'\(depthKey)' is \(depth), below 0") }
+      return Int(clamping: depth)
+    }
+    return 0
+  }
+
+  /// Refuses a call that is nested too deep, so that procedures which call each other in a circle come to an end.
+  public static func checkDepth(_ depth: Int, of procedure: String) throws(RPCError) {
+    let limit = WireLimits.callDepthMax
+    guard depth > limit else { return }
+    throw RPCError(
+      .resourceExhausted,
+      "\(procedure) was not called: procedures may call each other \(limit) deep, and this call would be \(depth) deep (do they call each other in a circle?)",
+      executed: .no, actual: depth, limit: limit)
+  }
 
   /// Starts a CALL; the caller appends the list of arguments and calls `endFrame`.
   @inlinable

@@ -24,4 +24,6 @@ public enum WireLimits {
   public static let jsonIDBytesMax = 1024
   /// Bytes of a CALL's metadata.
   public static let metadataBytesMax = 8 * 1024
+  /// How deep calls may be nested: a procedure's call of another one is one deeper than the call it is part of.
+  public static let callDepthMax = 16
 }

@@ -5,21 +5,6 @@ import Testing
 
 @Suite("Python procedures")
 struct PythonRuntimeTests {
-  /// Runs `body` with a runtime and ends it whatever happens.
-  private func withPython(
-    _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
-    _ body: (RuntimeHarness) async throws -> Void
-  ) async throws {
-    let python = try RuntimeHarness.python(change)
-    do {
-      try await body(python)
-    } catch {
-      await python.close()
-      throw error
-    }
-    await python.close()
-  }
-
   @Test("a procedure is prepared and called")
   func callsAProcedure() async throws {
     try await withPython { python in
@@ -363,25 +348,56 @@ struct PythonRuntimeTests {
     await python.close()
   }
 
-  @Test("no process outlives the runtime, not even those that procedures left behind")
-  func noProcessStays() async throws {
-    let python = try RuntimeHarness.python()
-    let unit = SourceUnit.make(
-      "leave() -> List[int]", .python,
-      """
-      import os, subprocess
-      def leave():
-        child = subprocess.Popen(['sleep', '1000'])
-        stray = subprocess.Popen(['sleep', '1000'], start_new_session=True)
-        return [os.getpid(), os.getppid(), child.pid, stray.pid]
-      """)
-    guard case .list(let pids)? = try await python.call(unit).first else {
-      Issue.record("no pids came back")
-      return
+  @Test(
+    "no process outlives the runtime, not even those that procedures left behind", arguments: [true, false])
+  func noProcessStays(usesNamespaces: Bool) async throws {
+    let word = "11\(UInt32.random(in: 1_000_000...9_999_999))"
+    try await withPython(usesNamespaces: usesNamespaces) { python in
+      let unit = SourceUnit.make(
+        "leave()", .python,
+        """
+        import subprocess, time
+        def leave():
+          child = subprocess.Popen(['sleep', '\(word)'])
+          stray = subprocess.Popen(['sleep', '\(word)'], start_new_session=True)
+          while True: time.sleep(1)
+        """)
+      _ = await python.start(unit)
+      try await eventually("both processes") { processes(with: word).count >= 2 }
     }
-    await python.close()
-    for pid in pids.compactMap(\.intValue) {
-      #expect(kill(pid_t(pid), 0) != 0 && errno == ESRCH, "process \(pid) is still there")
+    #expect(processes(with: word).isEmpty)
+  }
+
+  @Test("what is printed to the descriptor of standard output is logged, from programs too")
+  func standardOutputDescriptor() async throws {
+    try await withPython { python in
+      let unit = SourceUnit.make(
+        "talk() -> (int, int, bool)", .python,
+        """
+        import faulthandler, subprocess, sys
+        def talk():
+          faulthandler.enable()
+          subprocess.run(['echo', 'to the descriptor'], stdout=sys.stdout, stderr=sys.stderr, check=True)
+          return sys.stdout.fileno(), sys.stderr.fileno(), sys.stdout.isatty()
+        """)
+      #expect(try await python.call(unit) == [1, 2, false])
+      try await eventually("the line") { python.output.contains("stdout: to the descriptor") }
+    }
+  }
+
+  private static let addressCases = [
+    ("object()", "ValueError: <object object>"),
+    ("[object(), print]", "ValueError: [<object object>, <built-in function print>]"),
+    ("(lambda a: a)", "ValueError: <function rpc1.<locals>.<lambda>>"),
+    ("'register 0xDEADBEEF at 0x1234'", "ValueError: register 0xDEADBEEF at 0x1234"),
+  ]
+
+  @Test("errors do not show where objects are in memory", arguments: addressCases)
+  func addresses(value: String, message: String) async throws {
+    try await withPython { python in
+      let unit = SourceUnit.make("rpc1()", .python, "def rpc1(): raise ValueError(\(value))")
+      let error = try await failure { try await python.call(unit) }
+      #expect(error?.message == message)
     }
   }
 }

@@ -10,7 +10,7 @@ import Synchronization
 final class RuntimeHarness: @unchecked Sendable {
   private let thread: LoopThread
   private let box: Box
-  private let lines: Lines
+  private let lineStore: Lines
 
   final class Lines: Sendable {
     let all = Lock<[ProcedureOutput]>([])
@@ -27,7 +27,7 @@ final class RuntimeHarness: @unchecked Sendable {
     let box = Box()
     let lines = Lines()
     self.box = box
-    self.lines = lines
+    lineStore = lines
     thread = try LoopThread(name: "runtime-test") { loop in
       pthread_getcpuclockid(pthread_self(), &box.processorClock)
       box.runtime = make(loop) { line in lines.all.withLock { $0.append(line) } }
@@ -44,7 +44,10 @@ final class RuntimeHarness: @unchecked Sendable {
     }
   }
 
-  var output: [String] { lines.all.withLock { $0.map { "\($0.stream.rawValue): \($0.text)" } } }
+  /// What the procedures printed.
+  var lines: [ProcedureOutput] { lineStore.all.withLock { $0 } }
+
+  var output: [String] { lineStore.all.withLock { $0.map { "\($0.stream.rawValue): \($0.text)" } } }
 
   /// Processor time that the loop's thread has used, in nanoseconds: a measure of delays that does not depend
   /// on what else the computer does. Ask once the loop has done something.
@@ -218,7 +221,7 @@ func withLua(
 /// Answers with what it was asked, in a later turn.
 final class EchoCaller: NestedCaller {
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
+    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
     completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
     if procedure == "service2.fail" {

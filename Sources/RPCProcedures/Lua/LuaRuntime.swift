@@ -15,8 +15,7 @@ public final class LuaRuntime: ProcedureRuntime {
   private var procedures: [ObjectIdentifier: (unit: SourceUnit, procedure: LuaProcedure)] = [:]
   private var sources: [LuaSource.Key: LuaSource] = [:]
   /// Paused calls, the next one first.
-  private var ready: [LuaTask] = []
-  private var readyHead = 0
+  private var ready = RemovableQueue<LuaTask>()
   /// Machines with garbage that nobody collects as long as nobody calls.
   private var untidy: [LuaMachine] = []
   /// Every task that has not ended, by slot.
@@ -105,8 +104,7 @@ public final class LuaRuntime: ProcedureRuntime {
     isShutDown = true
     let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
     for task in tasks { if let task { end(task, .failure(gone)) } }
-    ready = []
-    readyHead = 0
+    _ = ready.removeAll()
     untidy = []
     procedures = [:]
     sources = [:]
@@ -205,7 +203,7 @@ public final class LuaRuntime: ProcedureRuntime {
   }
 
   private func enqueue(_ task: LuaTask) {
-    ready.append(task)
+    task.place = ready.append(task)
     schedule()
   }
 
@@ -221,19 +219,11 @@ public final class LuaRuntime: ProcedureRuntime {
 
   /// Once a turn: paused calls in turn until one of them has used up a slice.
   private func runTurn() {
-    while readyHead < ready.count {
-      let task = ready[readyHead]
-      readyHead += 1
-      if readyHead > 64, readyHead > ready.count / 2 {
-        ready.removeFirst(readyHead)
-        readyHead = 0
-      }
-      guard !task.isFinished else { continue }
+    while let task = ready.popFirst() {
+      task.place = nil
       if run(task) { break }
     }
-    if readyHead == ready.count {
-      ready.removeAll(keepingCapacity: ready.count < 1024)
-      readyHead = 0
+    if ready.isEmpty {
       tidy()
     } else {
       schedule()
@@ -297,6 +287,7 @@ public final class LuaRuntime: ProcedureRuntime {
     guard !task.isFinished else { return }
     tasks[task.slot] = nil
     freeSlots.append(task.slot)
+    if let place = task.place.take() { ready.remove(place) }
     let machine = task.machine
     task.finish(result)
     noteGarbage(of: machine)
@@ -317,7 +308,8 @@ public final class LuaRuntime: ProcedureRuntime {
     switch request.arguments {
     case .success(let arguments):
       task.endNested = nested.call(
-        request.procedure, arguments, on: request.server, deadline: task.deadline, completion: completion)
+        request.procedure, arguments, on: request.server, deadline: task.deadline, depth: task.depth + 1,
+        completion: completion)
     case .failure(let error):
       completion(.failure(RPCError(.invalidArguments, error.description)))
     }

@@ -26,6 +26,8 @@ internal final class LuaTask {
   private var call: OpaquePointer?
   /// Where the runtime keeps it.
   var slot = -1
+  /// Where it waits for its next slice.
+  var place: RemovableQueue<LuaTask>.Ticket?
   /// Slices it has used up wholly.
   var slices = 0
   /// Ends the call of another procedure that it waits for.
@@ -71,6 +73,8 @@ internal final class LuaTask {
   var procedure: Procedure { unit.procedure }
   private var limits: RuntimeLimits { context.limits }
   var isFinished: Bool { work == nil }
+  /// How deep the call is nested in others.
+  var depth: Int { if case .call(let invocation, _) = work { invocation.depth } else { 0 } }
   var isLoading: Bool { if case .load = work { true } else { false } }
 
   func log(_ line: String) {

@@ -12,6 +12,10 @@ internal final class PythonJob {
   /// When it must have ended, on the loop's clock.
   let deadline: UInt64?
   private var work: Work?
+  /// How deep it is nested in other calls.
+  let depth: Int
+  /// Where it waits for a worker; nil once it waits no more.
+  var place: RemovableQueue<PythonJob>.Ticket?
   /// Who does it; nil while it waits.
   weak var worker: PythonWorker?
   /// What it wrote to its worker's descriptors 1 and 2, as far as the parent has told.
@@ -23,6 +27,7 @@ internal final class PythonJob {
     self.work = work
     self.unit = unit
     self.deadline = deadline
+    if case .call(let invocation) = work { depth = invocation.depth } else { depth = 0 }
   }
 
   var isFinished: Bool { work == nil }

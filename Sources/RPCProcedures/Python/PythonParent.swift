@@ -3,12 +3,31 @@ internal import Glibc
 internal import RPCTransport
 internal import RPCWire
 
+/// Hears what the parent of the workers reports.
+internal protocol PythonParentObserver: AnyObject {
+  /// What a worker wrote to its descriptors 1 and 2, past Python's own streams.
+  func workerWrote(_ id: UInt32, _ bytes: ArraySlice<UInt8>)
+  /// How many bytes a worker wrote there since this was last reported, `PythonParent.reportBytes` at least.
+  func workerWroteMuch(_ id: UInt32, _ count: Int)
+  /// Its call used more memory than it may, in bytes; it is being killed.
+  func workerUsedTooMuch(_ id: UInt32, used: Int, limit: Int)
+  /// Processes or threads of finished calls go on in an idle worker.
+  func workerLeftSomething(_ id: UInt32)
+  /// A worker ended. Reported for each that was forked, exactly once, unless the parent ends first.
+  func workerEnded(_ id: UInt32, _ end: PythonParent.WorkerEnd)
+  /// It has looked after the workers, as it was asked to.
+  func parentAnswered()
+  /// It is gone and its workers with it.
+  func parentEnded(_ why: String)
+}
+
 /// The warm interpreter process that forks the workers of one loop, seen from the server: started once, told
 /// what to fork and kill over its control socket, gone when that closes.
 internal final class PythonParent: EventHandler, TimerTarget {
   /// What became of a worker.
   enum WorkerEnd {
     case exited(status: Int32)
+    /// A signal ended or stopped it.
     case signalled(Int32)
     case notForked(errno: Int32)
   }
@@ -30,21 +49,13 @@ internal final class PythonParent: EventHandler, TimerTarget {
   private(set) var isReady = false
   /// Kills that did not fit the socket; they must not be lost.
   private var pendingKills: [UInt32] = []
-  private var workerWrote: ((UInt32, ArraySlice<UInt8>) -> Void)?
-  private var workerWroteMuch: ((UInt32, Int) -> Void)?
-  private var workerEnded: ((UInt32, WorkerEnd) -> Void)?
-  private var ended: ((String) -> Void)?
+  private weak var observer: (any PythonParentObserver)?
+  /// Whether the workers have process ids of their own, and so can signal nobody else.
+  private(set) var hasNamespaces = false
 
-  /// - Parameters:
-  ///   - workerWrote: what a worker wrote to its descriptors 1 and 2, past Python's own streams.
-  ///   - workerWroteMuch: how many bytes a worker wrote there since it was last told, `reportBytes` at least.
-  ///   - workerEnded: called for each forked worker, exactly once, unless the parent ends first.
-  ///   - ended: the process is gone and its workers with it; says why.
   init(
-    program: String, limits: RuntimeLimits, loop: EventLoop,
-    workerWrote: @escaping (UInt32, ArraySlice<UInt8>) -> Void,
-    workerWroteMuch: @escaping (UInt32, Int) -> Void,
-    workerEnded: @escaping (UInt32, WorkerEnd) -> Void, ended: @escaping (String) -> Void
+    program: String, limits: RuntimeLimits, usesNamespaces: Bool, loop: EventLoop,
+    observer: any PythonParentObserver
   ) throws(RPCError) {
     self.loop = loop
     startedAt = loop.now
@@ -54,7 +65,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
     }
     let near = Descriptor(ends[0])
     let far = Descriptor(ends[1])
-    pid = try Self.spawn(program, limits, control: far)
+    pid = try Self.spawn(program, limits, usesNamespaces: usesNamespaces, control: far)
     _ = rpc_set_nonblocking(near.raw, 1)
     do {
       watch = try loop.watch(near.raw, .readable, self)
@@ -64,10 +75,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
       throw Self.unavailable(error.description)
     }
     control = consume near
-    self.workerWrote = workerWrote
-    self.workerWroteMuch = workerWroteMuch
-    self.workerEnded = workerEnded
-    self.ended = ended
+    self.observer = observer
   }
 
   private static func unavailable(_ what: String) -> RPCError {
@@ -77,12 +85,13 @@ internal final class PythonParent: EventHandler, TimerTarget {
   /// Starts the interpreter on the worker program, which it reads from memory: descriptor 3 is the program,
   /// 4 the control socket.
   private static func spawn(
-    _ program: String, _ limits: RuntimeLimits, control: borrowing Descriptor
+    _ program: String, _ limits: RuntimeLimits, usesNamespaces: Bool, control: borrowing Descriptor
   ) throws(RPCError) -> pid_t {
     let parts = [
-      PackageResources.worker_py, PackageResources.output_py, PackageResources.rpc_py,
-      PackageResources.codec_py, PackageResources.values_py, PackageResources.errors_py,
-      PackageResources.parent_py,
+      PackageResources.worker_py, PackageResources.calls_py, PackageResources.output_py,
+      PackageResources.rpc_py, PackageResources.codec_py, PackageResources.values_py,
+      PackageResources.errors_py, PackageResources.state_py, PackageResources.processes_py,
+      PackageResources.namespaces_py, PackageResources.parent_py,
     ]
     let source = [UInt8](parts.joined(separator: Array("\n\n".utf8)))
     let file = source.withUnsafeBytes { rpc_memory_file("rpc-worker.py", $0.baseAddress, $0.count) }
@@ -95,7 +104,8 @@ internal final class PythonParent: EventHandler, TimerTarget {
         "log_bytes=\(limits.logBytesPerCall)", "log_lines=\(limits.logLinesPerCall)",
         "print_bytes=\(limits.pythonPrintBytes)", "files=\(limits.pythonDescriptors)",
         "file_bytes=\(limits.pythonFileBytes)", "processes=\(limits.pythonProcesses)",
-        "report_bytes=\(reportBytes)",
+        "report_bytes=\(reportBytes)", "memory_slack=\(limits.pythonMemorySlackBytes)",
+        "namespaces=\(usesNamespaces ? 1 : 0)",
       ]
     // The server's environment may hold secrets; procedures get only what programs need to run at all.
     var environment = ["LANG=C.UTF-8"]
@@ -137,6 +147,29 @@ internal final class PythonParent: EventHandler, TimerTarget {
     sendKills()
   }
 
+  /// A worker as the server sees it.
+  struct WorkerView {
+    var id: UInt32
+    var callsStarted: Int
+    var isBusy: Bool
+  }
+
+  /// Asks the parent to look after the workers and to answer. A request that does not fit the socket is one that
+  /// is not answered.
+  func lookAfter(_ workers: [WorkerView]) {
+    guard let control = control?.raw else { return }
+    var packet = ByteQueue()
+    packet.append(UInt8(ascii: "P"))
+    packet.append(littleEndian: UInt32(0))
+    for worker in workers {
+      packet.append(littleEndian: worker.id)
+      packet.append(littleEndian: UInt32(truncatingIfNeeded: worker.callsStarted))
+      packet.append(littleEndian: UInt32(worker.isBusy ? 1 : 0))
+    }
+    let bytes = packet.copy()
+    _ = send(control, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+  }
+
   private func sendKills() {
     while let id = pendingKills.last, let control = control?.raw {
       let packet = Self.packet("K", id)
@@ -173,24 +206,33 @@ internal final class PythonParent: EventHandler, TimerTarget {
   }
 
   private func take(_ packet: ArraySlice<UInt8>) {
-    func number(_ index: Int) -> UInt32 {
-      let start = packet.startIndex + 1 + 4 * index
-      guard start + 4 <= packet.endIndex else { return 0 }
-      return packet[start..<start + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    func number<Number: FixedWidthInteger>(at offset: Int, _: Number.Type = UInt32.self) -> Number {
+      let start = packet.startIndex + 1 + offset
+      let end = start + MemoryLayout<Number>.size
+      guard end <= packet.endIndex else { return 0 }
+      return packet[start..<end].reversed().reduce(0) { $0 << 8 | Number($1) }
     }
+    let id = number(at: 0)
     switch packet.first.map({ Unicode.Scalar($0) }) {
     case "R":
       isReady = true
-      let (major, minor) = (number(0), number(1))
+      hasNamespaces = number(at: 8) != 0
+      let (major, minor) = (number(at: 0), number(at: 4))
       if major != 3 || minor < Self.oldestMinorVersion {
         end("it is Python \(major).\(minor), and 3.\(Self.oldestMinorVersion) is the oldest that will do")
       }
-    case "E": workerEnded?(number(0), .notForked(errno: Int32(bitPattern: number(1))))
-    case "O": workerWrote?(number(0), packet.dropFirst(5))
-    case "V": workerWroteMuch?(number(0), Int(number(1)))
+    case "P": observer?.parentAnswered()
+    case "M":
+      observer?.workerUsedTooMuch(
+        id, used: Int(clamping: number(at: 4, UInt64.self)), limit: Int(clamping: number(at: 12, UInt64.self))
+      )
+    case "L": observer?.workerLeftSomething(id)
+    case "E": observer?.workerEnded(id, .notForked(errno: Int32(bitPattern: number(at: 4))))
+    case "O": observer?.workerWrote(id, packet.dropFirst(5))
+    case "V": observer?.workerWroteMuch(id, Int(number(at: 4)))
     case "X":
-      let (status, signal) = (Int32(bitPattern: number(1)), Int32(bitPattern: number(2)))
-      workerEnded?(number(0), signal != 0 ? .signalled(signal) : .exited(status: status))
+      let (status, signal) = (Int32(bitPattern: number(at: 4)), Int32(bitPattern: number(at: 8)))
+      observer?.workerEnded(id, signal != 0 ? .signalled(signal) : .exited(status: status))
     default: break
     }
   }
@@ -199,9 +241,9 @@ internal final class PythonParent: EventHandler, TimerTarget {
 
   private func end(_ why: String) {
     guard control != nil else { return }
-    let ended = ended
+    let observer = observer
     stop(graceNanoseconds: 0)
-    ended?(isReady ? why : "\(why) before it was ready")
+    observer?.parentEnded(isReady ? why : "\(why) before it was ready")
   }
 
   /// Ends the process and its workers, and waits until it is gone: it kills and reaps its workers first, for
@@ -210,10 +252,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
     guard control != nil else { return }
     if let watch { loop.unwatch(watch) }
     watch = nil
-    workerWrote = nil
-    workerWroteMuch = nil
-    workerEnded = nil
-    ended = nil
+    observer = nil
     control = nil
     let limit = Syscall.monotonicNanoseconds() &+ graceNanoseconds
     while Syscall.monotonicNanoseconds() < limit {

@@ -46,16 +46,13 @@ extension PythonRuntime {
       if loop.now &- lastFailure.at < wait { throw lastFailure.error }
     }
     let started = try PythonParent(
-      program: program, limits: limits, loop: loop,
-      workerWrote: { [weak self] id, bytes in self?.workerWrote(id, bytes) },
-      workerWroteMuch: { [weak self] id, count in self?.workerWroteMuch(id, count) },
-      workerEnded: { [weak self] id, end in self?.workerEnded(id, end) },
-      ended: { [weak self] why in self?.parentEnded(why) })
+      program: program, limits: limits, usesNamespaces: usesNamespaces, loop: loop, observer: self)
     parent = started
     return started
   }
 
   internal func kill(_ worker: PythonWorker) {
+    if worker.isIdle { idle.removeAll { $0 === worker } }
     worker.end()
     workers[worker.id] = nil
     parent?.kill(worker: worker.id)
@@ -64,7 +61,8 @@ extension PythonRuntime {
   internal func workerFinished(
     _ worker: PythonWorker, _ job: PythonJob, _ result: Result<[UInt8], RPCError>
   ) {
-    if worker.isIdle, workers.count > limits.pythonWorkers { worker.end() }
+    // While some wait for others, more run for a moment than may start: a few of them are worth keeping.
+    if worker.isIdle, idle.count >= limits.pythonWorkers { worker.end() }
     if worker.isIdle {
       idle.append(worker)
     } else {
@@ -106,94 +104,27 @@ extension PythonRuntime {
     kill(worker)
   }
 
-  /// Lines that came past Python's own streams: from a program that a procedure started, or from the
-  /// interpreter itself when it crashed.
-  private func workerWrote(_ id: UInt32, _ bytes: ArraySlice<UInt8>) {
-    guard let procedure = workers[id]?.latestUnit?.procedure ?? orphans[id]?.unit.procedure else { return }
-    for line in bytes.split(separator: UInt8(ascii: "\n")) {
-      log(
-        ProcedureOutput(
-          procedure: procedure, stream: .standardOutput, text: String(decoding: line, as: UTF8.self)))
-    }
-  }
-
-  /// Counts what a call wrote past Python's own streams, which bound it themselves.
-  private func workerWroteMuch(_ id: UInt32, _ count: Int) {
-    guard let worker = workers[id], case .busy(let job) = worker.state else { return }
-    job.rawOutputBytes += count
-    // Some of it may be an earlier call's: a pipe's content and less than a report.
-    guard job.rawOutputBytes > limits.pythonPrintBytes + 2 * PythonParent.reportBytes else { return }
-    kill(worker)
-    job.finish(
-      .failure(
-        RPCError(
-          .executionException,
-          "the procedure wrote more than \(limits.pythonPrintBytes) bytes to its standard output and error in one call; its worker was killed",
-          executed: .maybe, limit: limits.pythonPrintBytes)))
-    startWaiting()
-  }
-
   internal func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?,
+    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
     completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> (() -> Void)? {
     guard let nested else {
       completion(.failure(RPCError(.unavailable, "procedures cannot call others here")))
       return nil
     }
-    return nested.call(procedure, arguments, on: server, deadline: deadline, completion: completion)
+    return nested.call(
+      procedure, arguments, on: server, deadline: deadline, depth: depth, completion: completion)
   }
 
-  private func workerEnded(_ id: UInt32, _ end: PythonParent.WorkerEnd) {
-    var job = orphans.removeValue(forKey: id)
-    if let worker = workers.removeValue(forKey: id) {
-      idle.removeAll { $0 === worker }
-      if case .busy(let running) = worker.state { job = running }
-      worker.end()
-    }
-    job?.finish(.failure(Self.describe(end)))
-    startWaiting()
+  internal func workerBeganWaiting(depth: Int) {
+    waiting.began(depth: depth)
   }
 
-  private static func describe(_ end: PythonParent.WorkerEnd) -> RPCError {
-    switch end {
-    case .exited(let status):
-      RPCError(
-        .executionException, "the procedure ended its worker process with exit status \(status)",
-        executed: .maybe)
-    case .signalled(let signal):
-      RPCError(
-        .executionException, "the procedure's worker process was ended by signal \(signalName(signal))",
-        executed: .maybe)
-    case .notForked(let code):
-      RPCError(.unavailable, SystemError(code: code, operation: "fork a Python worker").description)
-    }
+  internal func workerEndedWaiting(depth: Int) {
+    waiting.ended(depth: depth)
   }
 
-  private static func signalName(_ signal: Int32) -> String {
-    let names = [
-      SIGSEGV: "SIGSEGV", SIGBUS: "SIGBUS", SIGABRT: "SIGABRT", SIGKILL: "SIGKILL", SIGTERM: "SIGTERM",
-      SIGFPE: "SIGFPE", SIGILL: "SIGILL", SIGINT: "SIGINT", SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ",
-      SIGPIPE: "SIGPIPE", SIGSYS: "SIGSYS",
-    ]
-    return names[signal].map { "\(signal) (\($0))" } ?? "\(signal)"
-  }
-
-  /// The interpreter process is gone, and so are its workers: each asked to die with it.
-  private func parentEnded(_ why: String) {
-    let wasReady = parent?.isReady ?? false
-    parent = nil
-    let error = RPCError(
-      .unavailable, "Python's parent process cannot be used: \(why)", executed: .maybe,
-      retryAfterMilliseconds: limits.pythonRestartMilliseconds)
-    if !wasReady { lastFailure = (RPCError(.unavailable, error.message), loop.now) }
-    let waiting = wasReady ? [] : queue.removeAll() + loads.removeAll()
-    let running = takeRunning()
-    for job in running + waiting { job.finish(.failure(error)) }
-    startWaiting()
-  }
-
-  private func takeRunning() -> [PythonJob] {
+  internal func takeRunning() -> [PythonJob] {
     var jobs = Array(orphans.values)
     orphans = [:]
     idle = []

@@ -10,6 +10,7 @@ public final class PythonRuntime: ProcedureRuntime {
   internal let program: String
   internal let log: ProcedureOutput.Sink
   internal let nested: (any NestedCaller)?
+  internal let usesNamespaces: Bool
 
   private var unitsByObject: [ObjectIdentifier: PythonUnit] = [:]
   private var unitsByKey: [PythonUnit.Key: PythonUnit] = [:]
@@ -24,25 +25,32 @@ public final class PythonRuntime: ProcedureRuntime {
   internal var orphans: [UInt32: PythonJob] = [:]
   internal var lastWorkerID: UInt32 = 0
   /// Calls that wait for a worker.
-  internal var queue = PythonQueue()
+  internal var queue = CallQueue<PythonJob>(depthMax: WireLimits.callDepthMax)
+  /// Workers whose call waits for another call.
+  internal var waiting: WaitingWorkers
   /// Sources that wait to be loaded, and the one that is.
-  internal var loads = PythonQueue()
+  internal var loads = RemovableQueue<PythonJob>()
   internal var loading: PythonJob?
+  internal private(set) lazy var watch = PythonWatch(loop: loop, limits: limits, runtime: self)
   private var isShutDown = false
 
   /// - Parameters:
   ///   - program: the interpreter, found in PATH.
   ///   - nested: how procedures call others; nil where they cannot.
+  ///   - usesNamespaces: give the workers process ids of their own, where the kernel allows that.
   ///   - log: takes what procedures print.
   public init(
     loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), program: String = "python3",
-    nested: (any NestedCaller)? = nil, log: @escaping ProcedureOutput.Sink = { _ in }
+    nested: (any NestedCaller)? = nil, usesNamespaces: Bool = true,
+    log: @escaping ProcedureOutput.Sink = { _ in }
   ) {
     self.loop = loop
     self.limits = limits
     self.program = program
     self.nested = nested
+    self.usesNamespaces = usesNamespaces
     self.log = log
+    waiting = WaitingWorkers(depthMax: WireLimits.callDepthMax, limit: limits.pythonWaitingWorkers)
   }
 
   // MARK: Asking
@@ -81,7 +89,7 @@ public final class PythonRuntime: ProcedureRuntime {
       reason.executed = .maybe
     } else {
       reason.executed = .no
-      queue.noteFinished()
+      if let place = job.place.take() { queue.remove(place, depth: job.depth) }
     }
     job.finish(.failure(reason))
     startWaiting()
@@ -99,6 +107,7 @@ public final class PythonRuntime: ProcedureRuntime {
 
   public func shutdown() {
     isShutDown = true
+    watch.stop()
     let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
     for job in takeEverything() { job.finish(.failure(gone)) }
     parent?.stop(graceNanoseconds: 2_000_000_000)
@@ -128,54 +137,63 @@ public final class PythonRuntime: ProcedureRuntime {
     guard !isShutDown else {
       return job.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
-    if queue.isEmpty, let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers) {
+    let waitingCalls = queue.count(at: job.depth)
+    if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth),
+      let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers)
+    {
       worker.start(job)
-    } else if workers.isEmpty {
-      // No worker and none to be had: waiting would be for ever.
-      job.finish(.failure(startFailure))
-    } else if queue.count >= limits.pythonQueue {
+    } else if waitingCalls >= limits.pythonQueue {
       job.finish(
         .failure(
           RPCError(
             .resourceExhausted,
-            "\(queue.count) calls wait for a Python worker, the limit is \(limits.pythonQueue)",
-            actual: queue.count + 1, limit: limits.pythonQueue)))
+            "\(waitingCalls) calls wait for a Python worker, the limit is \(limits.pythonQueue)",
+            actual: waitingCalls + 1, limit: limits.pythonQueue)))
     } else {
-      queue.append(job)
+      job.place = queue.append(job, depth: job.depth)
+      startWaiting()
     }
   }
 
-  /// An idle worker, one that knows the unit if there is one, or a new one.
+  /// Workers whose calls run, and do not wait for other calls.
+  private var runningWorkers: Int { workers.count - idle.count - waiting.count }
+
+  /// Whether calls or loads are in progress or wait.
+  internal var isBusy: Bool { idle.count < workers.count || !orphans.isEmpty || queue.count > 0 }
+
+  /// An idle worker, one that knows the unit if there is one, or a new one; nil where as many run as may.
   internal func takeWorker(for unit: PythonUnit, limit: Int) -> PythonWorker? {
+    guard runningWorkers < limit else { return nil }
     if let index = idle.lastIndex(where: { $0.knows(unit) }) { return idle.remove(at: index) }
-    if let worker = idle.popLast() { return worker }
-    return workers.count < limit ? fork() : nil
+    return idle.popLast() ?? fork()
   }
 
-  /// Gives waiting jobs to free workers.
+  /// Gives waiting calls to free workers.
   internal func startWaiting() {
     startLoading()
-    while let job = queue.first {
+    while runningWorkers < limits.pythonWorkers, let job = queue.popNext(where: waiting.mayStart) {
+      job.place = nil
       if let deadline = job.deadline, deadline <= loop.now {
-        queue.removeFirst()
         job.finish(
           .failure(RPCError(.deadlineExceeded, "the deadline passed before a Python worker was free")))
-        continue
+      } else if let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers) {
+        worker.start(job)
+      } else {
+        // No worker can be started now. Where calls run, those that wait get their workers.
+        guard runningWorkers == 0 else {
+          job.place = queue.append(job, depth: job.depth)
+          return
+        }
+        job.finish(.failure(startFailure))
+        failWaiting()
       }
-      guard let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers) else {
-        if workers.isEmpty { failWaiting() }
-        return
-      }
-      queue.removeFirst()
-      worker.start(job)
     }
   }
 
   /// Sources are loaded one after the other, so that a deployment warms one worker up and not all. They get
   /// one beyond the limit where all are busy: a deployment must not wait for long calls.
   private func startLoading() {
-    while loading?.isFinished ?? true, let job = loads.first {
-      loads.removeFirst()
+    while loading?.isFinished ?? true, let job = loads.popFirst() {
       loading = job
       if let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers + 1) {
         worker.start(job)
@@ -191,6 +209,14 @@ public final class PythonRuntime: ProcedureRuntime {
 
   private func failWaiting() {
     let error = startFailure
-    for job in queue.removeAll() { job.finish(.failure(error)) }
+    for job in queue.removeAll() {
+      job.place = nil
+      job.finish(.failure(error))
+    }
+  }
+
+  /// The procedure that the workers know by this number.
+  internal func unit(_ id: UInt32) -> PythonUnit? {
+    unitsByKey.values.first { $0.id == id }
   }
 }

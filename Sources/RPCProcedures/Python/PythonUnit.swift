@@ -60,6 +60,9 @@ internal enum WorkerDialect: UInt8 {
   case ask = 67
   case answer = 68
 
+  /// The flag of a LOG whose call was answered before: its call id is the number of the procedure.
+  static let late: UInt8 = 1
+
   static func begin(
     _ kind: WorkerDialect, flags: UInt8 = 0, callID: UInt64, in queue: inout ByteQueue
   ) -> Int {

@@ -18,6 +18,8 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
   private(set) var callsStarted = 0
   /// Calls after which it is replaced.
   let callsMax: Int
+  /// How deep the call is nested that waits for another one; nil while it runs.
+  private var waitingDepth: Int?
   /// Units and sources it was told about.
   private var units: Set<UInt32> = []
   private var digests: Set<String> = []
@@ -52,6 +54,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
     guard isIdle, let connection else { preconditionFailure("only an idle worker takes a job") }
     state = .busy(job)
     job.worker = self
+    pool?.watch.workBegan()
     callsStarted += 1
     latestUnit = job.unit
     callID &+= 1
@@ -121,7 +124,10 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
   }
 
   private func take(_ header: FrameHeader, _ payload: RawSpan) {
-    guard case .busy(let job) = state else { return broke("a frame nobody asked for") }
+    if header.kind == WorkerDialect.log.rawValue, header.flags.rawValue & WorkerDialect.late != 0 {
+      return log(payload, pool?.unit(UInt32(truncatingIfNeeded: header.callID)))
+    }
+    guard case .busy(let job) = state else { return broke("a frame that nobody asked for") }
     guard header.callID == callID else { return broke("an answer to another call") }
     switch header.kind {
     case FrameKind.reply.rawValue:
@@ -133,14 +139,15 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
       } catch {
         broke("\(error)")
       }
-    case WorkerDialect.log.rawValue: log(payload, job)
+    case WorkerDialect.log.rawValue: log(payload, job.unit)
     case WorkerDialect.ask.rawValue: ask(payload, job)
     default: broke("a frame of kind \(header.kind)")
     }
   }
 
-  private func log(_ payload: RawSpan, _ job: PythonJob) {
-    guard let pool else { return }
+  /// - Parameter unit: whose output it is; nil for a late line of a procedure that is no longer deployed.
+  private func log(_ payload: RawSpan, _ unit: PythonUnit?) {
+    guard let pool, let unit else { return }
     do {
       var reader = MessagePackReader(payload)
       let count = try reader.readListHeader()
@@ -151,8 +158,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
         default: .log
         }
       for _ in 1..<max(count, 1) {
-        pool.log(
-          ProcedureOutput(procedure: job.unit.procedure, stream: stream, text: try reader.readString()))
+        pool.log(ProcedureOutput(procedure: unit.procedure, stream: stream, text: try reader.readString()))
       }
     } catch {
       broke("\(error)")
@@ -173,15 +179,26 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
     } catch {
       return broke("\(error)")
     }
+    guard waitingDepth == nil else { return broke("a call beside another one") }
     let asked = callID
+    waitingDepth = job.depth
+    pool?.workerBeganWaiting(depth: job.depth)
     job.endNested = pool?.call(
-      request.procedure, request.arguments, on: request.server, deadline: job.deadline
+      request.procedure, request.arguments, on: request.server, deadline: job.deadline, depth: job.depth + 1
     ) { [weak self, weak job] result in
       guard let self, case .busy(let current) = state, current === job, callID == asked else { return }
       guard !current.isFinished else { return }
       current.endNested = nil
+      stopWaiting()
       answer(result)
     }
+    // Its place is free for others, first of all for the one that it waits for.
+    if waitingDepth != nil { pool?.startWaiting() }
+  }
+
+  private func stopWaiting() {
+    guard let depth = waitingDepth.take() else { return }
+    pool?.workerEndedWaiting(depth: depth)
   }
 
   private func answer(_ result: Result<[Value], RPCError>) {
@@ -204,13 +221,14 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
 
   private func finish(_ job: PythonJob, _ result: Result<[UInt8], RPCError>, replace: Bool) {
     stopTimer()
+    stopWaiting()
     state = .idle
     // A load that failed left the unit unknown; and the source may not have become a module.
     if case .failure = result, job.invocation == nil {
       units.remove(job.unit.id)
       digests.remove(job.unit.key.digest)
     }
-    if replace || callsStarted >= callsMax { end() }
+    if replace { pool?.kill(self) } else if callsStarted >= callsMax { end() }
     // The pool comes first, so that a completion which starts the next call finds this worker free.
     pool?.workerFinished(self, job, result)
   }
@@ -234,6 +252,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
   /// Closes the connection: an idle worker ends by itself then, a busy one has to be killed.
   func end() {
     stopTimer()
+    stopWaiting()
     state = .ending
     connection?.close()
     connection = nil

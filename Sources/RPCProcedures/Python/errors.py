@@ -1,11 +1,19 @@
 """What a caller is told when a procedure fails."""
 
+import re
+
 UNKNOWN, RESOURCE_EXHAUSTED, FAILED_PRECONDITION = 2, 8, 9
 NOT_EXECUTED, EXECUTED = 0, 2
 MESSAGE_CHARACTERS = 8192
 
+# In the representations of objects; where things are in memory is nobody's business.
+ADDRESS = re.compile(r" at 0x[0-9a-f]{9,16}(?=[ >:,)])")
+
+
 def clip(text, limit=MESSAGE_CHARACTERS):
     text = text.encode("utf-8", "backslashreplace").decode()
+    if "0x" in text:
+        text = ADDRESS.sub("", text)
     return text if len(text) <= limit else text[:limit] + "… (%d characters in all)" % len(text)
 
 
@@ -24,6 +32,8 @@ def exception_message(error):
     """`ValueError: what it says`, whatever its own `__str__` does."""
     name = type(error).__qualname__
     try:
+        if isinstance(error, Error):
+            return clip(error.message if error.exception == "ExecutionException" else str(error))
         text = str(error)
     except BaseException:
         text = "(its text cannot be shown)"
@@ -56,7 +66,9 @@ class Failure(Exception):
         self.status = status
         self.replace = replace
 
-    def frame(self, call):
+    def frame(self, call, flags=0):
         payload = bytearray()
         encode_any(self.fields, payload)
-        return HEADER.pack(len(payload), ERROR, REPLACE if self.replace else 0, self.status, call) + payload
+        if self.replace:
+            flags |= REPLACE
+        return HEADER.pack(len(payload), ERROR, flags, self.status, call) + payload

@@ -15,10 +15,17 @@ class LineSender(io.RawIOBase):
     def writable(self):
         return True
 
+    def fileno(self):
+        """The descriptor that programs and C code write to; what comes there is logged too."""
+        return self.stream
+
     def write(self, data):
         data = bytes(data)
         worker = self.worker
         if os.getpid() != worker.pid:
+            return len(data)
+        if threading.get_ident() != worker.thread:
+            worker.log(self.stream, data.rstrip(b"\n").split(b"\n"))
             return len(data)
         worker.printed += len(data)
         if worker.printed > Limits.print_bytes:

@@ -15,6 +15,12 @@ import time
 
 OUTPUT_BYTES = 16384
 OUTPUT_READS_MAX = 64
+PACKET_BYTES = 65536
+# Of the processor, between two looks at an idle worker, that threads of finished calls may take.
+IDLE_SHARE = 0.25
+# Looks in a row that must find too much memory where several processes share it: one that is about to run another
+# program has its parent's for a moment.
+LOOKS_AT_SHARED_MEMORY = 2
 
 
 class Output:
@@ -37,8 +43,13 @@ class Parent:
         self.workers = {}
         self.ids = {}
         self.outputs = {}
+        self.shared = {}
+        self.stopped = {}
+        self.looks = {}
         self.poll = select.poll()
         self.libc = None
+        self.has_namespaces = False
+        self.changes = Changes()
 
     def run(self):
         self.prepare_process()
@@ -48,7 +59,7 @@ class Parent:
         self.wakeup = wake_read, wake_write
         gc.collect()
         gc.freeze()
-        self.tell(struct.pack("<cII", b"R", *sys.version_info[:2]))
+        self.tell(struct.pack("<cIII", b"R", *sys.version_info[:2], self.has_namespaces))
         self.poll.register(self.control, select.POLLIN)
         self.poll.register(wake_read, select.POLLIN)
         while True:
@@ -72,8 +83,11 @@ class Parent:
             import ctypes
 
             self.libc = ctypes.CDLL(None, use_errno=True)
-            self.libc.prctl(15, b"rpc-python", 0, 0, 0)  # PR_SET_NAME
-            self.libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans of workers come to us
+            self.libc.prctl(PR_SET_NAME, b"rpc-python", 0, 0, 0)
+            self.has_namespaces = bool(Limits.namespaces) and move_into_namespaces(self.libc, self.control)
+            self.pid = os.getpid()
+            # What a worker leaves behind when it ends comes to us.
+            self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         except Exception:
             self.libc = None
         try:
@@ -82,6 +96,7 @@ class Parent:
             site.main()
         except Exception:
             pass
+        watch_changes(self.changes)
 
     def tell(self, packet):
         try:
@@ -91,7 +106,7 @@ class Parent:
 
     def receive(self):
         try:
-            packet, descriptors, _, _ = socket.recv_fds(self.control, 64, 1)
+            packet, descriptors, _, _ = socket.recv_fds(self.control, PACKET_BYTES, 1)
         except OSError:
             packet = b""
         if not packet:
@@ -103,8 +118,12 @@ class Parent:
             pid = self.workers.get(worker)
             if pid is not None:
                 self.kill(pid)
+        elif kind == b"P":
+            self.look_after(packet[5:])
+            self.tell(struct.pack("<cI", b"P", worker))
 
     def fork(self, worker, descriptor):
+        shared = Shared()
         output, written = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(output, False)
         try:
@@ -116,7 +135,7 @@ class Parent:
             return
         if pid == 0:
             try:
-                self.become_worker(descriptor, written)
+                self.become_worker(descriptor, written, shared)
             finally:
                 os._exit(70)
         os.close(descriptor)
@@ -129,14 +148,18 @@ class Parent:
             pass
         self.workers[worker] = pid
         self.ids[pid] = worker
+        self.shared[worker] = shared
         self.tell(struct.pack("<cII", b"S", worker, pid))
 
-    def become_worker(self, descriptor, written):
+    def become_worker(self, descriptor, written, shared):
         os.setpgid(0, 0)
         if self.libc is not None:
-            self.libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
-            self.libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-            self.libc.prctl(36, 0, 0, 0, 0)
+            self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            self.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            # Whatever a call starts stays this process's descendant, however it tries to get away.
+            self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            if self.has_namespaces and os.geteuid() != 0:
+                drop_capabilities(self.libc)
         if os.getppid() != self.pid:
             os._exit(0)
         signal.set_wakeup_fd(-1)
@@ -165,13 +188,55 @@ class Parent:
         limit(resource.RLIMIT_CORE, 0)
         limit(resource.RLIMIT_NOFILE, Limits.files)
         limit(resource.RLIMIT_FSIZE, Limits.file_bytes)
-        # Shared by everything this worker forks, so that a fork bomb counts in one place.
-        forks = mmap.mmap(-1, mmap.PAGESIZE)
-        sys.addaudithook(fork_guard(forks))
         sys.argv = ["procedure"]
         connection = socket.socket(fileno=descriptor)
         connection.setblocking(True)
-        Worker(connection, forks).serve()
+        worker = Worker(connection, shared, self.changes)
+        sys.addaudithook(call_guard(worker))
+        self.changes.__init__()
+        worker.serve()
+
+    def look_after(self, list):
+        """Kills a worker whose call uses more memory than it may, and reports idle ones in which something of a
+        finished call goes on. `list` has every worker of the server, as the server sees it."""
+        looks = {}
+        now = time.monotonic()
+        for worker, calls, is_busy in struct.iter_unpack("<III", list):
+            pid = self.workers.get(worker)
+            if pid is None:
+                continue
+            if is_busy:
+                found = self.look_at_memory(worker, pid, self.looks.get(worker))
+                if found is not None:
+                    looks[worker] = found
+                continue
+            seconds = processor_seconds(pid)
+            before = self.looks.get(worker)
+            if children(pid):
+                self.tell(struct.pack("<cI", b"L", worker))
+            elif before and before[0] == calls and seconds - before[1] > IDLE_SHARE * (now - before[2]) + 0.05:
+                self.tell(struct.pack("<cI", b"L", worker))
+            looks[worker] = calls, seconds, now
+        self.looks = looks
+
+    def look_at_memory(self, worker, pid, before):
+        """Returns what the next look should know."""
+        shared = self.shared[worker]
+        base, bound = shared.base, shared.bound
+        others = descendants(pid)
+        used = resident_bytes(pid) - base
+        is_over = bound and used > bound
+        if bound and not is_over and used + sum(map(resident_bytes, others)) > bound:
+            used = share_of_memory(pid) + sum(map(share_of_memory, others)) - base
+            if used > bound:
+                looks = before[1] + 1 if before and before[0] == "shared" else 1
+                if looks < LOOKS_AT_SHARED_MEMORY:
+                    return "shared", looks
+                is_over = True
+        if is_over and (base, bound) == (shared.base, shared.bound):
+            self.tell(struct.pack("<cIQQ", b"M", worker, used, bound))
+            self.kill(pid)
+        return None
 
     def forward(self, descriptor):
         """Passes on what a worker wrote, as much of it each second as the log takes; the rest is read too, since
@@ -217,6 +282,7 @@ class Parent:
         os.close(descriptor)
 
     def kill(self, pid):
+        """Kills a worker with its process group. What it started besides is killed when it has come to us."""
         try:
             os.killpg(pid, signal.SIGKILL)
         except OSError:
@@ -229,12 +295,18 @@ class Parent:
     def reap(self):
         while True:
             try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
             if ended is None:
                 return
             pid = ended.si_pid
+            if ended.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED):
+                # A worker that is stopped answers nobody any more.
+                os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
+                self.stopped[pid] = ended.si_status
+                self.kill(pid)
+                continue
             if pid in self.ids:
                 # What it left in its group goes too, while its id cannot belong to anybody else yet.
                 try:
@@ -242,23 +314,22 @@ class Parent:
                 except OSError:
                     pass
             _, status = os.waitpid(pid, 0)
+            # Its children are ours now.
+            self.kill_strays()
+            stopped = self.stopped.pop(pid, 0)
             worker = self.ids.pop(pid, None)
             if worker is not None:
                 del self.workers[worker]
+                self.shared.pop(worker).page.close()
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
-                number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-                self.kill_strays()
+                number = stopped or (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
                 self.drain(worker)
                 self.tell(struct.pack("<cIii", b"X", worker, code, number))
 
     def kill_strays(self):
-        """Descendants of workers that left their group came to us when their parent died."""
-        try:
-            with open("/proc/self/task/%d/children" % self.pid) as children:
-                pids = [int(pid) for pid in children.read().split()]
-        except OSError:
-            return
-        for pid in pids:
+        """Kills what workers that have ended left behind: every child of ours that is no worker, since what a living
+        worker starts stays its own descendant. Each one's children come to us in turn."""
+        for pid in children(self.pid):
             if pid not in self.ids:
                 self.kill(pid)
 
@@ -286,16 +357,23 @@ def limit(which, value):
     resource.setrlimit(which, (value, hard))
 
 
-def fork_guard(forks):
-    """Bounds the processes that one call may start, over all its descendants."""
-    watched = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
+def call_guard(worker):
+    """Watches what calls do: bounds the processes that one may start, over all its descendants; notes whose a thread is
+    and what is changed."""
+    forks = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
+    threads = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
+    shared, changes = worker.shared, worker.changes
 
-    def guard(event, _):
-        if event in watched:
-            count = U32.unpack_from(forks)[0] + 1
-            U32.pack_into(forks, 0, count)
+    def guard(event, arguments):
+        if event in forks:
+            count = shared.forks + 1
+            shared.forks = count
             if count > Limits.processes:
                 raise OSError(errno.EAGAIN, "the call started more than %d processes" % Limits.processes)
+        elif event in STATE_EVENTS:
+            changes.event(event, arguments)
+        elif event in threads:
+            worker.threads.starting(worker, arguments[0])
 
     return guard
 

@@ -29,7 +29,8 @@ def ask(worker, server, procedure, arguments):
 
 
 class Error(Exception):
-    """What a procedure that was called answered instead of values."""
+    """What a procedure that was called answered instead of values. Where nobody catches it, the caller of the procedure
+    is told the same, so that a chain of calls does not wrap it once a link."""
 
     def __init__(self, fields):
         self.exception = fields["exception"]

@@ -10,6 +10,7 @@ class Limits:
     """The bounds that the server hands over as `name=value` arguments."""
 
     memory = 512 << 20
+    memory_slack = 256 << 20
     output = 16 << 20
     log_bytes = 64 << 10
     log_lines = 1000
@@ -18,6 +19,8 @@ class Limits:
     files = 256
     file_bytes = 256 << 20
     processes = 16
+    # Whether the workers get process ids of their own where the kernel allows that.
+    namespaces = 1
 
 
 class Mismatch(Exception):

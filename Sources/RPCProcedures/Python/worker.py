@@ -1,18 +1,27 @@
 """Runs Python procedures for SimpleRPC: one warm parent process that forks workers.
 
-The program is this with output, rpc, codec, values, errors and parent, one behind the other in one file. The parent never
-runs a procedure's code. It forks a worker when told to, kills one when told to, and reports each one's end. A
-worker runs one call at a time. Both use the standard library only.
+The program is this with calls, output, rpc, codec, values, errors, state, processes, namespaces and parent, one
+behind the other in one file. The parent never runs a procedure's code. It forks a worker when told to, kills one when
+told to, looks after them when asked, and reports each one's end. A worker runs one call at a time. Both use the
+standard library only.
 
 Control dialect, between server and parent: a SOCK_SEQPACKET socket, one little-endian packet a message.
 
     to the parent    F id u32, one descriptor   fork a worker that serves this socket
-                     K id u32                   kill that worker and its process group
-    from the parent  R major u32, minor u32     ready, under this version of Python
+                     K id u32                   kill that worker and all processes that it started
+                     P serial u32, then of each worker: id u32, calls u32 (begun so far), busy u32 (0 or 1)
+                                                look after the workers, and answer
+    from the parent  R major u32, minor u32, private u32
+                                                ready, under this version of Python, with process ids of its own or not
+                     P serial u32               the answer
+                     M id u32, used u64, bound u64   the call uses more memory than its bound; the worker is killed
+                     L id u32                   processes or threads of finished calls go on in that idle worker
                      S id u32, pid u32          the worker runs
                      E id u32, errno u32        the worker could not be forked
                      O id u32, bytes            what it wrote to the descriptors 1 and 2 themselves
-                     X id u32, status i32, signal i32   the worker ended: exit status, or the signal
+                     V id u32, count u32        how many bytes it wrote there since the last V
+                     X id u32, status i32, signal i32   the worker ended: exit status, or the signal that ended
+                                                or stopped it
 
 Worker dialect, over a stream socket: the frames of the network protocol, `length u32 | kind u8 | flags u8 |
 status u16 | call id u64`, then the payload. CALL, REPLY and ERROR are the network's own, with these beside:
@@ -23,9 +32,12 @@ status u16 | call id u64`, then the payload. CALL, REPLY and ERROR are the netwo
                                  Without, a failure is what the unit's calls answer.
                      FORGET 65   [[unit...], [digest...]]
                      ANSWER 68   to ASK: the list of values, or with flag 1 a map as in ERROR
-    from the worker  LOG 66      [stream, line...] of the call: 1 standard output, 2 standard error, 3 rpc.log
+    from the worker  LOG 66      [stream, line...] of the call: 1 standard output, 2 standard error, 3 rpc.log.
+                                 With flag 1 of a call that was answered before: the call id is its unit.
                      ASK 67      [server or nil, "service.procedure", argument...]: the call in progress calls
-                     REPLY with flag 1: the worker should be replaced, it has run out of memory once
+                     REPLY or ERROR with flag 1: the worker has to be replaced, for what the call left behind
+
+A worker and the parent share a page, `Shared`.
 
 A worker ends when its socket does, and the parent ends, with its workers, when the control socket does.
 """
@@ -41,13 +53,14 @@ import mmap
 import resource
 import struct
 import threading
+import time
 import types
 
 HEADER = struct.Struct("<IBBHQ")
 UNIT = struct.Struct("<I")
 CALL, REPLY, ERROR = 4, 5, 6
 LOAD, FORGET, LOG, ASK, ANSWER = 64, 65, 66, 67, 68
-ANSWERED = REPLACE = FAILED = 1
+ANSWERED = REPLACE = FAILED = LATE = 1
 STANDARD_OUTPUT, STANDARD_ERROR, RPC_LOG = 1, 2, 3
 BUFFER_BYTES = 65536
 
@@ -67,32 +80,54 @@ class Unit:
         self.memory = memory or Limits.memory
         self.function = None
         self.failure = None
+        # What the top level of its source left, of what `State` keeps.
+        self.state = None
 
 
 class Worker:
-    def __init__(self, connection, forks):
+    def __init__(self, connection, shared, changes):
         self.connection = connection
         self.pid = os.getpid()
-        self.forks = forks
+        self.shared = shared
+        self.changes = changes
         self.units = {}
         self.modules = {}
         self.buffer = bytearray(BUFFER_BYTES)
         self.start = self.end = 0
         self.call = 0
+        self.unit = 0
         self.is_calling = False
         self.thread = threading.get_ident()
+        self.sending = threading.RLock()
+        self.is_sending = False
+        self.unsent = []
         self.printed = 0
         self.log_room = 0
         self.log_lines_left = 0
-        self.measure_memory()
+        self.late = LateOutput()
+        self.memory = None
+        self.unmeasured = 0.0
+        self.threads = ThreadWatch()
+        self.original_state = self.state = State()
         self.open_streams()
         offer_rpc(self)
 
     def measure_memory(self):
-        """What the interpreter and the modules take: a call's own memory comes on top."""
-        with open("/proc/self/statm") as statm:
-            self.base_memory = int(statm.read().split()[0]) * mmap.PAGESIZE
+        """What the interpreter, the modules and earlier calls take: a call's own memory comes on top."""
+        with open("/proc/self/statm", "rb", 0) as statm:
+            fields = statm.read(256).split()
+        self.shared.base = int(fields[1]) * mmap.PAGESIZE
+        self.base_data = int(fields[5]) * mmap.PAGESIZE
+        self.unmeasured = 0.0
         self.memory = None
+
+    def bound_memory(self, memory):
+        """The parent watches what the call really uses. This bound is wider, for what is not used but counts, such
+        as the stacks of threads; it turns an allocation that is far too large into a MemoryError."""
+        self.memory = self.shared.bound = memory
+        bound = self.base_data + memory + Limits.memory_slack
+        with self.changes.unnoticed():
+            limit(resource.RLIMIT_DATA, bound)
 
     def open_streams(self):
         self.senders = LineSender(self, STANDARD_OUTPUT), LineSender(self, STANDARD_ERROR)
@@ -107,7 +142,6 @@ class Worker:
             kind, flags, call, at = self.receive()
             handlers[kind](at, call, flags)
             if os.getpid() != self.pid:
-                # A procedure forked, and its child came back here: it must not answer a second time.
                 os._exit(0)
 
     def receive(self):
@@ -135,48 +169,92 @@ class Worker:
                 os._exit(0)
             self.end += count
 
-    # Every frame leaves through here; a peer that is gone ends the worker.
     def send(self, data):
-        try:
-            self.connection.sendall(data)
-        except OSError:
-            os._exit(0)
+        """Every frame leaves through here, whole, whatever thread or signal handler sends it. A peer that is gone ends
+        the worker."""
+        with self.sending:
+            self.unsent.append(data)
+            if self.is_sending:
+                # A signal handler printed while this thread was sending: behind that.
+                return
+            self.is_sending = True
+            try:
+                while self.unsent:
+                    self.connection.sendall(self.unsent.pop(0))
+            except OSError:
+                os._exit(0)
+            except BaseException:
+                # A signal handler raised: nobody knows how much of the frame has left.
+                os._exit(70)
+            self.is_sending = False
 
     def log(self, stream, lines):
-        payload = bytearray()
-        sent = []
-        for line in lines:
-            if self.log_room <= 0:
-                break
-            text = line.decode("utf-8", "backslashreplace")[:self.log_room]
-            self.log_room -= len(line) + 1
-            self.log_lines_left -= 1
-            sent.append(text)
-            if self.log_room <= 0 or self.log_lines_left <= 0:
-                self.log_room = 0
-                sent.append("(more output of this call is dropped)")
-        if sent:
-            list_head(payload, 1 + len(sent))
-            encode_int(stream, payload)
-            for text in sent:
-                encode_str(text, payload)
-            self.send(HEADER.pack(len(payload), LOG, 0, 0, self.call) + payload)
+        with self.sending:
+            owner = self.threads.owner(self)
+            if owner is None:
+                return
+            call, unit = owner
+            if call != self.call or not call:
+                lines = self.late.passed(lines)
+                if lines:
+                    self.send_lines(stream, lines, LATE, unit)
+                return
+            sent = []
+            for line in lines:
+                if self.log_room <= 0:
+                    break
+                text = line.decode("utf-8", "backslashreplace")[:self.log_room]
+                self.log_room -= len(line) + 1
+                self.log_lines_left -= 1
+                sent.append(text)
+                if self.log_room <= 0 or self.log_lines_left <= 0:
+                    self.log_room = 0
+                    sent.append("(more output of this call is dropped)")
+            if sent:
+                self.send_lines(stream, sent, 0, call)
 
-    def begin(self, call, memory):
+    def send_lines(self, stream, lines, flags, call):
+        payload = bytearray()
+        list_head(payload, 1 + len(lines))
+        encode_int(stream, payload)
+        for text in lines:
+            encode_str(text, payload)
+        self.send(HEADER.pack(len(payload), LOG, flags, 0, call) + payload)
+
+    def answer(self, frame):
+        """Ends the call: what its threads print from now on is late."""
+        with self.sending:
+            self.send(frame)
+            self.call = 0
+
+    def begin(self, call, unit, entry):
         self.call = call
+        self.unit = unit
         self.printed = 0
         self.log_room = Limits.log_bytes
         self.log_lines_left = Limits.log_lines
-        self.forks[0:4] = b"\0\0\0\0"
+        self.shared.start_call()
         if sys.stdout is not self.streams[0] or sys.stderr is not self.streams[1]:
             sys.stdout, sys.stderr = self.streams
-        if memory != self.memory:
-            self.memory = memory
-            bound = self.base_memory + memory
-            hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-            if hard != resource.RLIM_INFINITY:
-                bound = min(bound, hard)
-            resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
+        state = entry.state or self.original_state
+        if state is not self.state:
+            self.state = state
+            state.put_back(self.changes)
+        if self.memory is None or self.unmeasured > UNMEASURED_SECONDS:
+            self.measure_memory()
+        if entry.memory != self.memory:
+            self.bound_memory(entry.memory)
+
+    def tidy_up(self):
+        """Puts back what the call changed. Returns whether the worker has to be replaced for what the call left."""
+        changes = self.changes
+        state = self.state
+        replace = False
+        if changes.seen or changes.is_unsure or changes.cannot_be_undone or sys.path != state.path:
+            replace = not state.put_back(changes)
+        if (self.shared.forks or changes.is_unsure) and leaves_children():
+            replace = True
+        return self.threads.burn() or replace
 
     def flush(self):
         """Sends what was printed without an end of line."""
@@ -192,21 +270,27 @@ class Worker:
     def do_load(self, at, call, flags):
         (unit, digest, source_name, function, name, parameters, returns, source, memory), _ = decode(self.buffer, at)
         entry = self.units[unit] = Unit(name, source_name, parameters, returns, memory)
-        self.begin(call, entry.memory)
+        if digest in self.modules:
+            entry.state = self.modules[digest][1]
+        # Without an answer it is part of the call that follows, which has the same id.
+        self.begin(call, unit, entry)
+        began = time.monotonic()
         try:
             entry.function = self.load(entry, digest, source_name, function, source)
         except Failure as failure:
             entry.failure = failure
+        self.unmeasured += time.monotonic() - began
         self.flush()
         if flags & ANSWERED:
+            flags = REPLACE if self.tidy_up() else 0
             if entry.failure is not None:
                 del self.units[unit]
-                self.send(entry.failure.frame(call))
+                self.answer(entry.failure.frame(call, flags))
             else:
-                self.send(HEADER.pack(1, REPLY, 0, 0, call) + b"\x90")
+                self.answer(HEADER.pack(1, REPLY, flags, 0, call) + b"\x90")
 
     def load(self, entry, digest, source_name, function, source):
-        module = self.modules.get(digest)
+        module, _ = self.modules.get(digest, (None, None))
         if module is None:
             module = types.ModuleType("procedure_" + digest[:16])
             module.__file__ = source_name
@@ -220,8 +304,12 @@ class Worker:
                 raise Failure(
                     exception_message(error), NOT_EXECUTED, raising_line(error, source_name),
                     "FailedPrecondition", FAILED_PRECONDITION) from None
-            self.modules[digest] = module
-            self.measure_memory()
+            entry.state = self.state = State()
+            self.changes.seen = False
+            self.changes.variables.clear()
+            self.modules[digest] = module, entry.state
+            self.memory = None
+            self.threads.keep()
         try:
             found = module.__dict__[function]
         except KeyError:
@@ -258,29 +346,36 @@ class Worker:
         for unit in units:
             self.units.pop(unit, None)
         for digest in digests:
-            module = self.modules.pop(digest, None)
+            module, _ = self.modules.pop(digest, (None, None))
             if module is not None:
                 sys.modules.pop(module.__name__, None)
 
     def do_call(self, at, call, flags):
-        entry = self.units[UNIT.unpack_from(self.buffer, at)[0]]
+        unit = UNIT.unpack_from(self.buffer, at)[0]
+        entry = self.units[unit]
         arguments, _ = decode(self.buffer, at + 8)
-        self.begin(call, entry.memory)
+        self.begin(call, unit, entry)
+        began = time.monotonic()
         out = bytearray(16)
-        replace = False
+        failed = None
         try:
             if entry.failure is not None:
                 raise entry.failure
             self.run(entry, arguments, out)
         except Failure as failure:
-            replace = failure.replace
-            out = failure.frame(call)
-        else:
-            HEADER.pack_into(out, 0, len(out) - 16, REPLY, 0, 0, call)
+            failed = failure
         if os.getpid() != self.pid:
+            # A procedure forked, and its child came back here: it must not answer a second time.
             os._exit(0)
+        self.unmeasured += time.monotonic() - began
+        # First of all, so that no alarm of the call goes off in the middle of its answer.
+        flags = REPLACE if self.tidy_up() else 0
         self.flush()
-        self.send(out)
+        if failed is None:
+            HEADER.pack_into(out, 0, len(out) - 16, REPLY, flags, 0, call)
+        else:
+            out = failed.frame(call, flags)
+        self.answer(out)
         if len(out) > 1 << 20:
             del out
             gc.collect()

@@ -1,0 +1,121 @@
+internal import Glibc
+internal import RPCTransport
+internal import RPCWire
+
+/// What the parent of the workers reports, and what follows from it.
+extension PythonRuntime: PythonParentObserver {
+  /// Lines that came past Python's own streams: from a program that a procedure started, or from the
+  /// interpreter itself when it crashed.
+  internal func workerWrote(_ id: UInt32, _ bytes: ArraySlice<UInt8>) {
+    guard let procedure = workers[id]?.latestUnit?.procedure ?? orphans[id]?.unit.procedure else { return }
+    for line in bytes.split(separator: UInt8(ascii: "\n")) {
+      log(
+        ProcedureOutput(
+          procedure: procedure, stream: .standardOutput, text: String(decoding: line, as: UTF8.self)))
+    }
+  }
+
+  /// Counts what a call wrote past Python's own streams, which bound it themselves.
+  internal func workerWroteMuch(_ id: UInt32, _ count: Int) {
+    guard let worker = workers[id], case .busy(let job) = worker.state else { return }
+    job.rawOutputBytes += count
+    // Some of it may be an earlier call's: a pipe's content and less than a report.
+    guard job.rawOutputBytes > limits.pythonPrintBytes + 2 * PythonParent.reportBytes else { return }
+    kill(worker)
+    job.finish(
+      .failure(
+        RPCError(
+          .executionException,
+          "the procedure wrote more than \(limits.pythonPrintBytes) bytes to its standard output and error in one call; its worker was killed",
+          executed: .maybe, limit: limits.pythonPrintBytes)))
+    startWaiting()
+  }
+
+  internal func workerUsedTooMuch(_ id: UInt32, used: Int, limit: Int) {
+    guard let worker = workers[id], case .busy(let job) = worker.state else { return }
+    kill(worker)
+    job.finish(
+      .failure(
+        RPCError(
+          .resourceExhausted,
+          "the call used \(used) bytes of memory, with the processes that it started; the limit is \(limit). Its worker was killed",
+          executed: .maybe, actual: used, limit: limit)))
+    startWaiting()
+  }
+
+  internal func workerLeftSomething(_ id: UInt32) {
+    // A call that has begun meanwhile must not suffer; the next look finds it again.
+    guard let worker = workers[id], worker.isIdle else { return }
+    kill(worker)
+  }
+
+  internal func workerEnded(_ id: UInt32, _ end: PythonParent.WorkerEnd) {
+    var job = orphans.removeValue(forKey: id)
+    if let worker = workers.removeValue(forKey: id) {
+      idle.removeAll { $0 === worker }
+      if case .busy(let running) = worker.state { job = running }
+      worker.end()
+    }
+    job?.finish(.failure(Self.describe(end)))
+    startWaiting()
+  }
+
+  private static func describe(_ end: PythonParent.WorkerEnd) -> RPCError {
+    switch end {
+    case .exited(let status):
+      RPCError(
+        .executionException, "the procedure ended its worker process with exit status \(status)",
+        executed: .maybe)
+    case .signalled(let signal):
+      RPCError(
+        .executionException, "the procedure's worker process was ended by signal \(signalName(signal))",
+        executed: .maybe)
+    case .notForked(let code):
+      RPCError(.unavailable, SystemError(code: code, operation: "fork a Python worker").description)
+    }
+  }
+
+  private static func signalName(_ signal: Int32) -> String {
+    let names = [
+      SIGSEGV: "SIGSEGV", SIGBUS: "SIGBUS", SIGABRT: "SIGABRT", SIGKILL: "SIGKILL", SIGTERM: "SIGTERM",
+      SIGFPE: "SIGFPE", SIGILL: "SIGILL", SIGINT: "SIGINT", SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ",
+      SIGPIPE: "SIGPIPE", SIGSYS: "SIGSYS", SIGHUP: "SIGHUP", SIGQUIT: "SIGQUIT", SIGTRAP: "SIGTRAP",
+      SIGALRM: "SIGALRM", SIGVTALRM: "SIGVTALRM", SIGPROF: "SIGPROF", SIGUSR1: "SIGUSR1", SIGUSR2: "SIGUSR2",
+      SIGSTOP: "SIGSTOP", SIGTSTP: "SIGTSTP", SIGTTIN: "SIGTTIN", SIGTTOU: "SIGTTOU",
+    ]
+    return names[signal].map { "\(signal) (\($0))" } ?? "\(signal)"
+  }
+
+  /// The workers as they are now, for the parent to look after.
+  internal var workerViews: [PythonParent.WorkerView] {
+    workers.values.map {
+      PythonParent.WorkerView(id: $0.id, callsStarted: $0.callsStarted, isBusy: !$0.isIdle)
+    }
+  }
+
+  internal func parentAnswered() {
+    watch.answered()
+  }
+
+  /// Somebody stopped the parent, or it hangs: it is replaced.
+  internal func parentIsSilent(_ why: String) {
+    parent?.stop(graceNanoseconds: 0)
+    parentEnded(why)
+  }
+
+  /// The interpreter process is gone, and so are its workers: each asked to die with it.
+  internal func parentEnded(_ why: String) {
+    let wasReady = parent?.isReady ?? false
+    parent = nil
+    watch.parentEnded()
+    let error = RPCError(
+      .unavailable, "Python's parent process cannot be used: \(why)", executed: .maybe,
+      retryAfterMilliseconds: limits.pythonRestartMilliseconds)
+    if !wasReady { lastFailure = (RPCError(.unavailable, error.message), loop.now) }
+    let waiting = wasReady ? [] : queue.removeAll() + loads.removeAll()
+    let running = takeRunning()
+    for job in running + waiting { job.finish(.failure(error)) }
+    startWaiting()
+  }
+
+}

@@ -1,0 +1,114 @@
+"""What belongs to which call: threads, late lines, processes; and the page that worker and parent share."""
+
+import mmap
+import os
+import struct
+import threading
+import time
+
+# How long calls may run until the memory is measured again that they left behind.
+UNMEASURED_SECONDS = 0.005
+# Processor time that threads of finished calls may take, in all.
+LEFT_THREADS_SECONDS = 0.25
+NUMBER = struct.Struct("<Q")
+
+
+class Shared:
+    """A page of memory: how many processes the call has started, over all its descendants; how much was resident when
+    the call began; how much it may use beyond that."""
+
+    def __init__(self):
+        self.page = mmap.mmap(-1, mmap.PAGESIZE)
+
+    def start_call(self):
+        self.page[0:8] = bytes(8)
+
+    @property
+    def forks(self):
+        return NUMBER.unpack_from(self.page, 0)[0]
+
+    @forks.setter
+    def forks(self, count):
+        NUMBER.pack_into(self.page, 0, count)
+
+    @property
+    def base(self):
+        return NUMBER.unpack_from(self.page, 8)[0]
+
+    @base.setter
+    def base(self, count):
+        NUMBER.pack_into(self.page, 8, count)
+
+    @property
+    def bound(self):
+        return NUMBER.unpack_from(self.page, 16)[0]
+
+    @bound.setter
+    def bound(self, count):
+        NUMBER.pack_into(self.page, 16, count)
+
+
+class ThreadWatch:
+    """Knows which call started a thread, and sees that threads which outlive their call do not take the processor."""
+
+    def __init__(self):
+        self.kept = threading.active_count()
+        self.others = 0.0
+        self.since = 0.0
+
+    def keep(self):
+        """The threads that there are now belong to a source and not to a call."""
+        self.kept = threading.active_count()
+
+    def starting(self, worker, function):
+        """A thread is about to start: it is its starter's call's."""
+        thread = getattr(function, "__self__", None)
+        if isinstance(thread, threading.Thread):
+            thread.rpc_owner = self.owner(worker)
+
+    def owner(self, worker):
+        """The call and the unit that the current thread works for, or None where that is not known."""
+        if threading.get_ident() == worker.thread:
+            return worker.call, worker.unit
+        return getattr(threading.current_thread(), "rpc_owner", None)
+
+    def burn(self):
+        """Asked at the end of a call: have threads of finished calls used up what they may?"""
+        if threading.active_count() <= self.kept:
+            self.since = 0.0
+            return False
+        others = time.process_time() - time.thread_time()
+        if not self.since:
+            # Until now they may have worked for the call.
+            self.since = others
+        return others - self.since > LEFT_THREADS_SECONDS
+
+
+class LateOutput:
+    """Lines of calls that were answered before: as many bytes in a second as one call may log."""
+
+    def __init__(self):
+        self.began = 0.0
+        self.room = 0
+
+    def passed(self, lines):
+        now = time.monotonic()
+        if now - self.began >= 1:
+            self.began, self.room = now, Limits.log_bytes
+        passed = []
+        for line in lines:
+            if self.room <= 0:
+                break
+            passed.append(line.decode("utf-8", "backslashreplace")[:self.room])
+            self.room -= len(line) + 1
+        return passed
+
+
+def leaves_children():
+    """Waits for children that have ended; returns whether there are others."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return True
+        except ChildProcessError:
+            return False

@@ -1,0 +1,90 @@
+import Glibc
+import RPCProcedures
+import RPCWire
+import Testing
+
+@Suite("The processes that run Python", .serialized)
+struct PythonParentTests {
+  private static let good = SourceUnit.make("good(int) -> int", .python, "def good(a): return a + 1")
+  private static let signals = SourceUnit.make(
+    "send(int, int)", .python,
+    """
+    import os, time
+    def send(pid, number):
+      os.kill(os.getppid() if pid == 0 else os.getpid(), number)
+      time.sleep(0.1)
+    """)
+
+  @Test(
+    "a procedure that stops or kills its worker's parent harms its own call at most",
+    arguments: [SIGSTOP, SIGKILL], [true, false])
+  func parent(signal: Int32, usesNamespaces: Bool) async throws {
+    try await withPython(
+      usesNamespaces: usesNamespaces,
+      {
+        $0.pythonWorkers = 1
+        $0.pythonParentMilliseconds = 500
+        $0.pythonCallsPerWorker = 2
+      }
+    ) { python in
+      try await python.prepare(Self.good)
+      _ = try await failure {
+        try await python.call(Self.signals, [0, .int(Int64(signal))], milliseconds: 5000)
+      }
+      // Some calls may fail as long as it is not noticed; then all are answered, and workers can be forked again.
+      try await eventually("an answer") {
+        try await failure { try await python.call(Self.good, [1], milliseconds: 2000) } == nil
+      }
+      for number in 0..<20 {
+        #expect(try await python.call(Self.good, [.int(Int64(number))], milliseconds: 60_000) == [.int(Int64(number) + 1)])
+      }
+    }
+  }
+
+  @Test("a worker that is stopped is replaced, whether it had a call or not")
+  func worker() async throws {
+    try await withPython({ $0.pythonWorkers = 1 }) { python in
+      let error = try await failure { try await python.call(Self.signals, [1, .int(Int64(SIGSTOP))]) }
+      #expect(error?.message == "the procedure's worker process was ended by signal 19 (SIGSTOP)")
+      #expect(error?.executed == .maybe)
+      #expect(try await python.call(Self.good, [1], milliseconds: 60_000) == [2])
+    }
+  }
+
+  @Test("helpers that somebody stops from outside are replaced")
+  func fromOutside() async throws {
+    let word = "rpc-python"
+    try await withPython({
+      $0.pythonWorkers = 1
+      $0.pythonParentMilliseconds = 500
+    }) { python in
+      try await python.prepare(Self.good)
+      let helpers = descendants().filter {
+        String(decoding: contents(of: "/proc/\($0)/comm"), as: UTF8.self).hasPrefix(word)
+      }
+      #expect(!helpers.isEmpty)
+      for helper in helpers { kill(helper, SIGSTOP) }
+      try await eventually("an answer") {
+        try await failure { try await python.call(Self.good, [1], milliseconds: 2000) } == nil
+      }
+      await python.close()
+      for helper in helpers { #expect(kill(helper, 0) != 0 && errno == ESRCH, "\(helper) is still there") }
+    }
+  }
+
+  @Test("in namespaces a worker sees no processes but its own kind's")
+  func privateProcesses() async throws {
+    try await withPython { python in
+      let unit = SourceUnit.make(
+        "look(int) -> (bool, int)", .python,
+        """
+        import os
+        def look(pid):
+          return os.path.exists('/proc/%d/exe' % pid), os.getppid()
+        """)
+      let result = try await python.call(unit, [.int(Int64(getpid()))])
+      // Where the kernel refuses them the workers are children of a process with an ordinary id.
+      if result.last == 1 { #expect(result.first == false) }
+    }
+  }
+}
