@@ -37,7 +37,7 @@ struct OutputLimiterTests {
       $0.logBytesPerSecond = 10_000
     }
     #expect(during.count == 10)
-    #expect(atTheEnd == ["a (2 lines of output with 1744 bytes were d"])
+    #expect(atTheEnd == ["a (2 lines of output with 1744 bytes were "])
   }
 
   @Test("just as much as is allowed drops nothing")

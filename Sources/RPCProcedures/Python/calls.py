@@ -1,5 +1,6 @@
 """What belongs to which call: threads, late lines, processes; and the page that worker and parent share."""
 
+import functools
 import mmap
 import os
 import struct
@@ -60,11 +61,16 @@ class ThreadWatch:
         """The threads that there are now belong to a source and not to a call."""
         self.kept = threading.active_count()
 
-    def starting(self, worker, function):
-        """A thread is about to start: it is its starter's call's."""
-        thread = getattr(function, "__self__", None)
-        if isinstance(thread, threading.Thread):
+    def watch(self, worker):
+        """A thread is its starter's call's."""
+        start = threading.Thread.start
+
+        @functools.wraps(start)
+        def watched(thread):
             thread.rpc_owner = self.owner(worker)
+            start(thread)
+
+        threading.Thread.start = watched
 
     def owner(self, worker):
         """The call and the unit that the current thread works for, or None where that is not known."""

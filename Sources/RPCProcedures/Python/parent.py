@@ -192,6 +192,7 @@ class Parent:
         connection = socket.socket(fileno=descriptor)
         connection.setblocking(True)
         worker = Worker(connection, shared, self.changes)
+        worker.threads.watch(worker)
         sys.addaudithook(call_guard(worker))
         self.changes.__init__()
         worker.serve()
@@ -358,10 +359,9 @@ def limit(which, value):
 
 
 def call_guard(worker):
-    """Watches what calls do: bounds the processes that one may start, over all its descendants; notes whose a thread is
-    and what is changed."""
+    """Watches what calls do: bounds the processes that one may start, over all its descendants, and notes what is
+    changed."""
     forks = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
-    threads = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
     shared, changes = worker.shared, worker.changes
 
     def guard(event, arguments):
@@ -372,8 +372,6 @@ def call_guard(worker):
                 raise OSError(errno.EAGAIN, "the call started more than %d processes" % Limits.processes)
         elif event in STATE_EVENTS:
             changes.event(event, arguments)
-        elif event in threads:
-            worker.threads.starting(worker, arguments[0])
 
     return guard
 
