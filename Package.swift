@@ -140,7 +140,7 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "RPCDeploymentTests",
-      dependencies: ["TestSupport", "RPCDeployment", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
+      dependencies: ["TestSupport", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
       swiftSettings: house),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: house),
     .testTarget(

@@ -15,10 +15,18 @@ public enum KeyFile {
   }
 
   static func chosenPrivateKey(_ path: String?, environment: String?) throws(KeyError) -> PrivateKey? {
-    if let path { return try privateKey(at: path) }
+    guard let path = chosenPath(path, environment: environment) else { return nil }
+    return try privateKey(at: path)
+  }
+
+  /// The file that `chosenPrivateKey` reads.
+  public static func chosenPath(_ path: String?) -> String? {
+    chosenPath(path, environment: getenv(variable).map { String(cString: $0) })
+  }
+
+  private static func chosenPath(_ path: String?, environment: String?) -> String? {
     // An empty variable is how a shell unsets one for a single command.
-    guard let environment, !environment.isEmpty else { return nil }
-    return try privateKey(at: environment)
+    path ?? environment.flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// The private key in a file that only its owner may read.

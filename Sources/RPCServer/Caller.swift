@@ -8,7 +8,7 @@ internal import RPCWire
 internal final class Caller {
   let peer: SocketAddress
   let peerBytes: [UInt8]
-  /// Whether the peer is on this host: only such may deploy while no keys are configured.
+  /// Whether the peer is on this host, which gives no right by itself: such may know where this server's files are.
   let isOwnHost: Bool
   /// What it has proven to own.
   private(set) var key: PublicKey?
@@ -114,13 +114,16 @@ internal final class Caller {
   }
 
   /// Why the caller may not use a service, the cause first.
-  func refusal(of service: String, in catalogue: Catalogue) -> String {
+  ///
+  /// - Parameter isDeployer: its key is known here, though it is no client's.
+  func refusal(of service: String, in catalogue: Catalogue, isDeployer: Bool) -> String {
     let names = identities(in: catalogue)
     let who = names.isEmpty ? "the caller at \(peer)" : "the client '\(names.joined(separator: "', '"))'"
     let consequence = "\(who) is not a tenant of the service '\(service)'"
     guard let key else { return consequence }
     let owners = catalogue.clients.filter { $0.key == key.bytes }.map(\.name)
     if owners.isEmpty {
+      if isDeployer { return consequence }
       return "the key \(key.fingerprint) is unknown: no client is registered with it, and \(consequence)"
     }
     // Of those that have the key and are not this caller, the address must be another.

@@ -2,13 +2,13 @@ internal import RPCKeys
 internal import RPCTransport
 internal import RPCWire
 
-/// Those who may deploy, and so run code here: whoever proves a key of the file, or without one whoever is on this
-/// host. Where there is a file, being on this host is not enough.
+/// Those who may deploy, and so run code here: whoever proves a key of the file that the server was given, or without
+/// one the deploy key of the user that the server runs as. Where somebody is gives no right.
 internal final class Deployers: Sendable {
   private let file: String?
   private let keys = Lock<Set<PublicKey>>([])
 
-  /// - Parameter file: public keys, one a line. Nobody may deploy before `load`.
+  /// - Parameter file: public keys, one a line. With one nobody may deploy before `load`.
   init(file: String?) { self.file = file }
 
   /// Reads the file, where there is one; how many keys it has.
@@ -26,21 +26,39 @@ internal final class Deployers: Sendable {
   var areListed: Bool { file != nil }
 
   func include(_ caller: Caller) -> Bool {
-    guard file != nil else { return caller.isOwnHost }
-    return caller.key.map { key in keys.withLock { $0.contains(key) } } ?? false
+    guard let key = caller.key else { return false }
+    return (try? trusted())?.contains(key) ?? false
+  }
+
+  /// The keys that count at this moment. The user's own is read each time: the server may have been started before it
+  /// was made, and one that was removed counts for nobody any more.
+  private func trusted() throws(KeyError) -> Set<PublicKey> {
+    file == nil ? try DeployKey.trusted() : keys.withLock { $0 }
   }
 
   /// - Throws: `Unauthenticated`, with what would be needed.
   func check(_ caller: Caller) throws(RPCError) {
-    guard !include(caller) else { return }
-    let message =
-      if file == nil {
-        "without --deployers this server takes deployments from its own host only, not from \(caller.peer)"
-      } else if let key = caller.key {
-        "the key \(key.fingerprint) is not among those that may deploy to this server"
-      } else {
-        "whoever deploys to this server must prove a key that it knows"
-      }
-    throw RPCError(.unauthenticated, message)
+    let trusted: Set<PublicKey>
+    do {
+      trusted = try self.trusted()
+    } catch {
+      // Paths of this server are nobody's business elsewhere.
+      let reason = caller.isOwnHost ? "\(error)" : "it knows no key that may"
+      throw RPCError(.unauthenticated, "nobody may deploy to this server: \(reason)\(Self.hint)")
+    }
+    guard let key = caller.key else {
+      throw RPCError(
+        .unauthenticated,
+        "whoever deploys to this server must prove a key that it knows\(file == nil ? Self.hint : "")")
+    }
+    guard !trusted.contains(key) else { return }
+    let owner =
+      file == nil ? ", which trusts the deploy key of its own user '\(DeployKey.userName)'\(Self.hint)" : ""
+    throw RPCError(
+      .unauthenticated, "the key \(key.fingerprint) is not among those that may deploy to this server\(owner)"
+    )
   }
+
+  private static let hint =
+    "; start it with --deployers FILE, where FILE has the public key that 'initializer key' prints"
 }

@@ -7,7 +7,8 @@ internal import RPCWire
 public struct ServerOptions: Sendable {
   /// Where deployments are kept; nil keeps none, as an embedded server with Swift closures alone needs none.
   public var dataDirectory: String?
-  /// A file with the public keys of those who may deploy, one a line; nil lets whoever is on this host.
+  /// A file with the public keys of those who may deploy, one a line; nil trusts the deploy key of the user that the
+  /// server runs as.
   public var deployersFile: String?
   /// Proves to other servers who is calling when procedures of this one call theirs.
   public var key: PrivateKey?

@@ -246,7 +246,10 @@ extension Session {
   }
 
   func notRegistered(_ procedure: BoundProcedure, _ catalogue: Catalogue) -> RPCError {
-    RPCError(.clientNotRegistered, caller.refusal(of: procedure.signature.service, in: catalogue))
+    RPCError(
+      .clientNotRegistered,
+      caller.refusal(
+        of: procedure.signature.service, in: catalogue, isDeployer: host.core.deployers.include(caller)))
   }
 
   static let draining = RPCError(.unavailable, "the server is shutting down", executed: .no)

@@ -63,8 +63,8 @@ internal struct SystemService {
       let procedure = try host.catalogue.find(
         service: service, procedure: name, arguments: types, returns: nil)
       guard
-        session.caller.isOwnHost || host.core.deployers.include(session.caller)
-          || session.allows(service: procedure.service, in: host.catalogue)
+        session.allows(service: procedure.service, in: host.catalogue)
+          || host.core.deployers.include(session.caller)
       else { throw session.notRegistered(procedure, host.catalogue) }
       guard case .source(let unit) = procedure.implementation else {
         throw RPCError(.failedPrecondition, "\(procedure.signature) is part of the program and has no source")

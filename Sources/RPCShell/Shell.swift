@@ -19,7 +19,7 @@ public enum Shell {
     public var config = InitFile.defaultPath
     /// The client to call as; nil for the one whose key is used, or nobody in particular.
     public var identity: String?
-    /// The file of the private key to prove, nil for the one that RPC_KEY names.
+    /// The file of the private key to prove, nil for the one that RPC_KEY names, else the user's deploy key.
     public var key: String?
     /// Commands to run instead of reading any.
     public var commands: [String] = []
@@ -119,7 +119,9 @@ public enum Shell {
 
   private static func privateKey(_ options: Options) throws(CommandFailure) -> PrivateKey? {
     do throws(KeyError) {
-      return try KeyFile.chosenPrivateKey(options.key)
+      if let key = try KeyFile.chosenPrivateKey(options.key) { return key }
+      // Whoever is asked to be somebody in particular is not the one who deploys.
+      return options.identity == nil ? try DeployKey.existing() : nil
     } catch {
       throw .usage(error.message)
     }

@@ -16,6 +16,9 @@ struct InitializerCommand: AsyncParsableCommand {
       that it provides. Only sources that a server lacks are sent. All servers switch together: if one cannot \
       be reached or refuses, none is changed.
 
+      'initializer key' prints the key that deployments are made with: its file, its public half, its fingerprint. \
+      A file of that name is given as './key'.
+
       Exit codes: 0 all servers have what the file says, 1 a server was missed or refused, 2 the command line \
       or the file is wrong.
       """,
@@ -45,7 +48,8 @@ struct InitializerCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The private key to deploy with, where servers ask for one (default: $RPC_KEY).", valueName: "file"),
+      "The private key to deploy with (default: $RPC_KEY, else one of your own, which is made at first use).",
+      valueName: "file"),
     completion: .file())
   var key: String?
 
@@ -63,6 +67,7 @@ struct InitializerCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    if file == KeyWord.name { throw ExitCode(KeyWord.run(named: key).rawValue) }
     if listServers { throw ExitCode(Self.listServers(of: file).rawValue) }
     var options = Initializer.Options()
     options.file = file
@@ -72,7 +77,7 @@ struct InitializerCommand: AsyncParsableCommand {
     options.output = output == .json ? .json : .human
     options.timeout = .milliseconds(Int(timeout * 1000))
     do throws(KeyError) {
-      options.key = try KeyFile.chosenPrivateKey(key)
+      options.key = try DeployKey.chosen(key).key
     } catch {
       Terminal.write("initializer: \(error)\n", to: 2)
       throw ExitCode(Initializer.Exit.wrongInput.rawValue)

@@ -31,7 +31,7 @@ struct RPCServerCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A file with the public keys of those who may deploy (default: whoever is on this host).",
+      "A file with the public keys of those who may deploy (default: the deploy key of the same user).",
       valueName: "file"))
   var deployers: String?
 

@@ -53,6 +53,7 @@ final class ChildProcess: @unchecked Sendable {
   ) throws {
     self.program = program
     var variables = ProcessInfo.processInfo.environment
+    variables["XDG_CONFIG_HOME"] = ConfigHome.path
     for (name, value) in environment { variables[name] = value }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)

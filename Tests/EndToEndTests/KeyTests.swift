@@ -37,12 +37,101 @@ struct KeyTests {
     return (network, deployers)
   }
 
+  @Test("without more, the same user deploys with a key of its own, made at first use, and nobody else does")
+  func ownUser() throws {
+    let network = try Network(["s1"])
+    try network.directory.write("def one(): return 1\n", to: "one.py")
+    try network.describe(
+      """
+      service:
+        - numbers: {providers: [s1], tenants: [me], rpcs: [one]}
+      rpc:
+        numbers:
+          - one: {args: [], returns: [int], src: one.py}
+      """)
+    let key = "\(ConfigHome.path)/simplerpc/deploy-key"
+    // Being on the server's host is no right.
+    let raw = try network.lines("s1").call("system.deploy_status")
+    #expect(raw.exceptionType == "Unauthenticated")
+    #expect(raw.exceptionMessage?.contains("nobody may deploy to this server: user '") == true, "\(raw)")
+    #expect(raw.exceptionMessage?.contains("has no deploy key yet (\(key).pub)") == true, "\(raw)")
+    #expect(raw.exceptionMessage?.contains("--deployers FILE") == true, "\(raw)")
+    // The server came first.
+    let deployed = try network.initialize()
+    #expect(deployed.ending == .code(0), "\(deployed)")
+    let shown = try run(Programs.initializer, ["key"])
+    #expect(shown.ending == .code(0))
+    let text = try String(contentsOfFile: "\(key).pub", encoding: .utf8)
+    #expect(shown.lines.count == 3, "\(shown)")
+    #expect(shown.lines[0] == key)
+    #expect(text.hasPrefix("\(shown.lines[1]) "))
+    #expect(shown.lines[2].hasPrefix("SHA256:"))
+    var status = stat()
+    #expect(stat(key, &status) == 0 && status.st_mode & 0o777 == 0o600)
+    #expect(stat("\(ConfigHome.path)/simplerpc", &status) == 0 && status.st_mode & 0o777 == 0o700)
+    // The shell proves the same key.
+    #expect(try network.shell("apply").ending == .code(0))
+    #expect(try network.shell("numbers.one").output == "1\n")
+    // Another key is refused, and so is none.
+    let stranger = try network.initialize(["--key", Self.privateKey("c1", in: network), "--force"])
+    #expect(stranger.ending == .code(1))
+    #expect(stranger.output.contains("is not among those that may deploy to this server"), "\(stranger)")
+    #expect(stranger.output.contains("trusts the deploy key of its own user"), "\(stranger)")
+    let none = try network.lines("s1").call("system.deploy_status")
+    #expect(none.exceptionMessage?.contains("must prove a key that it knows") == true, "\(none)")
+    // One that others may write, or that is gone, counts at once for nobody.
+    chmod("\(key).pub", 0o666)
+    let open = try network.initialize(["--force", "--key", key])
+    #expect(open.output.contains("chmod go-w '\(key).pub'"), "\(open)")
+    unlink("\(key).pub")
+    let gone = try network.initialize(["--force", "--key", key])
+    #expect(gone.output.contains("has no deploy key yet"), "\(gone)")
+    #expect(try network.initialize(["--force"]).ending == .code(0))
+  }
+
+  @Test("two initializers that start at once make one key, with which both deploy")
+  func twoAtOnce() throws {
+    let network = try Network(["s1"])
+    try network.directory.write("def one(): return 1\n", to: "one.py")
+    try network.describe(
+      """
+      service:
+        - numbers: {providers: [s1], tenants: [me], rpcs: [one]}
+      rpc:
+        numbers:
+          - one: {args: [], returns: [int], src: one.py}
+      """)
+    let four = try (0..<4).map { _ in try ChildProcess(Programs.initializer, [network.file]) }
+    // Whichever of them has the lock: none is refused for its key.
+    for one in four {
+      _ = try one.waitForEnd(seconds: 60)
+      #expect(!one.outputText.contains(" key "), "\(one.outputText)")
+    }
+    #expect(try network.initialize().ending == .code(0))
+  }
+
+  @Test("who has no home gets no key, and is told what to name instead")
+  func homeless() throws {
+    let network = try Network(["s1"], start: false)
+    try network.directory.write("", to: "file")
+    for environment: [String: String?] in [
+      ["XDG_CONFIG_HOME": network.directory.file("file")], ["XDG_CONFIG_HOME": "/proc/none"],
+    ] {
+      let outcome = try run(Programs.initializer, ["key"], environment: environment)
+      #expect(outcome.ending == .code(2), "\(outcome)")
+      #expect(outcome.errors.contains("cannot use the deploy key: cannot make "), "\(outcome)")
+      #expect(outcome.errors.contains("--key FILE names another one"), "\(outcome)")
+      #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome)")
+    }
+  }
+
   @Test("who has no key, or another one, deploys nothing and is told so; who has it deploys")
   func deploying() throws {
     let (network, _) = try Self.network()
+    // The user's own key, which is not among them.
     let without = try network.initialize()
     #expect(without.ending == .code(1))
-    #expect(without.output.contains("must prove a key that it knows"), "\(without)")
+    #expect(without.output.contains("is not among those that may deploy"), "\(without)")
     let stranger = try network.initialize(["--key", Self.privateKey("c1", in: network)])
     #expect(stranger.ending == .code(1))
     #expect(stranger.output.contains("is not among those that may deploy"), "\(stranger)")
@@ -68,10 +157,13 @@ struct KeyTests {
     let other = try network.shell(
       "secret.one", options: ["--key", Self.privateKey("deployer", in: network)])
     #expect(other.errors.contains("ClientNotRegistered"), "\(other)")
-    // The cause: its key is nobody's here. Whoever wrote the wrong --key finds it by the fingerprint.
-    #expect(other.errors.contains("the key SHA256:"), "\(other)")
-    #expect(
-      other.errors.contains("is unknown: no client is registered with it, and the client 'me' is not"), "\(other)")
+    // That one is known here, as a deployer's. One that is not is the cause.
+    #expect(!other.errors.contains("is unknown"), "\(other)")
+    let fingerprint = try run(Programs.initializer, ["key"]).lines[2]
+    let stranger = try network.shell("secret.one")
+    let cause =
+      "the key \(fingerprint) is unknown: no client is registered with it, and the client 'me' is not a tenant"
+    #expect(stranger.errors.contains("ClientNotRegistered: \(cause)"), "\(stranger)")
     // To be somebody whose key one has not is refused before a server is asked.
     let pretender = try network.shell("secret.one", options: ["--as", "keeper"])
     #expect(pretender.ending == .code(2))

@@ -259,11 +259,18 @@ struct KeyTests {
     #expect(neighbour.next()?.values == [5])
   }
 
-  @Test("without keys whoever is on this host may deploy")
+  @Test("being on this host gives nobody the right to deploy, or to read a source")
   func ownHost() throws {
     let directory = TemporaryDirectory()
     let server = try Self.server(deployers: nil, directory)
-    #expect(try Self.deployStatus(RawPeer.greeted(port: server.port)) == nil)
+    #expect(try Self.deployStatus(RawPeer.greeted(port: server.port))?.exception == .unauthenticated)
+    let (peer, hello) = try Self.challenged(server)
+    let proof = try Self.proof(Self.key(1), hello, server)
+    peer.send { proof.encode(to: &$0) }
+    #expect(peer.next()?.kind == .proof)
+    let error = try Self.deployStatus(peer)
+    #expect(error?.exception == .unauthenticated)
+    #expect(error?.message.contains("--deployers FILE") == true, "\(String(describing: error))")
   }
 
   @Test("with keys only those who prove one of them may deploy, wherever they are")

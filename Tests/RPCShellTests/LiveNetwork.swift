@@ -105,7 +105,7 @@ final class LiveNetwork: Sendable {
   ) throws -> TerminalSession {
     try TerminalSession(
       [try Built.program("rpc-client"), "--config", config] + arguments, columns: columns, rows: rows,
-      environment: environment)
+      environment: ["XDG_CONFIG_HOME": folder.path].merging(environment) { $1 })
   }
 
   struct Result: Equatable {
@@ -122,7 +122,10 @@ final class LiveNetwork: Sendable {
     let command =
       quoted.map { "'" + $0.replacing("'", with: "'\\''") + "'" }.joined(separator: " ")
       + " < '\(input == nil ? "/dev/null" : folder.path + "/" + name + ".in")' > '\(folder.path)/\(name).out' 2> '\(folder.path)/\(name).err'"
-    let status = try ChildProcess.start(["/bin/sh", "-c", command]).waitNow()
+    // Never the key of whoever runs the tests.
+    let status = try ChildProcess.start(
+      ["/usr/bin/env", "XDG_CONFIG_HOME=\(folder.path)", "/bin/sh", "-c", command]
+    ).waitNow()
     return Result(out: try folder.read(name + ".out"), err: try folder.read(name + ".err"), status: status)
   }
 }

@@ -19,7 +19,7 @@ struct DocumentCommandTests {
       "Docs/DEPLOYMENT.md", "rpc-server 10.0.0.7 8181 --deployers deployers",
       "an address of another machine; README does the same on this one"
     ),
-    ("Docs/DEPLOYMENT.md", "initializer --key ops", "it deploys to that server; README does it here"),
+    ("Docs/DEPLOYMENT.md", "initializer --key ops", "it deploys to that server; the tests of keys do it"),
     (
       "Docs/OPERATIONS.md",
       "rpc-server 10.0.0.7 8181 --data /var/lib/simplerpc --log-file /var/log/simplerpc.log",
