@@ -23,10 +23,13 @@ public struct DeploymentError: Error, Hashable, Sendable {
 
   public var kind: Kind
   public var message: String
+  /// What the operating system said, nil where the error is none of its.
+  public var errno: Int32?
 
-  public init(_ kind: Kind, _ message: String) {
+  public init(_ kind: Kind, _ message: String, errno: Int32? = nil) {
     self.kind = kind
     self.message = message
+    self.errno = errno
   }
 
   /// As the caller of a `system.deploy_*` procedure is told.

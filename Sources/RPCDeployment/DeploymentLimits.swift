@@ -40,6 +40,9 @@ public enum DeploymentLimits {
   /// Bytes of what tells who deploys.
   public static let whoBytesMax = 256
 
+  /// Sources and reasons for which one preparation says that it failed.
+  public static let loadFailuresMax = 100
+
   // MARK: How long a deployment may hold a server's lock
 
   /// From one request of a deployment to the next: 30 s, in nanoseconds.
@@ -51,6 +54,12 @@ public enum DeploymentLimits {
 
   /// Generations kept, the current one and the one before it included.
   public static let generationsKept = 8
+  /// Bytes of a generation's record: 64 KiB.
+  public static let recordBytesMax = 64 * 1024
+  /// The highest number of a generation: what every JSON reader holds exactly.
+  public static let serialMax = (1 << 53) - 1
+  /// Copies of one damaged file or directory that are set aside.
+  public static let damagedCopiesMax = 100
   /// Bytes of `audit.log` before it becomes `audit.log.1`: 1 MiB.
   public static let auditBytesMax = 1024 * 1024
 }

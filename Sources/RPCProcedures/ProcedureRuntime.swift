@@ -7,6 +7,9 @@ public protocol ProcedureRuntime: AnyObject {
   /// many arguments as declared. Calls `completion` exactly once.
   func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void)
 
+  /// Nobody waits any more for these to be loaded: ends what is not finished. Its completions are called.
+  func cancelPreparing(_ units: [SourceUnit])
+
   /// Starts a call of a prepared procedure; the runtime calls `invocation.finish` exactly once.
   func invoke(_ invocation: Invocation)
 
@@ -19,6 +22,11 @@ public protocol ProcedureRuntime: AnyObject {
 
   /// Ends every call and every process, at once.
   func shutdown()
+}
+
+extension ProcedureRuntime {
+  /// For runtimes that load at once.
+  public func cancelPreparing(_ units: [SourceUnit]) {}
 }
 
 /// One call that a runtime executes.

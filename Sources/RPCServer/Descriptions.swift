@@ -74,7 +74,7 @@ internal enum StatsDescription {
         .init("total_us", .int(Int64(metrics.nanoseconds / 1000))),
       ])
     }
-    return .map([
+    var entries: [Value.Entry] = [
       .init("connections", .int(Int64(totals.connections))),
       .init("connections_total", .int(Int64(totals.connectionsTotal))),
       .init("connections_refused", .int(Int64(totals.connectionsRefused))),
@@ -90,6 +90,8 @@ internal enum StatsDescription {
       .init("loops", .int(Int64(host.options.loops))),
       .init("generation", .int(Int64(host.catalogue.serial))),
       .init("per_procedure", .list(procedures)),
-    ])
+    ]
+    if let degraded = host.core.degraded { entries.append(.init("degraded", .string(degraded))) }
+    return .map(entries)
   }
 }

@@ -126,11 +126,11 @@ public final class Server: Sendable {
       throw KeyError("cannot use the deployers' keys: \(error)")
     }
     guard let directory = core.options.dataDirectory, core.deployments == nil else { return }
-    let desk = try DeploymentDesk(directory: directory, core: core)
+    let service = try DeploymentService(directory: directory, core: core)
     try takeKey(from: directory)
-    core.setDeployments(desk)
+    core.setDeployments(service)
     let restored = Finished()
-    desk.restore { restored.signal() }
+    service.restore { restored.signal() }
     restored.wait()
   }
 

@@ -28,7 +28,8 @@ internal final class ServerCore: Sendable {
     var natives: [NativeProcedure] = []
     var serverName: String?
     var topology = Topology(servers: [], clients: [], services: [])
-    var deployments: DeploymentDesk?
+    var deployments: DeploymentService?
+    var degraded: String?
     var key = PrivateKey.random()
   }
 
@@ -52,7 +53,9 @@ internal final class ServerCore: Sendable {
     state.withLock { $0.natives = natives }
   }
 
-  var deployments: DeploymentDesk? { state.withLock { $0.deployments } }
+  /// Why the server does not serve what was committed last, nil when all is well.
+  var degraded: String? { state.withLock { $0.degraded } }
+  var deployments: DeploymentService? { state.withLock { $0.deployments } }
   var serverName: String? { state.withLock { $0.serverName } }
   /// Whom clients find here: the key of the data directory, or where nothing is kept one for this run alone.
   var key: PrivateKey { state.withLock { $0.key } }
@@ -60,8 +63,12 @@ internal final class ServerCore: Sendable {
   var topology: Topology { state.withLock { $0.topology } }
   var doors: [LoopDoor] { state.withLock { $0.hosts } }
 
-  func setDeployments(_ desk: DeploymentDesk) {
-    state.withLock { $0.deployments = desk }
+  func setDeployments(_ service: DeploymentService) {
+    state.withLock { $0.deployments = service }
+  }
+
+  func setDegraded(_ reason: String?) {
+    state.withLock { $0.degraded = reason }
   }
 
   func setKey(_ key: PrivateKey) {
@@ -134,14 +141,18 @@ internal final class ServerCore: Sendable {
     onEveryLoop({ host in host.adopt(catalogue) }, completion: completion)
   }
 
-  /// Loads sources on every loop; `completion` gets the first failure.
-  func prepare(_ units: [SourceUnit], completion: @escaping @Sendable (RPCError?) -> Void) {
+  /// Loads sources on every loop; `completion` gets those that a loop could not load, in the order of `units`, each
+  /// once.
+  func prepare(_ units: [SourceUnit], completion: @escaping @Sendable ([UnitFailure]) -> Void) {
     let doors = doors
-    let countdown = Countdown(doors.count, RPCError?.none)
+    let countdown = Countdown(doors.count, [ObjectIdentifier: UnitFailure]())
     for door in doors {
       door.mailbox.post { loop in
-        door.host.on(loop).prepare(units) { failure in
-          if let result = countdown.finishOne({ $0 = $0 ?? failure }) { completion(result) }
+        door.host.on(loop).prepare(units) { failures in
+          let all = countdown.finishOne { sum in
+            for failure in failures { sum[ObjectIdentifier(failure.unit)] = failure }
+          }
+          if let all { completion(units.compactMap { all[ObjectIdentifier($0)] }) }
         }
       }
     }

@@ -254,28 +254,33 @@ internal final class ServerLoop {
     for runtime in runtimes.values { runtime.forget(digests: Array(gone)) }
   }
 
-  /// Loads sources so that calls of them start at once; `completion` gets the first failure.
-  func prepare(_ units: [SourceUnit], completion: @escaping (RPCError?) -> Void) {
+  /// Loads sources so that calls of them start at once; `completion` gets those that cannot be loaded.
+  func prepare(_ units: [SourceUnit], completion: @escaping ([UnitFailure]) -> Void) {
     var waiting = units.count + 1
-    var failure: RPCError?
-    func finishedOne(_ error: RPCError?) {
-      if failure == nil { failure = error }
+    var failures: [UnitFailure] = []
+    func finishedOne(_ failure: UnitFailure?) {
+      if let failure { failures.append(failure) }
       waiting -= 1
-      if waiting == 0 { completion(failure) }
+      if waiting == 0 { completion(failures) }
     }
     for unit in units {
       guard let runtime = runtime(for: unit.procedure.language) else {
-        finishedOne(
-          RPCError(.failedPrecondition, "this server runs no \(unit.procedure.language.rawValue)"))
+        let error = RPCError(
+          .failedPrecondition, "this server runs no \(unit.procedure.language.rawValue)")
+        finishedOne(UnitFailure(unit: unit, error: error))
         continue
       }
       runtime.prepare(unit) { result in
-        guard case .failure(var error) = result else { return finishedOne(nil) }
-        error.message = "\(unit.procedure.signature): \(error.message)"
-        finishedOne(error)
+        guard case .failure(let error) = result else { return finishedOne(nil) }
+        finishedOne(UnitFailure(unit: unit, error: error))
       }
     }
     finishedOne(nil)
+  }
+
+  /// Ends the loading of what is no longer to be deployed.
+  func cancelPreparing(_ units: [SourceUnit]) {
+    for runtime in runtimes.values { runtime.cancelPreparing(units) }
   }
 
   private func runtime(for language: Language) -> (any ProcedureRuntime)? {

@@ -36,6 +36,8 @@ internal final class Session: ConnectionHandler, TimerTarget {
   var keepalive = Keepalive()
   /// Whether bytes are being handled: the connection ends behind all of them, not in between.
   private var isReceivingBytes = false
+  /// Whether a deployment may end with this connection.
+  var hasDeployed = false
   private var frameStarted: UInt64?
   private var timer: TimerID?
   private var timerDue: UInt64 = 0
@@ -258,6 +260,7 @@ internal final class Session: ConnectionHandler, TimerTarget {
       call.end(
         RPCError(.cancelled, "the caller's connection ended", executed: .maybe), on: host.loop)
     }
+    if hasDeployed { host.core.deployments?.connectionEnded(ObjectIdentifier(self)) }
     host.closed(self, reason: reason)
   }
 }

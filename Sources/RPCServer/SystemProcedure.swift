@@ -6,6 +6,7 @@ internal import RPCWire
 internal enum SystemProcedure: Int, CaseIterable {
   case ping, catalogue, stats, source
   case deployStatus, deployBegin, deployPut, deployPrepare, deployCommit, deployAbort
+  case deployUnlock
 
   static let service = "system"
 
@@ -45,6 +46,20 @@ internal enum SystemProcedure: Int, CaseIterable {
       ("deploy_prepare", [tx], [.any], "Loads and checks everything, so that commit cannot fail.")
     case .deployCommit: ("deploy_commit", [tx], [.int], "Puts the deployment in force; answers its number.")
     case .deployAbort: ("deploy_abort", [tx], [], "Forgets the deployment.")
+    case .deployUnlock:
+      (
+        "deploy_unlock", [Parameter(.string, name: "who")], [.any],
+        "Ends the deployment that is under way, whoever began it; answers whose it was."
+      )
+    }
+  }
+
+  /// Which argument says who deploys.
+  var deployerPosition: Int? {
+    switch self {
+    case .deployBegin: 1
+    case .deployUnlock: 0
+    default: nil
     }
   }
 

@@ -85,11 +85,13 @@ internal struct SystemService {
       return call.conclude(.failure(error), on: host.loop)
     }
     var values = values
-    if procedure == .deployBegin, let key = caller.key, let who = values[1].stringValue {
+    if let position = procedure.deployerPosition, let key = caller.key,
+      let who = values[position].stringValue
+    {
       // What a deployer has proven goes before what it says of itself, which may be cut.
-      values[1] = .string("\(key.fingerprint) \(who)")
+      values[position] = .string("\(key.fingerprint) \(who)")
     }
-    guard let desk = host.core.deployments else {
+    guard let service = host.core.deployments else {
       return call.conclude(
         .failure(
           RPCError(.failedPrecondition, "this server keeps no deployments (it has no data directory)")),
@@ -97,7 +99,8 @@ internal struct SystemService {
     }
     let confined = LoopConfined(call, to: host.loop)
     let mailbox = host.loop.mailbox
-    desk.handle(procedure, values) { result in
+    session.hasDeployed = true
+    service.handle(procedure, values, connection: ObjectIdentifier(session)) { result in
       mailbox.post { loop in
         confined.on(loop).conclude(result.map { Value.list($0).messagePack }, on: loop)
       }

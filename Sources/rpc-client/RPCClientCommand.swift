@@ -103,10 +103,12 @@ struct RPCClientCommand: ParsableCommand {
       try command.run()
     } catch {
       let code = exitCode(for: error)
-      guard code == .validationFailure || code.rawValue == EX_USAGE else { exit(withError: error) }
+      if error is ExitCode { Glibc.exit(code.rawValue) }
+      let isHelp = code == .success
       let message = Array((fullMessage(for: error) + "\n").utf8)
-      _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-      Glibc.exit(2)
+      let written = message.withUnsafeBytes { write(isHelp ? 1 : 2, $0.baseAddress, $0.count) }
+      // Help that could not be written is no success.
+      Glibc.exit(!isHelp ? 2 : written == message.count ? 0 : 1)
     }
   }
 }

@@ -62,8 +62,7 @@ struct RPCServerCommand: ParsableCommand {
       // Not the one that RPC_KEY names: that belongs to whoever starts the server.
       options.key = try key.map { path throws(KeyError) in try KeyFile.privateKey(at: path) }
     } catch {
-      let text = "rpc-server: \(error)\n"
-      _ = Glibc.write(2, text, text.utf8.count)
+      Self.write("rpc-server: \(error)\n", to: 2)
       throw ExitCode(ServerProgram.ExitCode.usage)
     }
     options.loops = loops
@@ -89,11 +88,17 @@ struct RPCServerCommand: ParsableCommand {
       try command.run()
     } catch {
       let code = exitCode(for: error)
-      // The parser's own code for wrong arguments is sysexits' 64; ours is 2, as every program's of the house.
-      guard code == .validationFailure else { exit(withError: error) }
-      let text = fullMessage(for: error) + "\n"
-      _ = Glibc.write(2, text, text.utf8.count)
-      Glibc.exit(ServerProgram.ExitCode.usage)
+      if error is ExitCode { Glibc.exit(code.rawValue) }
+      // The parser's own code for wrong arguments is sysexits' 64; ours is 2, as that of all our programs.
+      let isHelp = code == .success
+      let isWritten = write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
+      Glibc.exit(!isHelp ? ServerProgram.ExitCode.usage : isWritten ? 0 : 1)
     }
+  }
+
+  /// Whether all of it could be written: help that went nowhere is no success.
+  @discardableResult
+  private static func write(_ text: String, to descriptor: Int32) -> Bool {
+    Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
   }
 }

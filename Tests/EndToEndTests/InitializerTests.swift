@@ -112,6 +112,136 @@ struct InitializerTests {
     #expect(try network.lines("s1").call("first.one").exceptionType == "ServiceNotFound")
   }
 
+  @Test("a dry run loads every source on every server, and finds what a deployment would refuse")
+  func dryRunLoads() throws {
+    let network = try network()
+    try network.directory.write("def one()\n  return 1\n\ndef two(): return 2\n", to: "first.py")
+    let dry = try network.initialize(["--dry-run"])
+    #expect(dry.ending == .code(1), "\(dry)")
+    #expect(dry.output.contains("first.py:1: "), "\(dry)")
+    // Both servers and both procedures say the same, which is told once.
+    #expect(dry.output.components(separatedBy: "first.py:1: ").count == 2, "\(dry)")
+    #expect(dry.output.contains("(first.one() -> int and 1 more)"), "\(dry)")
+    #expect(try network.lines("s1").call("first.one").exceptionType == "ServiceNotFound")
+    try network.directory.write("def one(): return 1\n\ndef two(): return 2\n", to: "first.py")
+    #expect(try network.initialize(["--dry-run"]).ending == .code(0))
+    let status = try network.lines("s1").call("system.deploy_status")
+    #expect(status == .values([["generation": 0, "digest": ""]]))
+    try network.deploy()
+  }
+
+  @Test("output that cannot be written is a failure, of every command")
+  func unwritable() throws {
+    let network = try network()
+    let program = Programs.initializer
+    for command in [
+      network.file, "\(network.file) -n", "\(network.file) -o json", "--list-servers \(network.file)",
+      "unlock --file \(network.file)", "--help", "--version", "unlock --help",
+    ] {
+      let full = try run("sh", ["-c", "\(program) \(command) > /dev/full"])
+      #expect(full.ending == .code(1), "\(command): \(full)")
+      #expect(full.errors.contains("cannot write to standard output: No space left on device"), "\(full)")
+      let closed = try run("sh", ["-c", "\(program) \(command) >&-"])
+      #expect(closed.ending == .code(1), "\(command): \(closed)")
+      #expect(closed.errors.contains("cannot write to standard output: it is closed"), "\(closed)")
+    }
+    // Nothing else takes the place of a descriptor that is closed.
+    #expect(try run("sh", ["-c", "\(program) \(network.file) <&- 2>&-"]).ending == .code(0))
+    for other in [Programs.server, Programs.shell] {
+      #expect(try run("sh", ["-c", "\(other) --help > /dev/full"]).ending == .code(1))
+    }
+  }
+
+  @Test("apply is what is done without a word, and a file may be named like a word")
+  func words() throws {
+    let network = try network()
+    #expect(try run(Programs.initializer, ["apply", network.file]).ending == .code(0))
+    let directory = TemporaryDirectory()
+    try FileManager.default.copyItem(atPath: network.file, toPath: directory.file("unlock"))
+    for name in ["first.py", "sub"] {
+      try FileManager.default.copyItem(
+        atPath: "\(network.directory.path)/\(name)", toPath: directory.file(name))
+    }
+    let named = try run(Programs.initializer, ["./unlock"], directory: directory.path)
+    #expect(named.output.contains("Everything is up to date."), "\(named)")
+    let word = try run(
+      Programs.initializer, ["unlock", "--file", "./unlock", "--server", "s2"], directory: directory.path)
+    #expect(word.output == "s2  was not locked\n", "\(word)")
+    let here = try run(Programs.initializer, ["unlock"], directory: network.directory.path)
+    #expect(here.output == "s1  was not locked\ns2  was not locked\n", "\(here)")
+    let help = try run(Programs.initializer, ["--help"])
+    #expect(help.output.contains("unlock") && help.output.contains("apply"), "\(help)")
+    #expect(try run(Programs.initializer, ["apply", "--help"]).output.contains("--dry-run"))
+  }
+
+  @Test("a killed run locks nobody out")
+  func killed() throws {
+    let network = try network()
+    try network.deploy()
+    // Loading takes longer than any test waits.
+    try network.directory.write(
+      "import time\ntime.sleep(600)\ndef one(): return 1\n\ndef two(): return 2\n", to: "first.py")
+    let stuck = try ChildProcess(Programs.initializer, [network.file, "--timeout", "600"])
+    let server = try network.server("s1")
+    try server.waitFor(.errors, "the second deployment", seconds: 60) {
+      $0.components(separatedBy: "sources wanted").count > 2 ? true : nil
+    }
+    let blocked = try network.initialize(["--server", "s1"])
+    #expect(blocked.output.contains("is deploying"), "\(blocked)")
+    stuck.killAtOnce()
+    try network.directory.write("def one(): return 11\n\ndef two(): return 2\n", to: "first.py")
+    var outcome = try network.initialize()
+    // The end of a connection is read at once, though not before the kill returns.
+    for _ in 0..<100 where outcome.ending != .code(0) { outcome = try network.initialize() }
+    #expect(outcome.ending == .code(0), "\(outcome)")
+    #expect(try network.lines("s1").call("first.one") == .values([11]))
+  }
+
+  @Test("a run that hangs is unlocked, or broken by force")
+  func unlocks() throws {
+    let network = try network()
+    try network.directory.write(
+      "import time\ntime.sleep(600)\ndef one(): return 1\n\ndef two(): return 2\n", to: "first.py")
+    for force in [false, true] {
+      let stuck = try ChildProcess(
+        Programs.initializer, [network.file, "--timeout", "600", "--server", "s1"])
+      defer { stuck.killAtOnce() }
+      let server = try network.server("s1")
+      let round = force ? 3 : 2
+      try server.waitFor(.errors, "the preparation", seconds: 60) {
+        $0.components(separatedBy: "sources wanted").count >= round ? true : nil
+      }
+      if force {
+        try network.directory.write("def one(): return 1\n\ndef two(): return 2\n", to: "first.py")
+        let outcome = try network.initialize(["--server", "s1", "--force"])
+        #expect(outcome.ending == .code(0), "\(outcome)")
+      } else {
+        let outcome = try run(Programs.initializer, ["unlock", "--file", network.file])
+        #expect(outcome.output.contains("s1  unlocked; it was locked by "), "\(outcome)")
+        #expect(outcome.output.contains("(process \(stuck.pid))"), "\(outcome)")
+        #expect(
+          try run(Programs.initializer, ["unlock", "--file", network.file]).output.contains("s1  was not"))
+      }
+    }
+  }
+
+  @Test("a wrong file or key is told in a line, without the usage")
+  func shortErrors() throws {
+    let directory = TemporaryDirectory()
+    try directory.write("junk", to: "key")
+    for arguments in [
+      ["nowhere.yaml"], ["--key", "key"], ["--key", "nowhere"], ["unlock", "--key", "key"],
+    ] {
+      let outcome = try run(Programs.initializer, arguments, directory: directory.path)
+      #expect(outcome.ending == .code(2))
+      #expect(outcome.output.isEmpty && !outcome.errors.contains("Usage"), "\(outcome)")
+      #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome)")
+    }
+    let server = try run(Programs.server, ["127.0.0.1", "0", "--key", "key"], directory: directory.path)
+    #expect(server.ending == .code(2))
+    #expect(server.errors.hasPrefix("rpc-server: ") && !server.errors.contains("Usage"), "\(server)")
+  }
+
   @Test("a source that does not load is refused everywhere, with its place")
   func refusesBrokenSources() throws {
     let network = try network()

@@ -48,6 +48,32 @@ struct PersistenceTests {
     }
   }
 
+  @Test("a server that cannot read what it was assigned says so everywhere, and the next run repairs it")
+  func degraded() throws {
+    let network = try Network()
+    try network.deployPython(Self.procedures, source: "def f(): return 1\n")
+    try network.server("s1").killAtOnce()
+    let manifest = "\(network.directory.path)/data/s1/gen/1/manifest"
+    try FileManager.default.removeItem(atPath: manifest)
+    #expect(mkfifo(manifest, 0o600) == 0)
+    let server = try network.start("s1")
+    try server.waitFor(.errors, "the warning", seconds: 20) {
+      $0.contains("degraded: generation 1 is damaged") ? true : nil
+    }
+    for procedure in ["system.deploy_status", "system.stats"] {
+      let answer = try network.lines().call(procedure)
+      guard case .values(let values) = answer, let value = values.listValue?.first else {
+        Issue.record("\(answer)")
+        continue
+      }
+      #expect(value["degraded"]?.stringValue?.contains("special file") == true, "\(answer)")
+    }
+    let repaired = try network.deploy()
+    #expect(repaired.output.contains("! degraded"), "\(repaired)")
+    #expect(try network.lines().call("test.f") == .values([1]))
+    #expect(try network.deploy().output.contains("Everything is up to date."))
+  }
+
   @Test("a damaged data directory is told, and what is whole is served or refused, never half")
   func toldDamage() throws {
     let network = try Network()

@@ -121,7 +121,7 @@ struct DeployerTests {
         transaction: "other", who: "eve", baseDigest: "", force: false,
         manifest: FakeNetwork.manifest("s2", []).encode())
       _ = try? await s2.begin(request)
-      try? await s2.prepare("other")
+      _ = try? await s2.prepare("other")
       _ = try? await s2.commit("other")
     }
     let report = await network.deployer().run()
@@ -166,13 +166,108 @@ struct DeployerTests {
     #expect(await network.s2.isLocked == false)
   }
 
-  @Test("a dry run asks and changes nothing")
-  func dryRun() async throws {
+  @Test("a comparison asks and changes nothing")
+  func comparison() async throws {
     let network = try FakeNetwork()
-    let report = await network.deployer { $0.dryRun = true }.run()
+    let report = await network.deployer { $0.mode = .compare }.run()
     #expect(report.servers.map(\.outcome) == [.planned, .planned])
     #expect(report.succeeded)
     #expect(await network.s1.steps == [.status, .catalogue])
+  }
+
+  @Test("a dry run prepares on every server and undoes it")
+  func rehearsal() async throws {
+    let network = try FakeNetwork()
+    let report = await network.deployer { $0.mode = .rehearse }.run()
+    #expect(report.servers.map(\.outcome) == [.planned, .planned])
+    #expect(report.succeeded)
+    for peer in [network.s1, network.s2] {
+      #expect(await peer.steps == [.status, .catalogue, .begin, .put, .put, .prepare, .abort])
+      #expect(await peer.manifest == nil)
+      #expect(await peer.isLocked == false)
+      // Nothing stays behind either: the next run sends the same again.
+      #expect(try await peer.objects() == [])
+    }
+  }
+
+  static let failure = LoadFailure(
+    digest: ContentDigest.hex(of: Samples.sourceA), sourceName: "concat.py",
+    procedures: ["text.concat(int) -> str"], message: "invalid syntax", place: "concat.py:1")
+
+  @Test("a dry run finds what each server refuses, and leaves none of them locked")
+  func rehearsalFindsAll() async throws {
+    let network = try FakeNetwork()
+    await network.s1.failLoading([Self.failure])
+    await network.s2.fail(.begin, .refused)
+    let report = await network.deployer { $0.mode = .rehearse }.run()
+    #expect(report.failures.map(\.server.name) == ["s1", "s2"])
+    #expect(report.servers[0].loadFailures == [Self.failure])
+    #expect(await network.s1.isLocked == false)
+    #expect(await network.s2.isLocked == false)
+  }
+
+  @Test("a dry run, even forced, does not end the deployment of another")
+  func rehearsalEndsNobody() async throws {
+    let network = try FakeNetwork()
+    let request = DeploymentRequest(
+      transaction: "other", who: "eve", baseDigest: "", force: false,
+      manifest: FakeNetwork.manifest("s2", []).encode())
+    _ = try await network.s2.begin(request)
+    let report = await network.deployer {
+      $0.mode = .rehearse
+      $0.force = true
+    }.run()
+    #expect(report.failures.map(\.server.name) == ["s2"])
+    #expect(await network.s2.isLocked)
+  }
+
+  @Test("forced, it ends the deployment of another")
+  func forceBreaksLocks() async throws {
+    let network = try FakeNetwork()
+    let request = DeploymentRequest(
+      transaction: "other", who: "eve", baseDigest: "", force: false,
+      manifest: FakeNetwork.manifest("s2", []).encode())
+    _ = try await network.s2.begin(request)
+    #expect(await network.deployer().run().succeeded == false)
+    #expect(await network.deployer { $0.force = true }.run().succeeded)
+  }
+
+  @Test("a source that a server cannot load is refused, and no server switches")
+  func loadFailure() async throws {
+    let network = try FakeNetwork()
+    await network.s2.failLoading([Self.failure])
+    let report = await network.deployer().run()
+    #expect(report.failures.map(\.server.name) == ["s2"])
+    #expect(report.servers[1].loadFailures == [Self.failure])
+    #expect(await network.s1.manifest == nil)
+    #expect(
+      DeploymentText(report).text.contains("concat.py:1: invalid syntax (text.concat(int) -> str) on s2"))
+    await network.s2.heal()
+    #expect(await network.deployer().run().succeeded)
+  }
+
+  @Test("a commit that was lost with its connection is readied again, and everybody switches")
+  func lostConnection() async throws {
+    let network = try FakeNetwork()
+    let s2 = network.s2
+    await s2.fail(.commit, .unreachable, count: 1)
+    await s2.before(.commit) { await s2.endConnection() }
+    let report = await network.deployer().run()
+    // Each commit finds its deployment ended, so the run gives up in the end…
+    #expect(report.failures.map(\.server.name) == ["s2"])
+    await s2.before(.commit) {}
+    await s2.fail(.commit, .unreachable, count: 1)
+    await network.s1.fail(.commit, .answerLost, count: 1)
+    let changed = Array("def concat(n, s): return 'new'".utf8)
+    // …but where only one was lost, it goes through.
+    await s2.before(.commit) {
+      guard await s2.steps.filter({ $0 == .unlock }).isEmpty else { return }
+      _ = try? await s2.unlock(who: "the end of the connection")
+    }
+    await s2.clearSteps()
+    let again = await network.deployer([("concat", changed)]).run()
+    #expect(again.succeeded, "\(DeploymentText(again).text)")
+    #expect(await s2.manifest == FakeNetwork.manifest("s2", [("concat", changed)]))
   }
 
   @Test("forced, it deploys what is there already, without sending it")
@@ -196,164 +291,5 @@ struct DeployerTests {
   func emptySource() async throws {
     let network = try FakeNetwork()
     #expect(await network.deployer([("concat", [])]).run().succeeded)
-  }
-}
-
-@Suite("A plan")
-struct PlanTests {
-  static func plan(_ desired: Manifest, _ actual: Manifest?) -> Plan {
-    Plan(
-      desired: desired,
-      actual: actual.map { ServerCatalogue($0, generation: 3) } ?? ServerCatalogue(),
-      status: DeploymentStatus(generation: actual == nil ? 0 : 3, digest: actual?.digest ?? ""))
-  }
-
-  @Test("against an empty server everything is added")
-  func fresh() {
-    let plan = Self.plan(Samples.manifest(), nil)
-    #expect(plan.added.map(\.signature.name) == ["add", "concat"])
-    #expect(plan.notes == ["+ service text for c1"])
-    #expect(!plan.isUpToDate)
-  }
-
-  @Test("against itself there is nothing to do, unless the server is degraded")
-  func same() {
-    let plan = Self.plan(Samples.manifest(), Samples.manifest())
-    #expect(plan.isUpToDate)
-    #expect(plan.unchanged.count == 2)
-    #expect(plan.notes.isEmpty)
-    let degraded = Plan(
-      desired: Samples.manifest(), actual: ServerCatalogue(Samples.manifest(), generation: 3),
-      status: DeploymentStatus(
-        generation: 3, digest: Samples.manifest().digest, degraded: "a source is damaged"))
-    #expect(!degraded.isUpToDate)
-  }
-
-  @Test("an overload with other types is another procedure")
-  func overloads() {
-    let plan = Self.plan(
-      Samples.manifest([Samples.procedure("text", "f", [.float]), Samples.procedure("text", "f", [.string])]),
-      Samples.manifest([Samples.procedure("text", "f", [.int]), Samples.procedure("text", "f", [.string])]))
-    #expect(plan.added.map { "\($0.signature)" } == ["text.f(float) -> str"])
-    #expect(plan.removed.map { "\($0.signature)" } == ["text.f(int) -> str"])
-    #expect(plan.unchanged.count == 1)
-  }
-
-  @Test("what changed of a procedure is told")
-  func details() {
-    var new = Samples.procedure("text", "f", source: Samples.sourceB)
-    new.signature.returns = []
-    new.signature.parameters[0].name = "n"
-    new.timeoutMilliseconds = 100
-    new.documentation = "Hello"
-    new.idempotent = true
-    let old = Samples.procedure("text", "f")
-    let plan = Self.plan(Samples.manifest([new]), Samples.manifest([old]))
-    #expect(
-      plan.changed.first?.details == [
-        "source \(ContentDigest.short(old.digest)) -> \(ContentDigest.short(new.digest))",
-        "arguments (int) -> (n: int)", "returns (str) -> ()", "timeout none -> 100ms",
-        "idempotent false -> true", "doc",
-      ])
-  }
-
-  @Test("changed tenants are told, and so is a network that changed otherwise")
-  func notes() {
-    let tenants = Self.plan(Samples.manifest(tenants: ["net", "k"]), Samples.manifest())
-    #expect(tenants.notes == ["tenants of text: +k +net -c1"])
-    let base = Samples.manifest()
-    let moved = Manifest(
-      server: "s1", servers: [base.servers[0], Topology.Server(name: "s2", host: "::1", port: 9)],
-      clients: base.clients, services: base.services, procedures: base.procedures)
-    #expect(
-      Self.plan(moved, base).notes
-        == ["the addresses of servers, addresses or keys of clients, or services elsewhere, changed"])
-  }
-
-  @Test("a catalogue is read as a server tells it, without what is not deployed")
-  func catalogue() throws {
-    let value: Value = [
-      "server": "s1", "version": "x", "generation": 3, "digest": "ab", "started_ms": 1,
-      "services": [
-        ["name": "system", "tenants": [], "providers": [], "procedures": []],
-        [
-          "name": "native", "providers": [],
-          "procedures": [["name": "f", "parameters": [], "returns": [], "language": "swift"]],
-        ],
-        [
-          "name": "text", "tenants": ["c1"], "providers": ["s1"],
-          "procedures": [
-            [
-              "name": "f", "parameters": [["name": "a", "type": "int"]], "returns": ["List[str]"],
-              "language": "lua", "function": "f", "digest": "cd", "source_name": "f.lua", "idempotent": true,
-              "timeout_ms": 5, "memory_bytes": 6, "doc": "d", "calls": 7,
-            ]
-          ],
-        ],
-      ],
-    ]
-    let catalogue = try ServerCatalogue(value)
-    #expect(catalogue.services == [ServerCatalogue.Service(name: "text", tenants: ["c1"], providers: ["s1"])])
-    #expect(catalogue.procedures.map { "\($0.signature)" } == ["text.f(a: int) -> List[str]"])
-    #expect(catalogue.procedures[0].memoryBytes == 6)
-    #expect(throws: DeploymentError.self) { try ServerCatalogue("junk") }
-  }
-}
-
-@Suite("What the initializer says")
-struct DeploymentTextTests {
-  static func report() -> DeploymentReport {
-    let plan = PlanTests.plan(
-      Samples.manifest(
-        [Samples.procedure("text", "f"), Samples.procedure("text", "same")], tenants: ["net"]),
-      Samples.manifest([Samples.procedure("text", "g"), Samples.procedure("text", "same")]))
-    let address = Topology.Server(name: "s1", host: "::1", port: 8181)
-    return DeploymentReport(servers: [
-      DeploymentReport.Server(
-        server: address, outcome: .deployed(generation: 4), plan: plan, sentSources: 1, sentBytes: 1536)
-    ])
-  }
-
-  @Test("a server's line, its changes, and what was sent")
-  func deployed() {
-    let digest = ContentDigest.short(ContentDigest.hex(of: Samples.sourceA))
-    #expect(
-      DeploymentText(Self.report()).text == """
-        s1  [::1]:8181  generation 4 in force, sent 1 source (1.5 KiB)
-          + text.f(int) -> str  \(digest)
-          - text.g(int) -> str  \(digest)
-          tenants of text: +net -c1
-          = 1 procedure unchanged
-
-        """)
-  }
-
-  @Test("colours only where they are asked for")
-  func colors() {
-    #expect(DeploymentText(Self.report(), isColored: true).text.contains("\u{1b}[32m+ \u{1b}[0m"))
-    #expect(!DeploymentText(Self.report()).text.contains("\u{1b}"))
-  }
-
-  @Test("programs get one object that can be read back")
-  func json() throws {
-    let text = DeploymentJSON.value(of: Self.report(), isDryRun: false).json
-    let value = try Value(json: text)
-    #expect(value["ok"] == true)
-    #expect(value["servers"]?.listValue?.first?["outcome"] == "deployed")
-    #expect(value["servers"]?.listValue?.first?["generation"] == 4)
-    #expect(!text.contains("\n"))
-    let errors = InitFileErrors([Diagnostic(file: "f", line: 1, column: 2, message: "m", suggestion: "s")])
-    #expect(
-      DeploymentJSON.value(of: errors).json
-        == #"{"ok":false,"errors":[{"file":"f","line":1,"column":2,"message":"m","suggestion":"s"}],"omitted":0}"#
-    )
-  }
-
-  @Test("sizes are short")
-  func sizes() {
-    #expect(
-      [0, 1023, 1024, 1536, 1 << 20].map(DeploymentText.size) == [
-        "0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "1.0 MiB",
-      ])
   }
 }

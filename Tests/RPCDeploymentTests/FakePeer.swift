@@ -9,7 +9,7 @@ import TestSupport
 /// sets.
 actor FakePeer: DeploymentPeer {
   enum Step: String, CaseIterable, Sendable {
-    case status, catalogue, begin, put, prepare, commit, abort
+    case status, catalogue, begin, put, prepare, commit, abort, unlock
   }
 
   enum Fault: Sendable {
@@ -22,6 +22,8 @@ actor FakePeer: DeploymentPeer {
 
   private let directory = TemporaryDirectory(inMemory: true)
   private let staging: Staging
+  /// What it answers to the next preparations, until healed.
+  private var loadFailures: [LoadFailure] = []
   private var faults: [Step: (fault: Fault, count: Int)] = [:]
   private(set) var steps: [Step] = []
   /// Called before a step is done.
@@ -33,11 +35,22 @@ actor FakePeer: DeploymentPeer {
 
   /// Lets a step fail, `count` times.
   func fail(_ step: Step, _ fault: Fault, count: Int = .max) { faults[step] = (fault, count) }
-  func heal() { faults = [:] }
+  func failLoading(_ failures: [LoadFailure]) { loadFailures = failures }
+  func heal() {
+    faults = [:]
+    loadFailures = []
+  }
+  /// As when the connection of the deployment that is open is closed.
+  func endConnection() { if let id = staging.openTransaction { staging.abort(id) } }
   func clearSteps() { steps = [] }
   func before(_ step: Step, _ action: @escaping @Sendable () async -> Void) { before[step] = action }
   var manifest: Manifest? { staging.store.current?.manifest }
   var serial: Int? { staging.store.current?.serial }
+  /// The sources on its disk.
+  func objects() throws -> [String] {
+    let disk = staging.store.disk
+    return try disk.list("objects").flatMap { try disk.list("objects/\($0)") }
+  }
   var isLocked: Bool { staging.status(now: 0).lock != nil }
 
   private func run<Result: Sendable>(
@@ -91,10 +104,12 @@ actor FakePeer: DeploymentPeer {
     }
   }
 
-  func prepare(_ transaction: String) async throws(RPCError) {
-    try await run(.prepare) { staging throws(DeploymentError) in
-      guard try staging.startLoading(transaction, now: 0) != nil else { return }
-      try staging.finishLoading(transaction, succeeded: true, now: 0)
+  func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure] {
+    let failures = loadFailures
+    return try await run(.prepare) { staging throws(DeploymentError) in
+      guard try staging.startLoading(transaction, now: 0) != nil else { return [] }
+      try staging.finishLoading(transaction, succeeded: failures.isEmpty, now: 0)
+      return failures
     }
   }
 
@@ -106,6 +121,10 @@ actor FakePeer: DeploymentPeer {
 
   func abort(_ transaction: String) async throws(RPCError) {
     try await run(.abort) { $0.abort(transaction) }
+  }
+
+  func unlock(who: String) async throws(RPCError) -> DeploymentStatus.Lock? {
+    try await run(.unlock) { $0.unlock(by: who, now: 0) }
   }
 }
 

@@ -32,9 +32,8 @@ struct InitFileErrorTests {
     try directory.write("def f(a, b): pass\ndef other(): pass\n", to: "f.py")
     try directory.write("function f(a) end", to: "g.lua")
     try directory.write("def f(): pass", to: "d.py/inside")
-    try Disk().write(
-      Array("def f(): return '".utf8) + [0xe9] + Array("'".utf8), to: directory.path + "/latin.py",
-      sync: false)
+    try Disk(directory: directory.path).write(
+      Array("def f(): return '".utf8) + [0xe9] + Array("'".utf8), to: "latin.py", sync: false)
     do throws(InitFileErrors) {
       _ = try InitFile.parse(bytes, path: directory.path + "/init.yaml")
       return []

@@ -124,8 +124,8 @@ struct NetworkTests {
     try network.directory.write("def half(n, m):\n    return 0, 0\n", to: "src/half.py")
     let run = await network.initialize()
     #expect(run.exit == .failed)
-    #expect(run.output.contains("text.half(n: int) -> (int, int): "), "\(run.output)")
-    #expect(run.output.contains("(at half.py:1)"), "\(run.output)")
+    #expect(run.output.contains("src/half.py:1: "), "\(run.output)")
+    #expect(run.output.contains("(text.half(n: int) -> (int, int))"), "\(run.output)")
     #expect(run.output.contains("Nothing was changed on any server"))
     let client = try RPCClient(InitFile.load(network.file))
     let (half, _): (Int, Int) = try await client.call("text.half", 8, on: "s1")
@@ -186,7 +186,7 @@ struct NetworkTests {
       let bytes = try #require(file.sources[digest])
       _ = try await peer.put("slow", digest: digest, offset: 0, bytes: bytes, last: true)
     }
-    try await peer.prepare("slow")
+    #expect(try await peer.prepare("slow") == [])
     let other = await network.initialize { $0.servers = ["s1"] }
     #expect(other.exit == .failed)
     #expect(other.output.contains(" me is deploying"), "\(other.output)")
@@ -195,6 +195,88 @@ struct NetworkTests {
     #expect(try await peer.commit("slow") == 1)
     let catalogue = try await peer.catalogue()
     #expect(catalogue == ServerCatalogue(manifest, generation: 1))
+    await client.close()
+  }
+
+  /// A deployment that is open on s1, by a client of its own.
+  private func open(_ network: RealNetwork, _ transaction: String) async throws -> (RPCClient, ClientPeer) {
+    let file = try InitFile.load(network.file)
+    let client = RPCClient(topology: file.network)
+    let peer = ClientPeer(client: client, server: "s1", timeout: .seconds(30))
+    let manifest = try #require(file.manifests()["s1"])
+    _ = try await peer.begin(
+      DeploymentRequest(
+        transaction: transaction, who: "me", baseDigest: "", force: false, manifest: manifest.encode()))
+    return (client, peer)
+  }
+
+  @Test("a lock ends with the connection of its deployment, at once")
+  func connectionEnds() async throws {
+    let network = try RealNetwork()
+    let (client, _) = try await open(network, "gone")
+    let blocked = await network.initialize { $0.servers = ["s1"] }
+    #expect(blocked.output.contains("refused: me is deploying"), "\(blocked.output)")
+    await client.close()
+    // The server learns of it when it reads the end; far sooner than a lease.
+    var run = await network.initialize { $0.servers = ["s1"] }
+    for _ in 0..<1000 where run.exit != .done { run = await network.initialize { $0.servers = ["s1"] } }
+    #expect(run.exit == .done, "\(run.output)")
+  }
+
+  @Test("a lock can be ended, which says whose it was, and broken by force")
+  func unlock() async throws {
+    let network = try RealNetwork()
+    let (client, peer) = try await open(network, "t1")
+    var options = Initializer.Options()
+    options.file = network.file
+    var text = ""
+    #expect(await Initializer(options: options).unlock(output: { text += $0 }, errors: { _ in }) == .done)
+    #expect(text.contains("s1  unlocked; it was locked by me, for "), "\(text)")
+    #expect(text.contains("s2  was not locked"), "\(text)")
+    await #expect { try await peer.prepare("t1") } throws: { "\($0)".contains("no deployment 't1' is open") }
+    let (other, _) = try await open(network, "t2")
+    #expect(await network.initialize { $0.force = true }.exit == .done)
+    await client.close()
+    await other.close()
+  }
+
+  @Test("a dry run finds what a deployment would refuse, and changes nothing")
+  func rehearsal() async throws {
+    let network = try RealNetwork()
+    #expect(await network.initialize { $0.mode = .rehearse }.exit == .done)
+    try network.directory.write("def half(n)\n    return 0, 0\n", to: "src/half.py")
+    let dry = await network.initialize { $0.mode = .rehearse }
+    let wet = await network.initialize()
+    for run in [dry, wet] {
+      #expect(run.exit == .failed)
+      #expect(run.output.contains("src/half.py:1: "), "\(run.output)")
+    }
+    let client = try RPCClient(InitFile.load(network.file, checkingSources: false))
+    let peer = ClientPeer(client: client, server: "s1", timeout: .seconds(30))
+    #expect(try await peer.status() == DeploymentStatus())
+    await client.close()
+  }
+
+  @Test("a server that lost a source says that it is degraded, and the next run repairs it")
+  func degraded() async throws {
+    let network = try RealNetwork()
+    #expect(await network.initialize().exit == .done)
+    network.stop(0)
+    let objects = "\(network.directory.path)/data0/objects"
+    for prefix in try Disk(directory: objects).list("") { try Disk(directory: objects).remove(prefix) }
+    try network.restart(0)
+    let client = try RPCClient(InitFile.load(network.file))
+    let peer = ClientPeer(client: client, server: "s1", timeout: .seconds(30))
+    #expect(try await peer.status().degraded?.contains("generation 1 is damaged") == true)
+    let stats = try await client.invoke("system.stats", [], on: "s1").values[0]
+    #expect(stats["degraded"]?.stringValue?.contains("generation 1 is damaged") == true)
+    let run = await network.initialize()
+    #expect(run.exit == .done)
+    #expect(run.output.contains("! degraded: generation 1 is damaged"), "\(run.output)")
+    #expect(try await peer.status().degraded == nil)
+    #expect(try await client.invoke("system.stats", [], on: "s1").values[0]["degraded"] == nil)
+    let text: String = try await client.call("text.concat", 32, "hello", on: "s1")
+    #expect(text == "32hello")
     await client.close()
   }
 

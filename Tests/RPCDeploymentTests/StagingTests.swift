@@ -8,13 +8,16 @@ import Testing
 /// A store with a staging on it, and the steps of a whole deployment.
 final class StagingBench {
   let directory: TemporaryDirectory
-  let disk = Disk()
   let staging: Staging
   var now: UInt64 = 1_000_000_000
 
-  init(_ directory: TemporaryDirectory = TemporaryDirectory(inMemory: true)) throws {
+  var disk: Disk { staging.store.disk }
+
+  init(
+    _ directory: TemporaryDirectory = TemporaryDirectory(inMemory: true), intercept: Disk.Intercept? = nil
+  ) throws {
     self.directory = directory
-    let store = try GenerationStore(directory: directory.path + "/data", disk: disk)
+    let store = try GenerationStore(directory: directory.path + "/data", intercept: intercept)
     staging = Staging(store: store) { 1_700_000_000_000 }
   }
 

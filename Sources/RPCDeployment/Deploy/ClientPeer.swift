@@ -51,8 +51,15 @@ public struct ClientPeer: DeploymentPeer {
     return Int(count)
   }
 
-  public func prepare(_ transaction: String) async throws(RPCError) {
-    _ = try await call("deploy_prepare", .string(transaction))
+  public func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure] {
+    let value = try await call("deploy_prepare", .string(transaction))
+    do throws(DeploymentError) {
+      var failures: [LoadFailure] = []
+      for failure in value["failures"]?.listValue ?? [] { failures.append(try LoadFailure(failure)) }
+      return failures
+    } catch {
+      throw error.rpcError
+    }
   }
 
   public func commit(_ transaction: String) async throws(RPCError) -> Int {
@@ -64,6 +71,10 @@ public struct ClientPeer: DeploymentPeer {
 
   public func abort(_ transaction: String) async throws(RPCError) {
     _ = try await call("deploy_abort", .string(transaction))
+  }
+
+  public func unlock(who: String) async throws(RPCError) -> DeploymentStatus.Lock? {
+    DeploymentStatus.Lock(try await call("deploy_unlock", .string(who)))
   }
 
   /// Calls a procedure of the service `system`; its one return value, or nothing.

@@ -19,10 +19,17 @@ public struct Deployer: Sendable {
     }
   }
 
+  public enum Mode: Sendable, Hashable {
+    /// Asks each server what it has, and changes nothing there.
+    case compare
+    /// A dry run: every server is sent what it lacks and loads it, then all of it is undone.
+    case rehearse
+    case apply
+  }
+
   public struct Options: Sendable {
-    /// Only tells what would be done.
-    public var dryRun = false
-    /// Deploys whatever the servers have, also when they have it already.
+    public var mode = Mode.apply
+    /// Deploys whatever the servers have, also when they have it already, and ends the deployments of others.
     public var force = false
     /// Names the deployer to whoever finds the lock taken.
     public var who = "somebody"
@@ -55,12 +62,15 @@ public struct Deployer: Sendable {
   /// as it was.
   public func run() async -> DeploymentReport {
     var steps = await plan()
-    guard !options.dryRun, !steps.contains(where: \.hasFailed) else { return report(steps) }
+    guard options.mode != .compare, options.mode == .rehearse || !steps.contains(where: \.hasFailed) else {
+      return report(steps)
+    }
     guard steps.contains(where: \.isPending), !Task.isCancelled else { return report(steps) }
 
     await begin(&steps)
-    if !steps.contains(where: \.hasFailed) { await prepare(&steps) }
-    guard !steps.contains(where: \.hasFailed), !Task.isCancelled else {
+    // A rehearsal finds what is wrong on every server.
+    if options.mode == .rehearse || !steps.contains(where: \.hasFailed) { await prepare(&steps) }
+    guard options.mode == .apply, !steps.contains(where: \.hasFailed), !Task.isCancelled else {
       let begun = steps
       // Undone also when the task itself was cancelled, whose calls end at once.
       await Task { await abort(begun) }.value
@@ -81,6 +91,7 @@ public struct Deployer: Sendable {
     var hasBegun = false
     var sentSources = 0
     var sentBytes = 0
+    var loadFailures: [LoadFailure] = []
 
     /// To be deployed to, and nothing wrong so far.
     var isPending: Bool { outcome == .planned }
@@ -149,14 +160,15 @@ public struct Deployer: Sendable {
       let target = steps[index].target
       let request = DeploymentRequest(
         transaction: options.transaction, who: options.who, baseDigest: steps[index].plan?.baseDigest ?? "",
-        force: options.force, manifest: target.manifest.encode())
+        // A rehearsal ends nobody's deployment.
+        force: options.force && options.mode == .apply, manifest: target.manifest.encode())
       do throws(RPCError) {
         // Also where the answer is lost the lock may be taken.
         steps[index].hasBegun = true
         steps[index].wanted = try await target.peer.begin(request)
       } catch {
         steps[index].fail(error)
-        return
+        if options.mode == .apply { return }
       }
     }
   }
@@ -168,25 +180,34 @@ public struct Deployer: Sendable {
     let heartbeat = Task {
       while !Task.isCancelled {
         try? await Task.sleep(for: options.pause)
-        for peer in await ready.peers where !Task.isCancelled { try? await peer.prepare(transaction) }
+        for peer in await ready.peers where !Task.isCancelled { _ = try? await peer.prepare(transaction) }
       }
     }
-    let sources = sources
     steps = await onAll(steps) { step throws(RPCError) in
-      for digest in step.wanted {
-        guard let bytes = sources[digest] else {
-          throw RPCError(
-            .failedPrecondition, "the server wants a source \(digest) that the file does not name")
-        }
-        try await Self.send(bytes, digest: digest, to: step.target.peer, transaction)
-        step.sentSources += 1
-        step.sentBytes += bytes.count
-      }
-      try await step.target.peer.prepare(transaction)
-      await ready.add(step.target.peer)
+      try await prepare(&step)
+      if step.isPending { await ready.add(step.target.peer) }
     }
     heartbeat.cancel()
     await heartbeat.value
+  }
+
+  /// Sends one server what it lacks, and has it loaded there.
+  private func prepare(_ step: inout Step) async throws(RPCError) {
+    for digest in step.wanted {
+      guard let bytes = sources[digest] else {
+        throw RPCError(
+          .failedPrecondition, "the server wants a source \(digest) that the file does not name")
+      }
+      try await Self.send(bytes, digest: digest, to: step.target.peer, options.transaction)
+      step.sentSources += 1
+      step.sentBytes += bytes.count
+    }
+    step.loadFailures = try await step.target.peer.prepare(options.transaction)
+    let count = Set(step.loadFailures.map(\.digest)).count
+    guard count == 0 else {
+      throw RPCError(
+        .failedPrecondition, count == 1 ? "a source cannot be loaded" : "\(count) sources cannot be loaded")
+    }
   }
 
   /// Sends one source in chunks, from where the server has it.
@@ -236,9 +257,25 @@ public struct Deployer: Sendable {
           }
           attempt += 1
           try? await Task.sleep(for: options.pause)
+          await prepareAgain(&step)
         }
       }
     }
+  }
+
+  /// Readies a server for a commit that was lost: where the connection ended, so did the deployment there, and the
+  /// server has all of its sources. Where it cannot be readied the commit says why.
+  private func prepareAgain(_ step: inout Step) async {
+    let peer = step.target.peer
+    guard let status = try? await peer.status(), status.digest == step.plan?.baseDigest,
+      status.preparedTransaction != options.transaction
+    else { return }
+    let request = DeploymentRequest(
+      transaction: options.transaction, who: options.who, baseDigest: status.digest, force: false,
+      manifest: step.target.manifest.encode())
+    guard let wanted = try? await peer.begin(request) else { return }
+    step.wanted = wanted
+    try? await prepare(&step)
   }
 
   // MARK: The end
@@ -247,10 +284,10 @@ public struct Deployer: Sendable {
     DeploymentReport(
       servers: steps.map { step in
         var outcome = step.outcome
-        if outcome == .planned, !options.dryRun { outcome = .leftAlone }
+        if outcome == .planned, options.mode == .apply { outcome = .leftAlone }
         return DeploymentReport.Server(
           server: step.target.server, outcome: outcome, plan: step.plan, sentSources: step.sentSources,
-          sentBytes: step.sentBytes)
+          sentBytes: step.sentBytes, loadFailures: step.loadFailures)
       })
   }
 }

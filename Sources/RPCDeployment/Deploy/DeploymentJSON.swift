@@ -37,7 +37,9 @@ public enum DeploymentJSON {
       ("generation", generation.map(Value.int)), ("sent_sources", .int(Int64(server.sentSources))),
       ("sent_bytes", .int(Int64(server.sentBytes))),
       ("error", error.map { ["exception": .string($0.exception.rawValue), "message": .string($0.message)] }),
-      ("plan", server.plan.map(value)))
+      (
+        "load_failures", server.loadFailures.isEmpty ? nil : .list(server.loadFailures.map(\.value))
+      ), ("plan", server.plan.map(value)))
   }
 
   private static func describe(_ outcome: DeploymentReport.Outcome) -> (String, RPCError?) {

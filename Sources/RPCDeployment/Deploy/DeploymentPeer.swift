@@ -10,11 +10,14 @@ public protocol DeploymentPeer: Sendable {
   func put(
     _ transaction: String, digest: String, offset: Int, bytes: [UInt8], last: Bool
   ) async throws(RPCError) -> Int
-  /// Returns once everything is loaded and durable. Renews the lock where it is already.
-  func prepare(_ transaction: String) async throws(RPCError)
+  /// Returns once everything is loaded and durable, or what could not be loaded. Renews the lock where it is
+  /// prepared already.
+  func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure]
   /// Puts the prepared generation in force; returns its serial.
   func commit(_ transaction: String) async throws(RPCError) -> Int
   func abort(_ transaction: String) async throws(RPCError)
+  /// Ends the deployment that is under way there; returns whose it was, nil when there was none.
+  func unlock(who: String) async throws(RPCError) -> DeploymentStatus.Lock?
 }
 
 /// What a deployment begins with.

@@ -28,23 +28,30 @@ public struct DeploymentReport: Sendable {
     /// Sources that travelled, and their bytes.
     public var sentSources: Int
     public var sentBytes: Int
+    /// What it could not load.
+    public var loadFailures: [LoadFailure]
 
     public init(
-      server: Topology.Server, outcome: Outcome, plan: Plan? = nil, sentSources: Int = 0, sentBytes: Int = 0
+      server: Topology.Server, outcome: Outcome, plan: Plan? = nil, sentSources: Int = 0, sentBytes: Int = 0,
+      loadFailures: [LoadFailure] = []
     ) {
       self.server = server
       self.outcome = outcome
       self.plan = plan
       self.sentSources = sentSources
       self.sentBytes = sentBytes
+      self.loadFailures = loadFailures
     }
   }
 
   /// In the order of the file.
   public var servers: [Server]
+  /// How the file names each source, by digest, so that people are shown its path.
+  public var sourcePaths: [String: String]
 
-  public init(servers: [Server]) {
+  public init(servers: [Server], sourcePaths: [String: String] = [:]) {
     self.servers = servers
+    self.sourcePaths = sourcePaths
   }
 
   /// Every server has, or in a dry run could be given, what the file says.

@@ -4,7 +4,7 @@ public import RPCKeys
 import RPCProcedures
 import RPCWire
 
-/// What the program `initializer` does: reads a file, deploys it, tells what happened.
+/// What the program `initializer` does: reads a file, deploys it, reports what happened.
 public struct Initializer: Sendable {
   public enum Output: String, Sendable, CaseIterable {
     /// Lines for people.
@@ -15,9 +15,9 @@ public struct Initializer: Sendable {
 
   public struct Options: Sendable {
     public var file = InitFile.defaultPath
-    public var dryRun = false
+    public var mode = Deployer.Mode.apply
     public var force = false
-    /// Names of the only servers to deploy to; empty for all.
+    /// Names of the only servers to deal with; empty for all.
     public var servers: [String] = []
     public var output = Output.human
     public var isColored = false
@@ -29,10 +29,10 @@ public struct Initializer: Sendable {
     public init() {}
   }
 
-  /// What happened, as the program's exit code tells it.
+  /// What happened, as the program's exit code says it.
   public enum Exit: Int32, Sendable {
     case done = 0
-    /// A server was missed or refused.
+    /// A server was missed or refused, or the result could not be written.
     case failed = 1
     /// The file or the command line is wrong; no server was asked.
     case wrongInput = 2
@@ -46,29 +46,20 @@ public struct Initializer: Sendable {
     self.options = options
   }
 
+  // MARK: apply
+
+  /// Deploys the file, or tries whether it could be.
+  ///
   /// - Parameters:
   ///   - output: takes the result, what standard output is for.
   ///   - errors: takes what is wrong with the input.
   public func run(output: (String) -> Void, errors: (String) -> Void) async -> Exit {
-    let file: InitFile
-    do throws(InitFileErrors) {
-      file = try InitFile.load(options.file)
-    } catch {
-      tell(error, output: output, errors: errors)
-      return .wrongInput
-    }
-    if let name = options.servers.first(where: { file.network.server($0) == nil }) {
-      let names = file.network.servers.map(\.name)
-      let hint = Spelling.nearest(to: name, in: names)
-      let error = Diagnostic(
-        file: file.path, line: 0, column: 0, message: "there is no server '\(name)'", suggestion: hint)
-      tell(InitFileErrors([error]), output: output, errors: errors)
-      return .wrongInput
-    }
+    guard let file = load(checkingSources: true, output: output, errors: errors) else { return .wrongInput }
     let report = await deploy(file)
+    let isDryRun = options.mode != .apply
     switch options.output {
-    case .human: output(DeploymentText(report, isDryRun: options.dryRun, isColored: options.isColored).text)
-    case .json: output(DeploymentJSON.value(of: report, isDryRun: options.dryRun).json + "\n")
+    case .human: output(DeploymentText(report, isDryRun: isDryRun, isColored: options.isColored).text)
+    case .json: output(DeploymentJSON.value(of: report, isDryRun: isDryRun).json + "\n")
     }
     if report.succeeded { return .done }
     return Task.isCancelled ? .interrupted : .failed
@@ -76,36 +67,99 @@ public struct Initializer: Sendable {
 
   /// Deploys a file that is known to be right. For tools that have it open already.
   public func deploy(_ file: InitFile) async -> DeploymentReport {
-    var clientOptions = ClientOptions()
-    clientOptions.agent = "SimpleRPC initializer/1.0"
-    clientOptions.key = options.key
-    clientOptions.connectTimeout = min(clientOptions.connectTimeout, options.timeout)
-    let client = RPCClient(topology: file.network, options: clientOptions)
+    let client = client(of: file)
     let manifests = file.manifests()
-    let targets = file.network.servers.compactMap { server -> Deployer.Target? in
-      guard options.servers.isEmpty || options.servers.contains(server.name) else { return nil }
+    let targets = chosen(file).compactMap { server -> Deployer.Target? in
       guard let manifest = manifests[server.name] else { return nil }
       return Deployer.Target(
         server: server, manifest: manifest,
         peer: ClientPeer(client: client, server: server.name, timeout: options.timeout))
     }
     var deployerOptions = Deployer.Options()
-    deployerOptions.dryRun = options.dryRun
+    deployerOptions.mode = options.mode
     deployerOptions.force = options.force
     deployerOptions.who = Self.who()
-    let report = await Deployer(targets: targets, sources: file.sources, options: deployerOptions).run()
+    var report = await Deployer(targets: targets, sources: file.sources, options: deployerOptions).run()
+    report.sourcePaths = file.sourcePaths
     await client.close()
     return report
   }
 
-  private func tell(_ problems: InitFileErrors, output: (String) -> Void, errors: (String) -> Void) {
+  // MARK: unlock
+
+  /// Ends the deployments that are under way on the file's servers, and says whose they were.
+  public func unlock(output: (String) -> Void, errors: (String) -> Void) async -> Exit {
+    guard let file = load(checkingSources: false, output: output, errors: errors) else { return .wrongInput }
+    let client = client(of: file)
+    let servers = chosen(file)
+    let timeout = options.timeout
+    let results = await withTaskGroup(
+      of: (Int, Result<DeploymentStatus.Lock?, RPCError>).self,
+      returning: [UnlockReport.Server].self
+    ) { group in
+      for (index, server) in servers.enumerated() {
+        group.addTask {
+          let peer = ClientPeer(client: client, server: server.name, timeout: timeout)
+          do throws(RPCError) {
+            return (index, .success(try await peer.unlock(who: Self.who())))
+          } catch {
+            return (index, .failure(error))
+          }
+        }
+      }
+      var found: [Int: Result<DeploymentStatus.Lock?, RPCError>] = [:]
+      for await (index, result) in group { found[index] = result }
+      return servers.enumerated().compactMap { index, server in
+        found[index].map { UnlockReport.Server(name: server.name, result: $0) }
+      }
+    }
+    await client.close()
+    let report = UnlockReport(servers: results)
     switch options.output {
-    case .human: errors(problems.description + "\n")
-    case .json: output(DeploymentJSON.value(of: problems).json + "\n")
+    case .human: output(report.text)
+    case .json: output(report.value.json + "\n")
+    }
+    return report.succeeded ? .done : .failed
+  }
+
+  // MARK: Shared
+
+  /// The file, checked, with every server that was asked for; nil after saying what is wrong.
+  private func load(
+    checkingSources: Bool, output: (String) -> Void, errors: (String) -> Void
+  ) -> InitFile? {
+    do throws(InitFileErrors) {
+      let file = try InitFile.load(options.file, checkingSources: checkingSources)
+      if let name = options.servers.first(where: { file.network.server($0) == nil }) {
+        let hint = Spelling.nearest(to: name, in: file.network.servers.map(\.name))
+        throw InitFileErrors([
+          Diagnostic(
+            file: file.path, line: 0, column: 0, message: "there is no server '\(name)'", suggestion: hint)
+        ])
+      }
+      return file
+    } catch {
+      switch options.output {
+      case .human: errors(error.description + "\n")
+      case .json: output(DeploymentJSON.value(of: error).json + "\n")
+      }
+      return nil
     }
   }
 
-  /// `user@host`, for whoever finds the lock taken.
+  private func chosen(_ file: InitFile) -> [Topology.Server] {
+    file.network.servers.filter { options.servers.isEmpty || options.servers.contains($0.name) }
+  }
+
+  private func client(of file: InitFile) -> RPCClient {
+    var clientOptions = ClientOptions()
+    clientOptions.agent = "SimpleRPC initializer/1.0"
+    clientOptions.key = options.key
+    clientOptions.connectTimeout = min(clientOptions.connectTimeout, options.timeout)
+    return RPCClient(topology: file.network, options: clientOptions)
+  }
+
+  /// `user@host`, for others who find the lock taken.
   static func who() -> String {
     var name = [CChar](repeating: 0, count: 256)
     let hasName = gethostname(&name, name.count - 1) == 0

@@ -52,8 +52,11 @@ public struct Plan: Hashable, Sendable {
   /// Why the server does not serve what was committed last.
   public let degraded: String?
 
+  /// What the server's loops serve, by the manifest's digest: the same as `baseDigest` but while it switches.
+  public let servedDigest: String
+
   /// Nothing to do.
-  public var isUpToDate: Bool { digest == baseDigest && degraded == nil }
+  public var isUpToDate: Bool { digest == baseDigest && digest == servedDigest && degraded == nil }
 
   public init(desired manifest: Manifest, actual: ServerCatalogue, status: DeploymentStatus) {
     self.manifest = manifest
@@ -61,6 +64,7 @@ public struct Plan: Hashable, Sendable {
     baseDigest = status.digest
     generation = status.generation
     degraded = status.degraded
+    servedDigest = actual.digest
     let old = Dictionary(
       actual.procedures.map { (Manifest.identity(of: $0.signature), $0) }, uniquingKeysWith: { $1 })
     var added: [Procedure] = []

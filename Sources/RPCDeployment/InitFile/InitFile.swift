@@ -13,6 +13,8 @@ public struct InitFile: Sendable {
   public let procedures: [Procedure]
   /// The sources' bytes by digest; empty where the file was loaded without them.
   public let sources: [String: [UInt8]]
+  /// How the file names each source, by digest.
+  public let sourcePaths: [String: String]
 
   /// Reads a file and checks it completely.
   ///
@@ -59,6 +61,7 @@ public struct InitFile: Sendable {
     var sources: [String: [UInt8]] = [:]
     for case .bytes(let bytes, let digest) in reader.sources.values { sources[digest] = bytes }
     self.sources = sources
+    sourcePaths = Dictionary(reader.procedures.map { ($0.procedure.digest, $0.path) }) { first, _ in first }
   }
 
   /// What each server is to be, by its name: exactly the procedures of the services that it provides.

@@ -37,7 +37,7 @@ enum SourceFile {
       return .failure(Reason(message: "it has \(status.st_size) bytes, the limit is \(limit)"))
     }
     do throws(DeploymentError) {
-      guard let bytes = try Disk().read(path, limit: limit) else {
+      guard let bytes = try WholeFile.read(path, limit: limit) else {
         return .failure(Reason(message: "there is no such file"))
       }
       return .success(bytes)

@@ -48,10 +48,7 @@ extension DeploymentStatus {
     ]
     if let previous { entries.append(Value.Entry("previous", .int(Int64(previous)))) }
     if let preparedTransaction { entries.append(Value.Entry("prepared_tx", .string(preparedTransaction))) }
-    if let lock {
-      let value: Value = ["who": .string(lock.who), "ttl_ms": .int(Int64(lock.remainingMilliseconds))]
-      entries.append(Value.Entry("lock", value))
-    }
+    if let lock { entries.append(Value.Entry("lock", lock.value)) }
     if let lastDeploymentMilliseconds {
       entries.append(Value.Entry("last_deployment_ms", .int(Int64(lastDeploymentMilliseconds))))
     }
@@ -68,12 +65,18 @@ extension DeploymentStatus {
     self.init(
       generation: generation, digest: digest, previous: integer(value["previous"]),
       preparedTransaction: value["prepared_tx"]?.stringValue,
-      lock: value["lock"].flatMap { lock in
-        lock["who"]?.stringValue.map {
-          Lock(who: $0, remainingMilliseconds: integer(lock["ttl_ms"]) ?? 0)
-        }
-      },
+      lock: value["lock"].flatMap { Lock($0) },
       lastDeploymentMilliseconds: integer(value["last_deployment_ms"]),
       degraded: value["degraded"]?.stringValue)
+  }
+}
+
+extension DeploymentStatus.Lock {
+  public var value: Value { ["who": .string(who), "ttl_ms": .int(Int64(remainingMilliseconds))] }
+
+  /// nil where the value names nobody, as the answer of `deploy_unlock` where there was no lock.
+  public init?(_ value: Value) {
+    guard let who = value["who"]?.stringValue else { return nil }
+    self.init(who: who, remainingMilliseconds: value["ttl_ms"]?.intValue.map { Int($0) } ?? 0)
   }
 }

@@ -12,6 +12,8 @@ struct DeploymentTransaction {
 
   let id: String
   let who: String
+  /// By which its last request came.
+  var connection: ObjectIdentifier?
   let manifestBytes: [UInt8]
   let manifest: Manifest
   let digest: String
@@ -27,10 +29,12 @@ struct DeploymentTransaction {
   private var stagedBytes = 0
 
   init(
-    id: String, who: String, manifestBytes: [UInt8], manifest: Manifest, wanted: [String], now: UInt64
+    id: String, who: String, connection: ObjectIdentifier? = nil, manifestBytes: [UInt8], manifest: Manifest,
+    wanted: [String], now: UInt64
   ) {
     self.id = id
     self.who = who
+    self.connection = connection
     self.manifestBytes = manifestBytes
     self.manifest = manifest
     self.wanted = wanted

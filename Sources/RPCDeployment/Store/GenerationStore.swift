@@ -10,36 +10,53 @@ import Glibc
 ///     DIR/previous -> gen/6         where to go back to when the current one is damaged
 ///     DIR/incoming/TX/              a deployment that is not complete; removed at start
 ///     DIR/audit.log                 who changed what, and when
+///     DIR/….damaged                 what was in the way of any of these
 ///
 /// It blocks on the disk and is used from one thread, the server's deployment thread. It keeps no timers and
 /// knows no clock.
 public final class GenerationStore {
-  public let directory: String
-  /// The generation in force, nil before the first deployment.
+  public var directory: String { disk.directory }
+  /// The generation that the server serves, nil before the first deployment. It changes only when a switch is
+  /// complete and durable, whatever the link `current` on the disk says meanwhile.
   public internal(set) var current: Generation?
+  /// The sources of the generation that was found at the start, until they are taken.
+  var recoveredSources: [String: [UInt8]] = [:]
   /// The serial of the generation to go back to.
   public internal(set) var previousSerial: Int?
-  /// Why the generation in force is not the one that was committed last, nil when all is well.
+  /// Why what is served is not what a restart should find or what was committed last, nil when all is well. The
+  /// next commit repairs it.
   public internal(set) var degraded: String?
-  /// The highest serial that was ever committed, whether its generation is whole or not.
+  /// The highest serial that was ever in force or may have been, whether its generation is whole or not.
   var lastSerial = 0
+  /// The sources that each generation on disk needs, none for a damaged one.
+  var index: [Int: Set<String>] = [:]
+  /// Whether `index` is what is on disk. Where a read failed it is not, and nothing may be collected.
+  var indexIsComplete = false
+  /// The switch that was begun and is neither complete nor undone.
+  var openSwitch: OpenSwitch?
   let disk: Disk
   /// The descriptor that holds the lock, -1 once it is closed.
-  private var lock: Int32
+  private var lock: Int32 = -1
+
+  struct OpenSwitch {
+    var transaction: String
+    var serial: Int
+    /// Whether the link `current` may lead to it already.
+    var mayBeLinked = false
+  }
 
   /// Opens or makes a store, takes its lock, removes what an interrupted deployment left and finds the
-  /// generation in force.
-  public init(directory: String, disk: Disk = Disk()) throws(DeploymentError) {
-    self.directory = directory
-    self.disk = disk
-    lock = try Self.takeLock(directory, disk)
-    do throws(DeploymentError) {
-      for name in ["objects", "gen", "incoming"] { try disk.makeDirectory("\(directory)/\(name)") }
-      try recover()
-    } catch {
-      close()
-      throw error
-    }
+  /// generation in force. What cannot be read is reported as `degraded`.
+  ///
+  /// - Throws: where the directory cannot be made or locked.
+  public convenience init(directory: String) throws(DeploymentError) {
+    try self.init(directory: directory, intercept: nil)
+  }
+
+  init(directory: String, intercept: Disk.Intercept?) throws(DeploymentError) {
+    disk = try Disk(directory: directory, intercept: intercept)
+    lock = try disk.lock("lock")
+    recover()
   }
 
   deinit {
@@ -51,63 +68,48 @@ public final class GenerationStore {
     guard lock >= 0 else { return }
     Glibc.close(lock)
     lock = -1
+    disk.close()
   }
 
-  private static func takeLock(_ directory: String, _ disk: Disk) throws(DeploymentError) -> Int32 {
-    try makePath(directory, disk)
-    let path = directory + "/lock"
-    let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard file >= 0 else { throw Disk.failure("open", path) }
-    guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-      var holder = ""
-      if errno == EWOULDBLOCK, let bytes = try? disk.read(path, limit: 64) {
-        holder = " (process \(String(decoding: bytes, as: UTF8.self).split(separator: "\n").first ?? "?"))"
-      }
-      Glibc.close(file)
-      throw DeploymentError(.locked, "\(directory) is in use by another rpc-server\(holder)")
-    }
-    // Only for the message above: the lock itself is the kernel's and ends with the process.
-    let text = "\(getpid())\n"
-    ftruncate(file, 0)
-    _ = pwrite(file, text, text.utf8.count, 0)
-    return file
+  /// The sources of the generation that was found at the start, for the one who loads them.
+  public func takeRecoveredSources() -> [String: [UInt8]] {
+    defer { recoveredSources = [:] }
+    return recoveredSources
   }
 
-  /// `mkdir -p`.
-  private static func makePath(_ path: String, _ disk: Disk) throws(DeploymentError) {
-    guard !path.isEmpty else { throw DeploymentError(.io, "the data directory has no name") }
-    var parent = path.hasPrefix("/") ? "" : "."
-    for part in path.split(separator: "/") {
-      let child = parent + "/" + part
-      if !disk.exists(child) {
-        try disk.makeDirectory(child)
-        try disk.syncDirectory(parent.isEmpty ? "/" : parent)
-      }
-      parent = child
-    }
+  /// Notes why what is served is not what should be.
+  public func degrade(_ reason: String) {
+    degraded = degraded.map { "\($0); \(reason)" } ?? reason
   }
 
   // MARK: Objects
 
-  func objectPath(_ digest: String) -> String {
-    "\(directory)/objects/\(digest.prefix(2))/\(digest.dropFirst(2))"
-  }
+  func objectPath(_ digest: String) -> String { "objects/\(digest.prefix(2))/\(digest.dropFirst(2))" }
 
-  /// A source by its digest, verified. A damaged one is put aside, so that the next deployment sends it again.
+  /// A source by its digest, verified. A damaged one is set aside, so that the next deployment sends it again.
   public func source(_ digest: String) throws(DeploymentError) -> [UInt8] {
-    guard ContentDigest.isValid(digest) else { throw DeploymentError(.malformed, "'\(digest)' is no digest") }
+    guard ContentDigest.isValid(digest) else {
+      throw DeploymentError(.malformed, "'\(digest.prefix(64))' is not a digest")
+    }
     let path = objectPath(digest)
-    guard let bytes = try disk.read(path, limit: DeploymentLimits.sourceBytesMax) else {
+    let bytes: [UInt8]?
+    do throws(DeploymentError) {
+      bytes = try disk.read(path, limit: DeploymentLimits.sourceBytesMax)
+    } catch {
+      if error.kind != .io { try? disk.setAside(path) }
+      throw error
+    }
+    guard let bytes else {
       throw DeploymentError(.damaged, "the source \(ContentDigest.short(digest)) is missing")
     }
     guard ContentDigest.hex(of: bytes) == digest else {
-      try disk.rename(path, to: path + ".damaged")
+      try? disk.setAside(path)
       throw DeploymentError(.damaged, "the source \(ContentDigest.short(digest)) is damaged")
     }
     return bytes
   }
 
-  /// Whether a source is here and whole.
+  /// Whether a source is here and whole. One that cannot be read is asked for again.
   public func holds(_ digest: String) -> Bool {
     (try? source(digest)) != nil
   }
@@ -123,11 +125,8 @@ public final class GenerationStore {
 
   /// Adds a line to `audit.log`. Not being able to is no reason to refuse or undo a deployment.
   func audit(_ line: String) {
-    let path = directory + "/audit.log"
-    var status = stat()
-    if stat(path, &status) == 0, status.st_size >= DeploymentLimits.auditBytesMax {
-      try? disk.rename(path, to: path + ".1")
-    }
-    try? disk.append(Array((DeploymentRecord.oneLine(line) + "\n").utf8), to: path)
+    try? disk.append(
+      Array((DeploymentRecord.oneLine(line) + "\n").utf8), to: "audit.log",
+      keeping: DeploymentLimits.auditBytesMax)
   }
 }

@@ -1,5 +1,3 @@
-public import RPCProcedures
-
 /// A server's side of a deployment: one at a time, each step repeatable with the same answer, nothing in
 /// force before the commit.
 ///
@@ -9,6 +7,8 @@ public import RPCProcedures
 public final class Staging {
   public let store: GenerationStore
   private var transaction: DeploymentTransaction?
+  /// How many deployments were begun: tells whether the one that is open is the one that was.
+  public private(set) var begun = 0
   private let wallClock: () -> Int
 
   /// - Parameter wallClock: milliseconds since 1970, for records that people read.
@@ -22,9 +22,11 @@ public final class Staging {
   /// Takes the lock and tells which sources are not here.
   ///
   /// - Parameter baseDigest: the manifest that the plan was made against, empty for none.
-  /// - Parameter force: deploy whatever is in force.
+  /// - Parameter force: deploy whatever is in force, and whoever else is deploying.
+  /// - Parameter connection: by which the request came. The deployment ends with it.
   public func begin(
-    _ id: String, who: String, baseDigest: String, force: Bool, manifest bytes: [UInt8], now: UInt64
+    _ id: String, who: String, baseDigest: String, force: Bool, manifest bytes: [UInt8],
+    connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> [String] {
     guard Self.isValidTransaction(id) else {
       throw DeploymentError(
@@ -32,6 +34,8 @@ public final class Staging {
         "a transaction is named by 1 to \(DeploymentLimits.transactionBytesMax) letters, digits, '-' and '_'")
     }
     expire(now: now)
+    let who = String(DeploymentRecord.oneLine(who).prefix(DeploymentLimits.whoBytesMax))
+    if force, let open = transaction, open.id != id { abort(open.id, reason: "broken by \(who)") }
     if var open = transaction {
       guard open.id == id else { throw Self.locked(by: open, now: now) }
       guard open.manifestBytes == bytes else {
@@ -41,6 +45,7 @@ public final class Staging {
         )
       }
       open.renew(at: now)
+      open.connection = connection
       transaction = open
       return open.missing
     }
@@ -57,17 +62,19 @@ public final class Staging {
     let manifest = try Manifest(decoding: bytes)
     let wanted = manifest.sourceDigests.filter { !store.holds($0) }
     try store.openStaging(id)
+    begun += 1
     transaction = DeploymentTransaction(
-      id: id, who: String(DeploymentRecord.oneLine(who).prefix(DeploymentLimits.whoBytesMax)),
-      manifestBytes: bytes, manifest: manifest, wanted: wanted, now: now)
+      id: id, who: who, connection: connection, manifestBytes: bytes, manifest: manifest, wanted: wanted,
+      now: now)
     return wanted
   }
 
   /// Takes a part of a source and tells how many bytes of it are here: where the sender goes on.
   public func put(
-    _ id: String, digest: String, offset: Int, bytes: [UInt8], last: Bool, now: UInt64
+    _ id: String, digest: String, offset: Int, bytes: [UInt8], last: Bool,
+    connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> Int {
-    var open = try live(id, now: now)
+    var open = try live(id, connection: connection, now: now)
     defer { transaction = open }
     if try open.decide(digest: digest, offset: offset, count: bytes.count) == .write {
       try store.stage(bytes, of: digest, at: offset, in: id)
@@ -88,8 +95,10 @@ public final class Staging {
   /// What the server has to load in its runtimes, or nil where that is done already.
   ///
   /// The lock is held longer from here, since loading takes what it takes; end it with `finishLoading`.
-  public func startLoading(_ id: String, now: UInt64) throws(DeploymentError) -> LoadingWork? {
-    var open = try live(id, now: now)
+  public func startLoading(
+    _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
+  ) throws(DeploymentError) -> LoadingWork? {
+    var open = try live(id, connection: connection, now: now)
     if open.phase == .prepared { return nil }
     try open.startLoading(at: now)
     var sources: [String: [UInt8]] = [:]
@@ -130,10 +139,13 @@ public final class Staging {
     transaction = open
   }
 
-  /// Puts the prepared generation in force and returns it. Repeating it is harmless, also after a restart.
-  public func commit(_ id: String, now: UInt64) throws(DeploymentError) -> Generation {
+  /// Puts the prepared generation in force and returns it. Repeating it is harmless, also after a restart. Where
+  /// it throws, what was in force is in force still.
+  public func commit(
+    _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
+  ) throws(DeploymentError) -> Generation {
     if let current = store.current, current.record.transaction == id { return current }
-    let open = try live(id, now: now)
+    let open = try live(id, connection: connection, now: now)
     guard let record = open.record else {
       throw DeploymentError(.outOfOrder, "the transaction '\(id)' is not prepared")
     }
@@ -144,7 +156,7 @@ public final class Staging {
     )
     // What cannot be removed now is removed after the next deployment.
     try? store.discard(id)
-    try? store.collectGarbage()
+    store.collectGarbage()
     return generation
   }
 
@@ -152,8 +164,25 @@ public final class Staging {
   public func abort(_ id: String, reason: String = "aborted") {
     guard let open = transaction, open.id == id else { return }
     transaction = nil
+    store.undoSwitch(of: id)
     store.audit("\(wallClock()) abort transaction=\(id) who=\(open.who) reason=\(reason)")
     try? store.discard(id)
+    store.collectGarbage()
+  }
+
+  /// Ends the deployment that came by a connection which is closed: whoever began it is gone.
+  public func connectionEnded(_ connection: ObjectIdentifier) {
+    guard let open = transaction, open.connection == connection else { return }
+    abort(open.id, reason: "its connection ended")
+  }
+
+  /// Ends whatever deployment is open; whose it was, nil when there was none.
+  public func unlock(by who: String, now: UInt64) -> DeploymentStatus.Lock? {
+    expire(now: now)
+    guard let open = transaction else { return nil }
+    let lock = Self.lock(of: open, now: now)
+    abort(open.id, reason: "unlocked by \(who)")
+    return lock
   }
 
   /// Ends a deployment whose lease ran out. Tells when to come back, nil when no deployment is open.
@@ -171,26 +200,31 @@ public final class Staging {
     return DeploymentStatus(
       generation: current?.serial ?? 0, digest: current?.digest ?? "", previous: store.previousSerial,
       preparedTransaction: transaction?.phase == .prepared ? transaction?.id : nil,
-      lock: transaction.map {
-        DeploymentStatus.Lock(
-          who: $0.who, remainingMilliseconds: Self.milliseconds(from: now, to: $0.expires))
-      },
+      lock: transaction.map { Self.lock(of: $0, now: now) },
       lastDeploymentMilliseconds: current?.record.preparedMilliseconds, degraded: store.degraded)
   }
 
   // MARK: Helpers
 
   /// The open transaction of that name, its lease renewed.
-  private func live(_ id: String, now: UInt64) throws(DeploymentError) -> DeploymentTransaction {
+  private func live(
+    _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
+  ) throws(DeploymentError) -> DeploymentTransaction {
     expire(now: now)
-    guard var open = transaction, open.id == id else {
-      throw DeploymentError(
-        .unknownTransaction,
-        "no deployment '\(id.prefix(64))' is open here: it expired, or the server was started again")
-    }
+    guard var open = transaction, open.id == id else { throw Self.unknown(id) }
     open.renew(at: now)
+    if let connection { open.connection = connection }
     transaction = open
     return open
+  }
+
+  /// The transaction that is open, nil when there is none.
+  public var openTransaction: String? { transaction?.id }
+
+  public static func unknown(_ id: String) -> DeploymentError {
+    DeploymentError(
+      .unknownTransaction,
+      "no deployment '\(id.prefix(64))' is open here: it was ended, or the server was started again")
   }
 
   private static func isValidTransaction(_ id: String) -> Bool {
@@ -208,8 +242,13 @@ public final class Staging {
   private static func locked(by open: DeploymentTransaction, now: UInt64) -> DeploymentError {
     let seconds = (milliseconds(from: now, to: open.expires) + 999) / 1000
     return DeploymentError(
-      .locked, "\(open.who) is deploying: its lock ends with its deployment, or after \(seconds) s of silence"
-    )
+      .locked,
+      "\(open.who) is deploying; the lock ends with that deployment or its connection, or after \(seconds) s of "
+        + "silence ('initializer unlock' ends it now)")
+  }
+
+  private static func lock(of open: DeploymentTransaction, now: UInt64) -> DeploymentStatus.Lock {
+    DeploymentStatus.Lock(who: open.who, remainingMilliseconds: milliseconds(from: now, to: open.expires))
   }
 
   private static func milliseconds(from now: UInt64, to then: UInt64) -> Int {
@@ -218,22 +257,5 @@ public final class Staging {
 
   private static func name(_ digest: String) -> String {
     digest.isEmpty ? "no deployment" : "manifest \(ContentDigest.short(digest))"
-  }
-}
-
-/// What a server loads before it says that it is prepared, and at its start.
-public struct LoadingWork: Sendable {
-  public let manifest: Manifest
-  /// By digest.
-  public let sources: [String: [UInt8]]
-
-  public init(manifest: Manifest, sources: [String: [UInt8]]) {
-    self.manifest = manifest
-    self.sources = sources
-  }
-
-  /// One unit per procedure; procedures of one file share its bytes.
-  public var units: [SourceUnit] {
-    manifest.procedures.map { SourceUnit(procedure: $0, source: sources[$0.digest] ?? []) }
   }
 }

@@ -19,7 +19,7 @@ enum ApplyCommand: Command {
     input.output.progress("deploying…")
     defer { input.output.progress(nil) }
     let (file, report) = try await session.deploy(
-      input.words.all("SERVER").map(\.plainText), isDryRun: false, force: input.words.has("--force"))
+      input.words.all("SERVER").map(\.plainText), mode: .apply, force: input.words.has("--force"))
     input.output.emit(report, isDryRun: false)
     await session.adopt(file)
     if !report.succeeded { throw .told }

@@ -16,7 +16,7 @@ enum DriftCommand: Command {
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
     let (_, report) = try await session.deploy(
-      input.words.all("SERVER").map(\.plainText), isDryRun: true, force: false)
+      input.words.all("SERVER").map(\.plainText), mode: .compare, force: false)
     var table = Table(
       [.init("server"), .init("procedure", widthMax: 80), .init("drift"), .init("running"), .init("file")],
       empty: "no drift: every server runs what \(session.network?.path ?? "the file") says")

@@ -5,12 +5,12 @@ import RPCWire
 extension Session {
   /// What the program `initializer` does, from here: the same checks, the same plan, the same two phases.
   func deploy(
-    _ servers: [String], isDryRun: Bool, force: Bool
+    _ servers: [String], mode: Deployer.Mode, force: Bool
   ) async throws(CommandFailure) -> (file: InitFile, report: DeploymentReport) {
     let file = try networkFile()
     var options = Initializer.Options()
     options.file = file.path
-    options.dryRun = isDryRun
+    options.mode = mode
     options.force = force
     options.servers = servers
     options.key = network?.key

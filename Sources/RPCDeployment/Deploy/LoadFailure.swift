@@ -1,0 +1,80 @@
+public import RPCProcedures
+public import RPCWire
+
+/// A source that a server could not load when it prepared a deployment, with every procedure that it fails for the
+/// same reason.
+public struct LoadFailure: Hashable, Sendable {
+  /// The source's SHA-256.
+  public var digest: String
+  /// The source file's last path component.
+  public var sourceName: String
+  /// Signatures, in the order of the manifest.
+  public var procedures: [String]
+  public var message: String
+  /// File name and line, where the language said.
+  public var place: String?
+
+  public init(
+    digest: String, sourceName: String, procedures: [String], message: String, place: String? = nil
+  ) {
+    self.digest = digest
+    self.sourceName = sourceName
+    self.procedures = procedures
+    self.message = message
+    self.place = place
+  }
+
+  /// One for each source and reason.
+  public static func grouped(_ failures: [(procedure: Procedure, error: RPCError)]) -> [LoadFailure] {
+    var groups: [LoadFailure] = []
+    for (procedure, error) in failures {
+      let signature = "\(procedure.signature)"
+      if let index = groups.firstIndex(where: {
+        $0.digest == procedure.digest && $0.message == error.message && $0.place == error.source
+      }) {
+        groups[index].procedures.append(signature)
+      } else {
+        groups.append(
+          LoadFailure(
+            digest: procedure.digest, sourceName: procedure.sourceName, procedures: [signature],
+            message: error.message, place: error.source))
+      }
+    }
+    return Array(groups.prefix(DeploymentLimits.loadFailuresMax))
+  }
+
+  /// `text.py:3: invalid syntax (text.join(List[str]) -> str and 19 more)`
+  ///
+  /// - Parameter path: the source as the file names it, where that is known.
+  public func description(path: String? = nil) -> String {
+    var shown = path ?? sourceName
+    if let place {
+      // A place is a file name and a line; the path replaces the name.
+      shown = place.hasPrefix(sourceName) ? shown + place.dropFirst(sourceName.count) : place
+    }
+    let more = procedures.count > 1 ? " and \(procedures.count - 1) more" : ""
+    return "\(shown): \(message) (\(procedures.first ?? "")\(more))"
+  }
+}
+
+extension LoadFailure {
+  public var value: Value {
+    var entries = [
+      Value.Entry("digest", .string(digest)), Value.Entry("source_name", .string(sourceName)),
+      Value.Entry("procedures", .list(procedures.map(Value.string))),
+      Value.Entry("message", .string(message)),
+    ]
+    if let place { entries.append(Value.Entry("place", .string(place))) }
+    return .map(entries)
+  }
+
+  /// - Throws: `malformed` where the value is not one that `value` makes. Other keys are ignored.
+  public init(_ value: Value) throws(DeploymentError) {
+    guard let digest = value["digest"]?.stringValue, let name = value["source_name"]?.stringValue,
+      let procedures = value["procedures"]?.listValue, let message = value["message"]?.stringValue
+    else { throw DeploymentError(.malformed, "the server's answer to deploy_prepare is not understood") }
+    self.init(
+      digest: digest, sourceName: name, procedures: procedures.compactMap(\.stringValue), message: message,
+      place: value["place"]?.stringValue)
+  }
+}

@@ -1,0 +1,236 @@
+internal import RPCClient
+internal import RPCDeployment
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// Steps `Staging` through begin, put, prepare and commit, has the loops load what is prepared, and puts what is
+/// committed in force on all of them. Belongs to the deployment thread.
+internal final class DeploymentWorker {
+  private let core: ServerCore
+  private let loop: EventLoop
+  private let staging: Staging
+  /// What the loops have loaded for the transaction that is being prepared: the same objects go in force, so
+  /// that nothing is loaded twice.
+  private var loaded: (transaction: String, units: [SourceUnit])?
+  /// What the loops are loading, for which of the deployments that were begun.
+  private var loading: (begun: Int, units: [SourceUnit])?
+  /// What is in force. A procedure that did not change keeps its unit, and so what runtimes made of it.
+  private var inForce: [Procedure: SourceUnit] = [:]
+  /// What the log said last of the store's state.
+  private var reportedProblem: String?
+
+  init(store: GenerationStore, core: ServerCore, loop: EventLoop) {
+    self.core = core
+    self.loop = loop
+    staging = Staging(store: store) { Int(Syscall.wallMilliseconds()) }
+  }
+
+  /// Leaves the directory to the server that serves it next.
+  func close() { staging.store.close() }
+
+  // MARK: The start
+
+  func restore(_ completion: @escaping @Sendable () -> Void) {
+    reportProblem()
+    guard let generation = staging.store.current else { return completion() }
+    let work = LoadingWork(manifest: generation.manifest, sources: staging.store.takeRecoveredSources())
+    let units = work.units
+    let confined = LoopConfined(self, to: loop)
+    let mailbox = loop.mailbox
+    core.prepare(units) { failures in
+      mailbox.post { loop in
+        confined.on(loop).restored(generation, units, failures, completion)
+      }
+    }
+  }
+
+  private func restored(
+    _ generation: Generation, _ units: [SourceUnit], _ failures: [UnitFailure],
+    _ completion: @escaping @Sendable () -> Void
+  ) {
+    // What worked when it was deployed is served all the same: its calls say what is wrong.
+    if let failure = Self.grouped(failures).first {
+      staging.store.degrade("generation \(generation.serial) is served, but \(failure.description())")
+    }
+    reportProblem()
+    // What could not be loaded is tried again by the next deployment, not taken for loaded.
+    let failed = Set(failures.map { ObjectIdentifier($0.unit) })
+    setInForce(units.filter { !failed.contains(ObjectIdentifier($0)) })
+    core.log.note(
+      "generation \(generation.serial) restored: \(units.count) procedures as server '\(generation.manifest.server)'"
+    )
+    core.distribute(core.catalogue(of: Served(generation, units)), completion: completion)
+  }
+
+  /// Says in the log and in `system.stats` what is wrong with the store, when that changed.
+  private func reportProblem() {
+    let problem = staging.store.degraded
+    guard problem != reportedProblem else { return }
+    reportedProblem = problem
+    core.setDegraded(problem)
+    if let problem {
+      core.log.warn("the data directory is degraded: \(problem)")
+    } else {
+      core.log.note("the data directory is no longer degraded")
+    }
+  }
+
+  // MARK: One step
+
+  func handle(
+    _ procedure: SystemProcedure, _ values: [Value], _ connection: ObjectIdentifier,
+    _ answer: @escaping DeploymentService.Answer
+  ) {
+    let now = Syscall.monotonicNanoseconds()
+    defer {
+      forgetLoaded()
+      reportProblem()
+    }
+    do throws(DeploymentError) {
+      switch procedure {
+      case .deployStatus: answer(.success([staging.status(now: now).value]))
+      case .deployBegin:
+        let wanted = try staging.begin(
+          text(values, 0), who: text(values, 1), baseDigest: text(values, 2), force: values[3] == true,
+          manifest: values[4].bytesValue ?? [], connection: connection, now: now)
+        core.log.note("deployment \(text(values, 0)) by \(text(values, 1)): \(wanted.count) sources wanted")
+        answer(.success([.list(wanted.map { .string($0) })]))
+      case .deployPut:
+        let count = try staging.put(
+          text(values, 0), digest: text(values, 1), offset: Int(values[2].intValue ?? -1),
+          bytes: values[3].bytesValue ?? [], last: values[4] == true, connection: connection, now: now)
+        answer(.success([.int(Int64(count))]))
+      case .deployPrepare: try prepare(text(values, 0), connection, now: now, answer)
+      case .deployCommit: try commit(text(values, 0), connection, now: now, answer)
+      case .deployAbort:
+        staging.abort(text(values, 0))
+        answer(.success([]))
+      case .deployUnlock:
+        let lock = staging.unlock(by: text(values, 0), now: now)
+        if let lock { core.log.note("the deployment of \(lock.who) was ended by \(text(values, 0))") }
+        answer(.success([lock?.value ?? .map([])]))
+      case .ping, .catalogue, .stats, .source: preconditionFailure("not a step of a deployment")
+      }
+    } catch {
+      core.log.warn("deployment: \(error)")
+      answer(.failure(error.rpcError))
+    }
+  }
+
+  private func text(_ values: [Value], _ index: Int) -> String {
+    values[index].stringValue ?? ""
+  }
+
+  func connectionEnded(_ connection: ObjectIdentifier) {
+    staging.connectionEnded(connection)
+    forgetLoaded()
+    reportProblem()
+  }
+
+  /// Lets go of what was or is being loaded for a deployment that has ended.
+  private func forgetLoaded() {
+    if let loading, loading.begun != staging.begun || staging.openTransaction == nil {
+      self.loading = nil
+      let units = loading.units
+      core.onEveryLoop { $0.cancelPreparing(units) }
+    }
+    if let loaded, loaded.transaction != staging.openTransaction { self.loaded = nil }
+  }
+
+  private func prepare(
+    _ transaction: String, _ connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Answer
+  ) throws(DeploymentError) {
+    guard let work = try staging.startLoading(transaction, connection: connection, now: now) else {
+      return answer(.success([.map([])]))
+    }
+    let units = work.units.map { inForce[$0.procedure] ?? $0 }
+    let begun = staging.begun
+    loading = (begun, units)
+    let confined = LoopConfined(self, to: loop)
+    let mailbox = loop.mailbox
+    core.prepare(units) { failures in
+      mailbox.post { loop in
+        confined.on(loop).prepared(transaction, begun, units, failures, answer)
+      }
+    }
+  }
+
+  private func prepared(
+    _ transaction: String, _ begun: Int, _ units: [SourceUnit], _ failures: [UnitFailure],
+    _ answer: DeploymentService.Answer
+  ) {
+    if loading?.begun == begun { loading = nil }
+    defer { reportProblem() }
+    do throws(DeploymentError) {
+      // It may have ended meanwhile, and another one of the same name may have begun.
+      guard begun == staging.begun else { throw Staging.unknown(transaction) }
+      try staging.finishLoading(
+        transaction, succeeded: failures.isEmpty, now: Syscall.monotonicNanoseconds())
+    } catch {
+      return answer(.failure(error.rpcError))
+    }
+    guard failures.isEmpty else {
+      let groups = Self.grouped(failures)
+      for group in groups {
+        core.log.warn("deployment \(transaction) cannot be prepared: \(group.description())")
+      }
+      return answer(.success([["failures": .list(groups.map(\.value))]]))
+    }
+    loaded = (transaction, units)
+    answer(.success([.map([])]))
+  }
+
+  private static func grouped(_ failures: [UnitFailure]) -> [LoadFailure] {
+    LoadFailure.grouped(failures.map { ($0.unit.procedure, $0.error) })
+  }
+
+  private func commit(
+    _ transaction: String, _ connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Answer
+  ) throws(DeploymentError) {
+    let before = staging.store.current?.serial
+    let generation = try staging.commit(transaction, connection: connection, now: now)
+    if generation.serial == before { return answer(.success([.int(Int64(generation.serial))])) }
+    guard let loaded, loaded.transaction == transaction else {
+      preconditionFailure("only what was prepared here is committed")
+    }
+    setInForce(loaded.units)
+    self.loaded = nil
+    core.log.note(
+      "generation \(generation.serial) in force: \(loaded.units.count) procedures as server '\(generation.manifest.server)'"
+    )
+    core.distribute(core.catalogue(of: Served(generation, loaded.units))) {
+      answer(.success([.int(Int64(generation.serial))]))
+    }
+  }
+
+  private func setInForce(_ units: [SourceUnit]) {
+    inForce = Dictionary(units.map { ($0.procedure, $0) }) { first, _ in first }
+  }
+}
+
+/// A procedure that a loop could not load.
+internal struct UnitFailure: Sendable {
+  var unit: SourceUnit
+  var error: RPCError
+}
+
+extension Served {
+  /// A generation of the store, as the server serves it.
+  fileprivate init(_ generation: Generation, _ units: [SourceUnit]) {
+    let manifest = generation.manifest
+    serial = generation.serial
+    digest = generation.digest
+    serverName = manifest.server
+    services = manifest.services.map { service in
+      CatalogueService(
+        name: service.name, tenants: service.tenants, providers: service.providers,
+        isServedHere: service.providers.contains(manifest.server))
+    }
+    clients = manifest.clients.compactMap(\.rule)
+    topology = manifest.topology
+    self.units = units
+  }
+}

@@ -1,0 +1,43 @@
+import Glibc
+import Synchronization
+
+/// The program's standard streams. What cannot be written is remembered, so that a run which reported nothing does
+/// not end with 0.
+enum StandardStreams {
+  /// The error number of the first write to standard output that failed, 0 for none.
+  private static let failure = Atomic<Int32>(0)
+
+  /// Colours where a person reads and did not ask for none.
+  static var showsColors: Bool {
+    guard isatty(1) == 1 else { return false }
+    if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
+    guard let terminal = getenv("TERM") else { return false }
+    return String(cString: terminal) != "dumb"
+  }
+
+  /// Writes all of a text. A reader that is gone ends the program quietly, by SIGPIPE.
+  static func write(_ text: String, to descriptor: Int32) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0 {
+        let code = errno
+        if code == EINTR { continue }
+        if descriptor == 1 {
+          _ = failure.compareExchange(expected: 0, desired: code, ordering: .relaxed)
+        }
+        return
+      }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+
+  /// The code to end with: where the output could not be written, success is none.
+  static func exitCode(_ code: Int32) -> Int32 {
+    let error = failure.load(ordering: .relaxed)
+    guard error != 0 else { return code }
+    let reason = error == EBADF ? "it is closed" : String(cString: strerror(error))
+    write("initializer: cannot write to standard output: \(reason)\n", to: 2)
+    return code == 0 ? 1 : code
+  }
+}
