@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // A machine: the Lua state, its memory, and what is compiled in it. Whatever may raise runs under lua_pcall.
 
@@ -153,8 +154,23 @@ struct source {
   int reference;
 };
 
+/// Passes over a byte order mark and a first line such as `#!/usr/bin/lua`, as Lua's own reader of files does. The
+/// end of that line stays, so that lines keep their numbers.
+static void skip_preamble(struct source *source) {
+  if (source->count >= 3 && memcmp(source->text, "\xef\xbb\xbf", 3) == 0) {
+    source->text += 3;
+    source->count -= 3;
+  }
+  if (source->count == 0 || source->text[0] != '#') return;
+  const char *end = memchr(source->text, '\n', source->count);
+  size_t length = end == NULL ? source->count : (size_t)(end - source->text);
+  source->text += length;
+  source->count -= length;
+}
+
 static int compile(lua_State *L) {
   struct source *source = lua_touserdata(L, 1);
+  skip_preamble(source);
   lua_pushfstring(L, "=%s", source->name);
   // "t": text only, since compiled code could do anything to the interpreter.
   if (luaL_loadbufferx(L, source->text, source->count, lua_tostring(L, -1), "t") != LUA_OK) return lua_error(L);

@@ -76,15 +76,15 @@ internal final class Route: Sendable {
 /// Remembers the routes of a client, so that calling by name builds nothing twice. Any thread.
 internal final class RouteTable: Sendable {
   private struct TypedName: Hashable {
-    var procedure: String
-    var server: String?
+    @ComparedByUTF8 var procedure: String
+    @ComparedByUTF8 var server: String?
     /// The Swift types of arguments and results, as one function type.
     var signature: ObjectIdentifier
   }
 
   private struct DynamicName: Hashable {
-    var procedure: String
-    var server: String?
+    @ComparedByUTF8 var procedure: String
+    @ComparedByUTF8 var server: String?
     var argumentTypes: [ValueType]
   }
 
@@ -139,12 +139,14 @@ internal final class RouteTable: Sendable {
     _ name: String, _ arguments: [ValueType], returns: [ValueType]?
   ) throws(RPCError) -> BindingKey {
     // A procedure is a function and has no dot in its name; a service may.
-    guard let dot = name.lastIndex(of: "."), dot != name.startIndex, name.index(after: dot) != name.endIndex
+    let bytes = name.utf8
+    guard let dot = bytes.lastIndex(of: UInt8(ascii: ".")), dot != bytes.startIndex,
+      case let next = bytes.index(after: dot), next != bytes.endIndex
     else {
       throw RPCError(.invalidArguments, "'\(name.prefix(200))' names no procedure: write SERVICE.PROCEDURE")
     }
     let service = String(name[..<dot])
-    let procedure = String(name[name.index(after: dot)...])
+    let procedure = String(name[next...])
     for part in [service, procedure] where part.utf8.count > WireLimits.nameBytesMax {
       throw RPCError(
         .invalidArguments, "a name of \(part.utf8.count) bytes, the limit is \(WireLimits.nameBytesMax)",

@@ -1,13 +1,13 @@
 public import RPCKeys
-internal import RPCWire
+public import RPCWire
 
 /// Who is who in a network: the servers and where they listen, the clients and where they call from, the
 /// services, who provides them and who may call them. What `init.yaml` says, without the procedures.
 public struct Topology: Hashable, Sendable {
   public struct Server: Hashable, Sendable {
-    public var name: String
+    @ComparedByUTF8 public var name: String
     /// An IPv4 or IPv6 address or a host name, which is resolved again for each new connection.
-    public var host: String
+    @ComparedByUTF8 public var host: String
     public var port: UInt16
     /// The key that the server must prove; nil takes whichever it proves.
     public var key: PublicKey?
@@ -21,9 +21,9 @@ public struct Topology: Hashable, Sendable {
   }
 
   public struct Client: Hashable, Sendable {
-    public var name: String
+    @ComparedByUTF8 public var name: String
     /// The address that the client calls from, nil where any will do.
-    public var host: String?
+    @ComparedByUTF8 public var host: String?
     /// The source port that is registered, nil where any will do.
     public var port: UInt16?
     /// The key that servers know the client by, nil where its address is enough.
@@ -38,11 +38,11 @@ public struct Topology: Hashable, Sendable {
   }
 
   public struct Service: Hashable, Sendable {
-    public var name: String
+    @ComparedByUTF8 public var name: String
     /// Names of the servers that serve it.
-    public var providers: [String]
+    @ComparedByUTF8 public var providers: [String]
     /// Names of the clients that may call it.
-    public var tenants: [String]
+    @ComparedByUTF8 public var tenants: [String]
 
     public init(name: String, providers: [String], tenants: [String]) {
       self.name = name
@@ -61,9 +61,9 @@ public struct Topology: Hashable, Sendable {
     self.services = services
   }
 
-  public func server(_ name: String) -> Server? { servers.first { $0.name == name } }
-  public func client(_ name: String) -> Client? { clients.first { $0.name == name } }
-  public func service(_ name: String) -> Service? { services.first { $0.name == name } }
+  public func server(_ name: String) -> Server? { servers.first { $0.name.hasSameUTF8(as: name) } }
+  public func client(_ name: String) -> Client? { clients.first { $0.name.hasSameUTF8(as: name) } }
+  public func service(_ name: String) -> Service? { services.first { $0.name.hasSameUTF8(as: name) } }
 }
 
 /// Where a topology comes from: a file today, a registry of leases tomorrow.

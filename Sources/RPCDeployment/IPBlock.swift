@@ -9,12 +9,13 @@ public struct IPBlock: Hashable, Sendable {
   /// Reads an address with or without `/prefix`; nil where it is neither. Bits behind the prefix must be zero,
   /// as in `10.0.0.0/8`: `10.1.2.3/8` is more likely a mistake than a network.
   public init?(parsing text: String) {
-    let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let bytes = Self.address(String(parts[0])) else { return nil }
+    let slash = text.utf8.firstIndex(of: UInt8(ascii: "/"))
+    guard let bytes = Self.address(String(text[..<(slash ?? text.endIndex)])) else { return nil }
     var prefixLength = bytes.count * 8
-    if parts.count == 2 {
-      guard !parts[1].isEmpty, parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-        let given = Int(parts[1]), given <= prefixLength
+    if let slash {
+      let length = text[slash...].dropFirst()
+      guard length.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let given = Int(length),
+        given <= prefixLength
       else { return nil }
       prefixLength = given
     }
@@ -22,6 +23,21 @@ public struct IPBlock: Hashable, Sendable {
     let unmapped = prefixLength >= 96 ? Self.unmapped(bytes) : bytes
     self.bytes = unmapped
     self.prefixLength = prefixLength - (bytes.count - unmapped.count) * 8
+  }
+
+  /// The network that `10.1.2.3/8` is in, whose bits behind the prefix are not zero; nil for anything else.
+  public init?(enclosing text: String) {
+    guard let slash = text.utf8.firstIndex(of: UInt8(ascii: "/")),
+      let bytes = Self.address(String(text[..<slash])),
+      case let length = text[slash...].dropFirst(), let prefixLength = Int(length),
+      length.utf8.allSatisfy({ (0x30...0x39).contains($0) }), prefixLength <= bytes.count * 8
+    else { return nil }
+    self.init(parsing: "\(Self(bytes: Self.masked(bytes, prefixLength), prefixLength: prefixLength))")
+  }
+
+  private init(bytes: [UInt8], prefixLength: Int) {
+    self.bytes = bytes
+    self.prefixLength = prefixLength
   }
 
   /// The bytes of a numeric IPv4 or IPv6 address, or nil.
@@ -44,11 +60,6 @@ public struct IPBlock: Hashable, Sendable {
     let address = Self.unmapped(address)
     guard address.count == bytes.count else { return false }
     return Self.masked(address, prefixLength) == bytes
-  }
-
-  /// Whether some address is in both ranges.
-  public func overlaps(_ other: IPBlock) -> Bool {
-    prefixLength <= other.prefixLength ? contains(other.bytes) : other.contains(bytes)
   }
 
   private static func unmapped(_ address: [UInt8]) -> [UInt8] {

@@ -119,21 +119,14 @@ public final class Catalogue: Sendable {
       service: service, procedure: procedure, arguments: arguments, returns: returns, overloads)
   }
 
-  /// What a caller gets whose types no overload fits: with one overload what is wrong about it, with several that
-  /// none fits.
+  /// The error for a call whose types fit no overload: what is wrong with them, then what would be right.
   public func noOverload(
     service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?,
     _ overloads: [BoundProcedure]
   ) -> RPCError {
-    let reason: String
-    if overloads.count == 1 {
-      reason = overloads[0].signature.mismatch(arguments: arguments, returns: returns)
-    } else {
-      var given = "(\(arguments.map(\.description).joined(separator: ", ")))"
-      if let returns { given += " -> (\(returns.map(\.description).joined(separator: ", ")))" }
-      reason = "no overload fits \(given)"
-    }
-    return invalidArguments("\(service).\(procedure): \(reason)", overloads)
+    let mismatch = OverloadMismatch(
+      arguments: arguments, returns: returns, overloads: overloads.map(\.signature))
+    return invalidArguments(mismatch.description, overloads)
   }
 
   /// Every overload of a procedure that this server serves.
@@ -147,11 +140,11 @@ public final class Catalogue: Sendable {
     }
     guard services[entry.service].isServedHere else {
       let providers = services[entry.service].providers
-      let who =
+      let others =
         providers.isEmpty
-        ? "no server does"
-        : "\(providers.joined(separator: ", ")) \(providers.count == 1 ? "does" : "do")"
-      throw RPCError(.serviceNotFound, "this server does not provide the service '\(service)'; \(who)")
+        ? "no server does" : "\(providers.joined(separator: ", ")) \(providers.count == 1 ? "does" : "do")"
+      throw RPCError(
+        .serviceNotFound, "this server does not provide the service '\(service)'; \(others)")
     }
     guard let overloads = entry.overloads[UTF8Key(procedure)], !overloads.isEmpty else {
       var message = "the service '\(service)' has no procedure '\(procedure)'"

@@ -1,3 +1,5 @@
+public import RPCWire
+
 /// What a procedure's source is written in.
 public enum Language: String, Sendable, Hashable, CaseIterable {
   /// A closure of the program that embeds the server.
@@ -21,12 +23,12 @@ public struct Procedure: Hashable, Sendable {
   public var signature: Signature
   public var language: Language
   /// The function in the source: named like the procedure unless declared otherwise.
-  public var function: String
+  @ComparedByUTF8 public var function: String
   /// SHA-256 of the source in lower-case hexadecimal; empty for a Swift closure.
-  public var digest: String
+  @ComparedByUTF8 public var digest: String
   /// The source file's last path component: what errors show instead of a path.
-  public var sourceName: String
-  public var documentation: String?
+  @ComparedByUTF8 public var sourceName: String
+  @ComparedByUTF8 public var documentation: String?
   /// The longest a call may run, whatever its caller allows, in milliseconds.
   public var timeoutMilliseconds: Int?
   /// The most memory a call may use, in bytes.

@@ -1,7 +1,9 @@
+public import RPCWire
+
 /// `service.procedure`.
 public struct QualifiedName: Hashable, Sendable, CustomStringConvertible {
-  public var service: String
-  public var procedure: String
+  @ComparedByUTF8 public var service: String
+  @ComparedByUTF8 public var procedure: String
 
   public init(service: String, procedure: String) {
     self.service = service
@@ -10,10 +12,11 @@ public struct QualifiedName: Hashable, Sendable, CustomStringConvertible {
 
   /// Splits at the first dot; nil where there is none or a side is empty.
   public init?(_ text: String) {
-    guard let dot = text.firstIndex(of: "."), dot != text.startIndex, text.index(after: dot) != text.endIndex
+    let bytes = text.utf8
+    guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")), dot != bytes.startIndex,
+      case let next = bytes.index(after: dot), next != bytes.endIndex
     else { return nil }
-    service = String(text[..<dot])
-    procedure = String(text[text.index(after: dot)...])
+    self.init(service: String(text[..<dot]), procedure: String(text[next...]))
   }
 
   public var description: String { "\(service).\(procedure)" }

@@ -47,24 +47,6 @@ public struct Signature: Hashable, Sendable {
     return total
   }
 
-  /// What is wrong about a caller's types, which do not fit.
-  public func mismatch(arguments: [ValueType], returns: [ValueType]?) -> String {
-    if arguments.count < parameters.count {
-      let missing = parameters[arguments.count...].map { "'\($0)'" }
-      return "missing argument\(missing.count == 1 ? "" : "s") \(missing.joined(separator: ", "))"
-    }
-    if arguments.count > parameters.count {
-      return "too many arguments: \(arguments.count), the procedure has \(parameters.count)"
-    }
-    for (index, (parameter, argument)) in zip(parameters, arguments).enumerated()
-    where parameter.type.conversionCost(from: argument) == nil {
-      return "argument \(index + 1) is \(argument), expected '\(parameter)'"
-    }
-    let expected = (returns ?? []).map(\.description).joined(separator: ", ")
-    let returned = self.returns.map(\.description).joined(separator: ", ")
-    return "the procedure returns (\(returned)), not (\(expected))"
-  }
-
   /// Whether a caller that is ready for `expected`, nil for whatever comes, can take what is declared.
   public func returnsFit(_ expected: [ValueType]?) -> Bool {
     guard let expected else { return true }

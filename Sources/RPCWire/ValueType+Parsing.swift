@@ -1,5 +1,5 @@
 extension ValueType {
-  /// A spelling that is no type: what is wrong and where.
+  /// Why a text does not spell a type, and where.
   public struct SyntaxError: Error, Hashable, Sendable, CustomStringConvertible {
     public var message: String
     /// Bytes from the start of the text.
@@ -69,7 +69,7 @@ private struct TypeParser {
       offset += 1
       return .unknown
     case "":
-      throw error(offset == bytes.count ? "a type is missing" : "a type cannot start with '\(rest)'")
+      throw error(offset == bytes.count ? "missing type" : "a type cannot start with '\(rest)'")
     default:
       offset = start
       throw error("unknown type '\(name)'")

@@ -120,6 +120,68 @@ struct InitFileTests {
     #expect(file.procedures[2].documentation == "Two\nlines.")
   }
 
+  @Test("a byte order mark, YAML's own tags, CRLF and complete host names change nothing")
+  func tolerated() throws {
+    let directory = TemporaryDirectory(inMemory: true)
+    try directory.write("def f(a, b): pass", to: "f.py")
+    let plain = try InitFile.parse(Array(InitFileErrorTests.valid.utf8), path: directory.path + "/init.yaml")
+    let texts = [
+      "\u{feff}" + InitFileErrorTests.valid,
+      "\u{feff}" + InitFileErrorTests.valid.replacing("\n", with: "\r\n"),
+      InitFileErrorTests.valid.replacing("port: 8181", with: "port: !!int 8181")
+        .replacing("[c1]", with: "!!seq [!!str c1]").replacing("network:", with: "network: !!map"),
+    ]
+    for text in texts {
+      let file = try InitFile.parse(Array(text.utf8), path: directory.path + "/init.yaml")
+      #expect(file.network == plain.network)
+      #expect(file.procedures == plain.procedures)
+    }
+    #expect(
+      try InitFileErrorTests.errors("\u{feff}network: {servers: []}").first
+        == "1:20: 'servers' is empty: declare at least one")
+    var sixteen: [UInt8] = [0xff, 0xfe]
+    for unit in "network:".utf16 { sixteen += [UInt8(unit & 0xff), UInt8(unit >> 8)] }
+    #expect(
+      try InitFileErrorTests.errors(bytes: sixteen) == ["1:1: the file is UTF-16 text; save it as UTF-8"])
+    let named = InitFileErrorTests.valid.replacing("ip: 127.0.0.1, port: 8181", with: "ip: localhost., port: 8181")
+    let file = try InitFile.parse(Array(named.utf8), path: directory.path + "/init.yaml")
+    #expect(file.network.servers[0].host == "localhost.")
+  }
+
+  @Test(
+    "a host name is labels of letters, digits, '-' and '_', and does not end in a number",
+    arguments: [
+      ("localhost", true), ("localhost.", true), ("a.b-c.d_e", true), ("1.example", true), ("0x7f.example", true),
+      ("", false), (".", false), ("..", false), ("a..", false), ("a..b", false), ("-a", false), ("a-", false),
+      ("1.2.3", false), ("127.1", false), ("0x7f.0.0.1", false), ("0x7f000001", false), ("a.0X", false),
+      ("a.0xfg", true), ("2130706433", false), ("a.1.", false), ("é", false), ("a b", false), ("a\u{301}", false),
+      (String(repeating: "a", count: 63), true), (String(repeating: "a", count: 64), false),
+      (String(repeating: "a.", count: 126) + "a", true), (String(repeating: "a.", count: 126) + "a.", true),
+      (String(repeating: "a.", count: 126) + "ab", false),
+    ])
+  func hostNames(name: String, isValid: Bool) {
+    #expect(HostName.isValid(name) == isValid)
+  }
+
+  @Test(
+    "whatever a path may hold, its source's name breaks no line and leads nowhere",
+    arguments: [
+      "a\nb.py", "a..b.py", "...py", "\u{2028}.py", "a\u{85}\u{7}.py", "plain 'name'.py", "e\u{301}.py", "\u{e9}.py",
+    ])
+  func sourceNames(name: String) throws {
+    let directory = TemporaryDirectory(inMemory: true)
+    try directory.write("def f(): return 1", to: name)
+    let text = InitFileErrorTests.valid.replacing("[int, \"List[str]\"]", with: "[]")
+      .replacing("f.py", with: Value.string(name).json)
+    let file = try InitFile.parse(Array(text.utf8), path: directory.path + "/init.yaml")
+    let shown = try #require(file.procedures.first?.sourceName)
+    #expect(SourceName.problem(with: shown) == nil, "\(shown.debugDescription)")
+    #expect((SourceName.problem(with: name) == nil) == shown.hasSameUTF8(as: name))
+    #expect(file.sources.count == 1)
+    let manifest = try #require(file.manifests()["s1"])
+    #expect(try Manifest(decoding: manifest.encode()) == manifest)
+  }
+
   static let durations: [(String, Int?)] = [
     ("500ms", 500), ("2s", 2000), ("2", 2000), ("0.5", 500), ("1.5m", 90_000), ("24h", 86_400_000),
     ("1ms", 1), ("24.1h", nil), ("0", nil), ("0.4ms", nil), ("-1s", nil), ("1 s", 1000), ("s", nil),

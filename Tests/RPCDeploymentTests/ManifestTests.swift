@@ -105,6 +105,31 @@ struct ManifestTests {
       ])
     ),
     (
+      "a file name with '..'",
+      Samples.manifest([
+        {
+          var it = Samples.procedure("text", "x"); it.sourceName = ".."; return it
+        }()
+      ])
+    ),
+    (
+      "a file name with a line break",
+      Samples.manifest([
+        {
+          var it = Samples.procedure("text", "x"); it.sourceName = "x.py\nroot: all is well"; return it
+        }()
+      ])
+    ),
+    (
+      "a file name of 256 bytes, the limit is 255",
+      Samples.manifest([
+        {
+          var it = Samples.procedure("text", "x"); it.sourceName = String(repeating: "x", count: 256); return it
+        }()
+      ])
+    ),
+    ("tenant '\u{212a}', which is not declared", Samples.manifest(tenants: ["\u{212a}"])),
+    (
       "timeout of 0 ms",
       Samples.manifest([
         {

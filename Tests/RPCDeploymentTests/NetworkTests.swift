@@ -49,11 +49,13 @@ final class RealNetwork {
 
   var file: String { directory.path + "/init.yaml" }
 
-  func write(rpcs: [String] = ["concat", "half"], tenants: String = "me") throws {
-    let declarations = [
+  func write(
+    rpcs: [String] = ["concat", "half"], tenants: String = "me",
+    declarations: [String: String] = [
       "concat": "{args: [int, str], returns: [str], src: src/concat.py}",
       "half": "{args: [n: int], returns: [int, int], src: src/half.py}",
     ]
+  ) throws {
     let entries = rpcs.map { "    - \($0): \(declarations[$0] ?? "")" }.joined(separator: "\n")
     try directory.write(
       """
@@ -278,6 +280,64 @@ struct NetworkTests {
     let text: String = try await client.call("text.concat", 32, "hello", on: "s1")
     #expect(text == "32hello")
     await client.close()
+  }
+
+  /// Each defines `f` in a way that a scan of the source may miss.
+  static let sources = [
+    "from importlib.metadata import version as f",
+    "from operator import neg as unused, abs as f",
+    "(f := abs)",
+    "(f, g) = (abs, abs)",
+    "def setup():\n    global f\n    f = abs\nsetup()",
+    "x = 1 + \\\r\n    2\r\nf = \\\r\n    abs\r\n",
+    "for f in [abs]: pass",
+    "globals()[chr(102)] = abs",
+    "import sys\nsetattr(sys.modules[__name__], 'f', abs)",
+    "\u{feff}#!/usr/bin/env python3\ndef f(n): return abs(n)",
+    "def \u{ff46}(n): return abs(n)",
+    "# coding: latin-1\nf = abs",
+    "'f' in dir() or exec('f = abs')",
+  ]
+
+  @Test("the language decides what a source defines: each way to define a function deploys")
+  func definitions() async throws {
+    let network = try RealNetwork()
+    var declarations = ["lua": "{args: [int], returns: [int], src: src/lua.lua}"]
+    for (index, source) in Self.sources.enumerated() {
+      try network.directory.write(source, to: "src/p\(index).py")
+      declarations["p\(index)"] = "{args: [Any], returns: [Any], src: src/p\(index).py, function: f}"
+    }
+    try network.directory.write("\u{feff}#!/usr/bin/lua\nfunction lua(n) return n end", to: "src/lua.lua")
+    try network.write(rpcs: declarations.keys.sorted(), declarations: declarations)
+    let run = await network.initialize()
+    #expect(run.exit == .done, "\(run.output)\(run.errors)")
+    let client = try RPCClient(InitFile.load(network.file))
+    for index in Self.sources.indices.dropFirst() {
+      let value: Value = try await client.call("text.p\(index)", Value.int(-3), on: "s1")
+      #expect(value == 3, "\(Self.sources[index])")
+    }
+    let same: Int = try await client.call("text.lua", 7, on: "s2")
+    #expect(same == 7)
+    await client.close()
+  }
+
+  @Test("a function that the language does not find is refused with a hint, and nothing changes")
+  func missingFunction() async throws {
+    let network = try RealNetwork()
+    try network.directory.write("def helo(name): return name  # not hello", to: "src/hello.py")
+    try network.write(
+      rpcs: ["hello"], declarations: ["hello": "{args: [str], returns: [str], src: src/hello.py}"])
+    let run = await network.initialize()
+    #expect(run.exit == .failed)
+    #expect(run.output.contains("hello.py has no function 'hello'"), "\(run.output)")
+    let hint = "no function 'hello' was found in the source 'src/hello.py' (did you mean 'helo'?)"
+    #expect(run.output.contains("hint: \(network.file):12:49: \(hint)"), "\(run.output)")
+    let json = await network.initialize { $0.output = .json }
+    #expect(try Value(json: String(json.output.dropLast()))["hints"]?.listValue?.count == 1)
+    try network.directory.write("def helo(name): return name", to: "src/hello.py")
+    let certain = await network.initialize()
+    #expect(certain.exit == .wrongInput)
+    #expect(certain.errors.contains("the source 'src/hello.py' has no function 'hello' (did you mean 'helo'?)"))
   }
 
   @Test("some servers can be named, and wrong input asks no server")

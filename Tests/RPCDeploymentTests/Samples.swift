@@ -33,7 +33,7 @@ enum Samples {
       ],
       clients: [
         Manifest.Client(name: "c1", host: "127.0.0.1", port: 6000),
-        Manifest.Client(name: "net", host: "10.0.0.0/8"), Manifest.Client(name: "k", key: Samples.key),
+        Manifest.Client(name: "net", host: "10.0.0.0/8"), Manifest.Client(name: "K", key: Samples.key),
       ],
       services: [
         Topology.Service(name: "text", providers: ["s2", "s1"], tenants: tenants),

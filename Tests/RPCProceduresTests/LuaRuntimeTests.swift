@@ -166,10 +166,26 @@ struct LuaRuntimeTests {
     }
   }
 
+  @Test(
+    "a byte order mark and a first line with # are passed over, and lines keep their numbers",
+    arguments: [
+      ("\u{feff}function rpc1() return 1 end", 1), ("#!/usr/bin/lua\nfunction rpc1() return 2 end", 2),
+      ("\u{feff}#!/usr/bin/lua\r\nfunction rpc1() return 3 end", 3), ("#\nfunction rpc1() return 4 end", 4),
+    ] as [(String, Value)])
+  func preamble(_ source: String, _ expected: Value) async throws {
+    try await withLua { lua in
+      let values = try await lua.call(SourceUnit.make("rpc1() -> int", .lua, source))
+      #expect(values == [expected])
+    }
+  }
+
   private static let unloadableCases: [(String, String?, String)] = [
     ("function rpc1(", "rpc1.lua:1", "<name> or '...' expected near <eof>"),
     ("function other(a) end", "rpc1.lua", "rpc1.lua has no global function 'rpc1'"),
     ("x = 1\nerror('no')", "rpc1.lua:2", "no"),
+    ("#!/usr/bin/lua\nerror('no')", "rpc1.lua:2", "no"),
+    ("#!only", "rpc1.lua", "rpc1.lua has no global function 'rpc1'"),
+    ("\u{feff}", "rpc1.lua", "rpc1.lua has no global function 'rpc1'"),
     ("\nfunction rpc1(a) end", "rpc1.lua:2", "rpc1 takes 1 of the 2 arguments that are declared"),
     ("while true do end", nil, "loading took more than 200 ms"),
   ]

@@ -129,7 +129,7 @@ struct ConformanceTests {
     }
     #expect(
       throws: RPCError(
-        .invalidArguments, "math.add: argument 1 is str, expected 'int'; valid:\n  math.add(int, int) -> int")
+        .invalidArguments, "wrong type of argument 1: expected int, found str; valid:\n  math.add(int, int) -> int")
     ) {
       try peer.bind("math", "add", [.string, .int])
     }

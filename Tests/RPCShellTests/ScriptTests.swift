@@ -24,6 +24,12 @@ import Testing
     #expect(outcome.commands == 2000 && outcome.failures == 0)
   }
 
+  @Test("a byte order mark before the first line is passed over, and only there")
+  func byteOrderMark() async {
+    let (text, outcome, _) = await Self.run("\u{feff}text.upper a\n\u{feff}text.upper b")
+    #expect(text.out == "A\n" && outcome.failures == 1)
+  }
+
   @Test("failures name their line, and the rest runs on")
   func failures() async {
     let (text, outcome, _) = await Self.run(

@@ -5,26 +5,27 @@ public import RPCWire
 /// A report as programs read it.
 public enum DeploymentJSON {
   public static func value(of report: DeploymentReport, isDryRun: Bool) -> Value {
-    [
-      "ok": .bool(report.succeeded), "dry_run": .bool(isDryRun),
-      "servers": .list(report.servers.map(value)),
-    ]
+    entries(
+      ("ok", .bool(report.succeeded)), ("dry_run", .bool(isDryRun)),
+      ("servers", .list(report.servers.map(value))),
+      ("hints", report.hints.isEmpty ? nil : .list(report.hints.map(value))))
   }
 
   public static func value(of errors: InitFileErrors) -> Value {
     [
       "ok": false,
-      "errors": .list(
-        errors.diagnostics.map { diagnostic in
-          entries(
-            ("file", .string(diagnostic.file)),
-            ("line", diagnostic.line > 0 ? .int(Int64(diagnostic.line)) : nil),
-            ("column", diagnostic.column > 0 ? .int(Int64(diagnostic.column)) : nil),
-            ("message", .string(diagnostic.message)),
-            ("suggestion", diagnostic.suggestion.map(Value.string)))
-        }),
+      "errors": .list(errors.diagnostics.map(value)),
       "omitted": .int(Int64(errors.omitted)),
     ]
+  }
+
+  private static func value(_ diagnostic: Diagnostic) -> Value {
+    entries(
+      ("file", .string(diagnostic.file)),
+      ("line", diagnostic.line > 0 ? .int(Int64(diagnostic.line)) : nil),
+      ("column", diagnostic.column > 0 ? .int(Int64(diagnostic.column)) : nil),
+      ("message", .string(diagnostic.message)),
+      ("suggestion", diagnostic.suggestion.map(Value.string)))
   }
 
   private static func value(_ server: DeploymentReport.Server) -> Value {

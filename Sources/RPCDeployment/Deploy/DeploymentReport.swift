@@ -48,6 +48,8 @@ public struct DeploymentReport: Sendable {
   public var servers: [Server]
   /// How the file names each source, by digest, so that people are shown its path.
   public var sourcePaths: [String: String]
+  /// What could not be found in sources that a server refused.
+  public var hints: [Diagnostic] = []
 
   public init(servers: [Server], sourcePaths: [String: String] = [:]) {
     self.servers = servers
@@ -56,6 +58,14 @@ public struct DeploymentReport: Sendable {
 
   /// Every server has, or in a dry run could be given, what the file says.
   public var succeeded: Bool { servers.allSatisfy(\.outcome.isSuccess) }
+
+  /// Whether a server refused a source of that file name.
+  func refuses(sourceNamed name: String) -> Bool {
+    servers.contains { server in
+      guard case .refused(let error) = server.outcome, let place = error.source else { return false }
+      return place.hasSameUTF8(as: name) || place.utf8.starts(with: "\(name):".utf8)
+    }
+  }
 
   /// The servers because of which nothing, or not everything, was done.
   public var failures: [Server] {

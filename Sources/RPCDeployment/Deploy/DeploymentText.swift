@@ -22,6 +22,7 @@ public struct DeploymentText {
   public var text: String {
     var lines = groups.flatMap(lines(of:))
     lines += failureLines
+    lines += report.hints.map { paint(.dim, "hint: ") + $0.description }
     lines += summary
     return lines.joined(separator: "\n") + "\n"
   }

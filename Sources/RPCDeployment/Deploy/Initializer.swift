@@ -82,6 +82,7 @@ public struct Initializer: Sendable {
     var report = await Deployer(targets: targets, sources: file.sources, options: deployerOptions).run()
     report.sourcePaths = file.sourcePaths
     await client.close()
+    report.hints = file.hints.filter { report.refuses(sourceNamed: $0.sourceName) }.map(\.diagnostic)
     return report
   }
 

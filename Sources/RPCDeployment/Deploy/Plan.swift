@@ -12,7 +12,7 @@ public struct Plan: Hashable, Sendable {
     public var details: [String] {
       var details: [String] = []
       func compare(_ what: String, _ old: String?, _ new: String?) {
-        if old != new { details.append("\(what) \(old ?? "none") -> \(new ?? "none")") }
+        if !old.hasSameUTF8(as: new) { details.append("\(what) \(old ?? "none") -> \(new ?? "none")") }
       }
       compare("source", ContentDigest.short(old.digest), ContentDigest.short(new.digest))
       compare("arguments", Self.parameters(old), Self.parameters(new))
@@ -23,7 +23,7 @@ public struct Plan: Hashable, Sendable {
       compare("timeout", old.timeoutMilliseconds.map { "\($0)ms" }, new.timeoutMilliseconds.map { "\($0)ms" })
       compare("memory", old.memoryBytes.map { "\($0) bytes" }, new.memoryBytes.map { "\($0) bytes" })
       compare("idempotent", "\(old.idempotent)", "\(new.idempotent)")
-      if old.documentation != new.documentation { details.append("doc") }
+      if !old.documentation.hasSameUTF8(as: new.documentation) { details.append("doc") }
       return details
     }
 
@@ -66,13 +66,13 @@ public struct Plan: Hashable, Sendable {
     degraded = status.degraded
     servedDigest = actual.digest
     let old = Dictionary(
-      actual.procedures.map { (Manifest.identity(of: $0.signature), $0) }, uniquingKeysWith: { $1 })
+      actual.procedures.map { (UTF8Key(Manifest.identity(of: $0.signature)), $0) }, uniquingKeysWith: { $1 })
     var added: [Procedure] = []
     var changed: [Change] = []
     var unchanged: [Procedure] = []
-    var wanted = Set<String>()
+    var wanted = Set<UTF8Key>()
     for procedure in manifest.procedures {
-      let identity = Manifest.identity(of: procedure.signature)
+      let identity = UTF8Key(Manifest.identity(of: procedure.signature))
       wanted.insert(identity)
       switch old[identity] {
       case nil: added.append(procedure)
@@ -94,14 +94,14 @@ public struct Plan: Hashable, Sendable {
 
   private static func notes(_ manifest: Manifest, _ actual: ServerCatalogue) -> [String] {
     var notes: [String] = []
-    if let name = actual.server, name != manifest.server {
+    if let name = actual.server, !name.hasSameUTF8(as: manifest.server) {
       notes.append("the server was deployed as '\(name)' before")
     }
     let desired = ServerCatalogue(manifest, generation: 0).services
-    let names = Set(desired.map(\.name))
-    let old = Dictionary(actual.services.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+    let names = Set(desired.map { UTF8Key($0.name) })
+    let old = Dictionary(actual.services.map { (UTF8Key($0.name), $0) }, uniquingKeysWith: { $1 })
     for service in desired {
-      guard let before = old[service.name] else {
+      guard let before = old[UTF8Key(service.name)] else {
         notes.append("+ service \(service.name) for \(list(service.tenants))")
         continue
       }
@@ -117,8 +117,9 @@ public struct Plan: Hashable, Sendable {
   }
 
   private static func difference(_ what: String, _ old: [String], _ new: [String]) -> [String] {
-    let added = Set(new).subtracting(old).sorted().map { "+\($0)" }
-    let removed = Set(old).subtracting(new).sorted().map { "-\($0)" }
+    let (old, new) = (Set(old.map { UTF8Key($0) }), Set(new.map { UTF8Key($0) }))
+    let added = new.subtracting(old).sorted().map { "+\($0)" }
+    let removed = old.subtracting(new).sorted().map { "-\($0)" }
     return added.isEmpty && removed.isEmpty ? [] : ["\(what): \((added + removed).joined(separator: " "))"]
   }
 }

@@ -5,9 +5,9 @@ public import RPCWire
 /// What a server serves, as `system.catalogue` tells it: the actual side of a plan.
 public struct ServerCatalogue: Hashable, Sendable {
   public struct Service: Hashable, Sendable {
-    public var name: String
-    public var tenants: [String]
-    public var providers: [String]
+    @ComparedByUTF8 public var name: String
+    @ComparedByUTF8 public var tenants: [String]
+    @ComparedByUTF8 public var providers: [String]
 
     public init(name: String, tenants: [String], providers: [String]) {
       self.name = name
@@ -40,7 +40,7 @@ public struct ServerCatalogue: Hashable, Sendable {
   public init(_ manifest: Manifest, generation: Int) {
     self.init(
       server: manifest.server, generation: generation, digest: manifest.digest,
-      services: manifest.services.filter { $0.providers.contains(manifest.server) }.map {
+      services: manifest.services.filter { $0.providers.contains { $0.hasSameUTF8(as: manifest.server) } }.map {
         Service(name: $0.name, tenants: $0.tenants, providers: $0.providers)
       },
       procedures: manifest.procedures)

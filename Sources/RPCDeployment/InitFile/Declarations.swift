@@ -1,5 +1,6 @@
 import RPCClient
 import RPCProcedures
+import RPCWire
 
 /// What a file declares, with the places that later errors point at.
 struct DeclaredServer {
@@ -16,6 +17,8 @@ struct DeclaredClient {
 struct Reference {
   var name: String
   var place: Place
+
+  var key: UTF8Key { UTF8Key(name) }
 }
 
 struct DeclaredService {

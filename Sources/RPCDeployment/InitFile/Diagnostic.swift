@@ -44,7 +44,7 @@ extension InitFileErrors: CustomStringConvertible {
   /// A line each.
   public var description: String {
     var lines = diagnostics.map(\.description)
-    if omitted > 0 { lines.append("and \(omitted) more errors") }
+    if omitted > 0 { lines.append("and \(omitted) more \(omitted == 1 ? "error" : "errors")") }
     return lines.joined(separator: "\n")
   }
 }

@@ -1,5 +1,6 @@
 public import RPCClient
 public import RPCProcedures
+import RPCWire
 
 /// An init.yaml that was read and found right: the network, the services and every procedure with its source.
 public struct InitFile: Sendable {
@@ -16,6 +17,9 @@ public struct InitFile: Sendable {
   /// How the file names each source, by digest.
   public let sourcePaths: [String: String]
 
+  /// What could not be found in sources; shown where a server refuses one of them.
+  public let hints: [SourceHint]
+
   /// Reads a file and checks it completely.
   ///
   /// - Parameter checkingSources: false for tools that only call procedures, on machines that may not have the
@@ -29,7 +33,7 @@ public struct InitFile: Sendable {
     case .success(let read): bytes = read
     case .failure(let reason):
       throw InitFileErrors([
-        Diagnostic(file: path, line: 0, column: 0, message: "cannot be read: \(reason.message)")
+        Diagnostic(file: path, line: 0, column: 0, message: reason.message)
       ])
     }
     return try parse(bytes, path: path, checkingSources: checkingSources)
@@ -58,6 +62,7 @@ public struct InitFile: Sendable {
     network = Topology(
       servers: reader.servers.map(\.server), clients: clients.map(\.topologyClient), services: services)
     procedures = reader.procedures.map(\.procedure)
+    hints = reader.hints
     var sources: [String: [UInt8]] = [:]
     for case .bytes(let bytes, let digest) in reader.sources.values { sources[digest] = bytes }
     self.sources = sources
@@ -68,7 +73,7 @@ public struct InitFile: Sendable {
   public func manifests() -> [String: Manifest] {
     var manifests: [String: Manifest] = [:]
     for server in network.servers {
-      let provided = Set(network.services.filter { $0.providers.contains(server.name) }.map(\.name))
+      let provided = Set(network.services.filter { $0.providers.contains { $0.hasSameUTF8(as: server.name) } }.map(\.name))
       manifests[server.name] = Manifest(
         server: server.name, servers: network.servers, clients: clients, services: network.services,
         procedures: procedures.filter { provided.contains($0.signature.service) })

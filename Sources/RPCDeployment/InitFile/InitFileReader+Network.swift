@@ -13,10 +13,10 @@ extension InitFileReader {
       }
       bound(list.count, "servers", DeploymentLimits.serversMax, at: node.place)
       if case .list(let items) = node.content, items.isEmpty {
-        report(node.place, "'servers' is empty: declare one at least")
+        report(node.place, "'servers' is empty: declare at least one")
       }
     } else {
-      report(network["servers"]?.place ?? node.place, "'network' needs 'servers': declare one at least")
+      report(network["servers"]?.place ?? node.place, "'servers' is missing in 'network': declare at least one")
     }
     if let node = network["clients"], !node.isNull {
       let list = entries(node, "'clients'", known: ["ip", "port", "key"])
@@ -48,32 +48,30 @@ extension InitFileReader {
 
   private mutating func serverHost(_ node: YamlNode) -> String? {
     guard let host = text(node, "'ip'") else { return nil }
-    if IPBlock.address(host) != nil || Self.isHostName(host) { return host }
+    if IPBlock.address(host) != nil || HostName.isValid(host) { return host }
     var hint = ""
     if host.hasPrefix("["), host.hasSuffix("]") {
       hint = ": write an IPv6 address without brackets"
+    } else if let zone = Self.zone(of: host) {
+      hint = zone
     } else if IPBlock(parsing: host) != nil {
       hint = ": a server has a single address, not a network"
     } else if host.split(separator: ":").count == 2 {
-      hint = ": the port has a key of its own"
+      hint = ": the port has a key of its own, 'port'"
+    } else if HostName.looksNumeric(host) {
+      hint = ": an IPv4 address is four decimal numbers from 0 to 255"
     }
     report(node.place, "'\(host.prefix(64))' is neither an IP address nor a host name\(hint)")
     return nil
   }
 
-  /// Labels of letters, digits and hyphens. Digits and dots alone are a mistyped address, not a name.
-  static func isHostName(_ text: String) -> Bool {
-    guard (1...253).contains(text.utf8.count) else { return false }
-    if text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == UInt8(ascii: ".") }) { return false }
-    return text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
-      (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
-        && label.unicodeScalars.allSatisfy { scalar in
-          switch scalar {
-          case "a"..."z", "A"..."Z", "0"..."9", "-", "_": true
-          default: false
-          }
-        }
-    }
+  /// What is wrong with `fe80::1%eth0`.
+  private static func zone(of host: String) -> String? {
+    guard let percent = host.utf8.firstIndex(of: UInt8(ascii: "%")),
+      IPBlock.address(String(host[..<percent])) != nil
+    else { return nil }
+    return ": it has a zone, '\(host[percent...].prefix(40))', which means something on one machine only; "
+      + "write an address that needs none"
   }
 
   private mutating func readClient(_ name: String, _ node: YamlNode, at place: Place) {
@@ -86,7 +84,7 @@ extension InitFileReader {
       if IPBlock(parsing: host) != nil {
         client.host = host
       } else {
-        report(node.place, "'\(host.prefix(64))' is no IP address\(Self.blockHint(host))")
+        reportBlock(host, at: node.place)
       }
     }
     if let node = fields["port"] { client.port = port(node) }
@@ -108,24 +106,32 @@ extension InitFileReader {
     }
   }
 
-  private static func blockHint(_ host: String) -> String {
-    let parts = host.split(separator: "/", maxSplits: 1)
-    if parts.count == 2, let address = IPBlock.address(String(parts[0])), let length = Int(parts[1]),
-      (0...address.count * 8).contains(length)
-    {
-      return ": bits behind the prefix of \(length) must be zero"
+  /// Says what is wrong with a client's address.
+  private mutating func reportBlock(_ host: String, at place: Place) {
+    let shown = "'\(host.prefix(64))'"
+    if let network = IPBlock(enclosing: host) {
+      report(
+        place, "\(shown) is not a network: the bits behind the first \(network.prefixLength) must be zero",
+        suggestion: network.description)
+    } else if let zone = Self.zone(of: host) {
+      report(place, "\(shown) is not an IP address\(zone)")
+    } else if HostName.isLocalhost(host) {
+      report(place, "\(shown) is not an IP address: write 127.0.0.1 or ::1")
+    } else if HostName.isValid(host) {
+      report(
+        place, "\(shown) is not an IP address: a client is known by its address, not by a host name")
+    } else {
+      report(place, "\(shown) is neither an IP address nor a network such as 10.0.0.0/8")
     }
-    if host == "localhost" { return ": write 127.0.0.1 or ::1" }
-    if isHostName(host) { return " or network: a client is known by its address, not by a host name" }
-    return " or network such as 10.0.0.0/8"
   }
 
-  /// Two servers cannot listen on one address, and of two clients with one address, or one key, nobody could tell
-  /// which is calling.
+  /// Two servers cannot listen on one address, and two clients with one address, or one key, could not be told
+  /// apart.
   private mutating func checkAddresses() {
     var servers: [String: DeclaredServer] = [:]
     for declared in self.servers where !declared.server.host.isEmpty && declared.server.port != 0 {
-      let host = IPBlock(parsing: declared.server.host)?.description ?? declared.server.host.lowercased()
+      let host =
+        IPBlock(parsing: declared.server.host)?.description ?? HostName.canonical(declared.server.host)
       if let first = servers.updateValue(declared, forKey: "\(host) \(declared.server.port)") {
         report(
           declared.place,

@@ -35,7 +35,7 @@ extension InitFileReader {
     _ overloads: inout [String: Place]
   ) {
     let owner = "procedure '\(service.name).\(name)'"
-    declaredNames[service.name, default: []].insert(name)
+    declaredNames[UTF8Key(service.name), default: []].insert(UTF8Key(name))
     var fields = section(node, owner, keys: Self.keys)
     guard fields != nil else { return }
     let parameters = fields?["args"].map { self.parameters($0, owner) } ?? []
@@ -71,7 +71,9 @@ extension InitFileReader {
       report(node.place, "a 'doc' of \(text.utf8.count) bytes, the limit is \(limit)")
     }
     // A block scalar ends with a line break that nobody means.
-    return String(text.reversed().drop { $0.isWhitespace }.reversed())
+    var scalars = text.unicodeScalars
+    while let last = scalars.last, last.properties.isWhitespace { scalars.removeLast() }
+    return String(scalars)
   }
 
   // MARK: Types
@@ -129,14 +131,14 @@ extension InitFileReader {
 
   private mutating func type(_ node: YamlNode, _ what: String) -> ValueType? {
     guard let text = node.text, !node.isNull else {
-      let hint = node.isNull ? "; 'None' is the type of nothing" : ""
-      report(node.place, "a type is missing in \(what), found \(node.kind)\(hint)")
+      let hint = node.isNull ? "; 'None' in quotes is the type of no value" : ""
+      report(node.place, "missing type in \(what), found \(node.kind)\(hint)")
       return nil
     }
     do throws(ValueType.SyntaxError) {
       let type = try ValueType(parsing: text)
       guard !type.mentionsUnknown else {
-        report(node.place, "'?' in \(what) is no type that can be declared; 'Any' takes everything")
+        report(node.place, "'?' cannot be declared, in \(what); 'Any' takes every value")
         return nil
       }
       return type
@@ -166,7 +168,10 @@ extension InitFileReader {
     for item in parameters {
       guard let name = item.parameter.name else { continue }
       guard Names.isIdentifier(name) else {
-        report(item.place, "'\(name.prefix(64))' cannot name an argument of \(owner)")
+        report(
+          item.place,
+          "invalid argument name '\(name.prefix(64))' in \(owner): it starts with a letter or '_' and holds "
+            + "letters, digits and '_'")
         continue
       }
       _ = isNew(name, item.place, "argument", in: &seen)

@@ -1,4 +1,5 @@
 import RPCProcedures
+import RPCWire
 
 /// The values that keys have.
 extension InitFileReader {
@@ -79,19 +80,19 @@ extension InitFileReader {
       return []
     }
     var references: [Reference] = []
-    var seen: [String: Place] = [:]
+    var seen: [UTF8Key: Place] = [:]
     for item in items {
       guard let name = item.text, !item.isNull else {
         report(item.place, "'\(what)' of \(owner) must hold names, found \(item.kind)")
         continue
       }
-      if let first = seen[name] {
+      if let first = seen[UTF8Key(name)] {
         report(
           item.place,
           "\(owner) names '\(name.prefix(64))' twice in '\(what)'; the first is at line \(first.line)")
         continue
       }
-      seen[name] = item.place
+      seen[UTF8Key(name)] = item.place
       references.append(Reference(name: name, place: item.place))
     }
     return references

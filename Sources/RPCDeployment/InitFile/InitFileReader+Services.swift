@@ -1,5 +1,6 @@
 import RPCClient
 import RPCProcedures
+import RPCWire
 
 extension InitFileReader {
   mutating func readServices(_ node: YamlNode) {
@@ -9,7 +10,7 @@ extension InitFileReader {
     for entry in list where isNew(entry.name, entry.key.place, "service", in: &seen) {
       if entry.name == Names.reservedService {
         report(
-          entry.key.place, "'\(Names.reservedService)' is the service that every server has built in")
+          entry.key.place, "'\(Names.reservedService)' is reserved: every server has this service built in")
         continue
       }
       readService(entry.name, entry.value, at: entry.key.place)
@@ -20,59 +21,59 @@ extension InitFileReader {
     let owner = "service '\(name)'"
     var fields = section(node, owner, keys: [["providers"], ["tenants"], ["rpcs"]])
     func read(_ reader: inout Self, _ key: String, _ what: String) -> [Reference] {
-      let node = reader.required(&fields, key, "\(what) of \(owner), [] for none", at: place)
+      let node = reader.required(&fields, key, "\(what) \(owner); [] for none", at: place)
       return node.map { reader.references($0, key, of: owner) } ?? []
     }
     services.append(
       DeclaredService(
         name: name, place: place,
-        providers: read(&self, "providers", "the servers"),
-        tenants: read(&self, "tenants", "the clients that may call it:"),
-        procedures: read(&self, "rpcs", "the procedures")))
+        providers: read(&self, "providers", "the servers that provide"),
+        tenants: read(&self, "tenants", "the clients that may call"),
+        procedures: read(&self, "rpcs", "the procedures of")))
   }
 
   /// What can be checked once everything is read: that every name leads somewhere.
   mutating func checkReferences() {
-    let serverNames = Set(servers.map(\.server.name))
-    let clientNames = Set(clients.map(\.client.name))
+    let serverNames = Set(servers.map { UTF8Key($0.server.name) })
+    let clientNames = Set(clients.map { UTF8Key($0.client.name) })
     for service in services {
       // Where no server could be read at all, that is the one error.
-      for provider in service.providers where !serverNames.isEmpty && !serverNames.contains(provider.name) {
-        let hint = clientNames.contains(provider.name) ? "; it is a client" : ""
+      for provider in service.providers where !serverNames.isEmpty && !serverNames.contains(provider.key) {
+        let hint = clientNames.contains(provider.key) ? "; it is a client" : ""
         report(
           provider.place,
           "service '\(service.name)' names provider '\(provider.name.prefix(64))', which network.servers does "
             + "not declare\(hint)",
-          suggestion: Spelling.nearest(to: provider.name, in: serverNames.sorted()))
+          suggestion: Spelling.nearest(to: provider.name, in: serverNames.sorted().map(\.text)))
       }
-      for tenant in service.tenants where !serverNames.isEmpty && !clientNames.contains(tenant.name) {
-        let hint = serverNames.contains(tenant.name) ? "; it is a server" : ""
+      for tenant in service.tenants where !serverNames.isEmpty && !clientNames.contains(tenant.key) {
+        let hint = serverNames.contains(tenant.key) ? "; it is a server" : ""
         report(
           tenant.place,
           "service '\(service.name)' names tenant '\(tenant.name.prefix(64))', which network.clients does not "
             + "declare\(hint)",
-          suggestion: Spelling.nearest(to: tenant.name, in: clientNames.sorted()))
+          suggestion: Spelling.nearest(to: tenant.name, in: clientNames.sorted().map(\.text)))
       }
     }
     checkProcedures()
   }
 
   private mutating func checkProcedures() {
-    let byName = Dictionary(services.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-    let listed = byName.mapValues { Set($0.procedures.map(\.name)) }
+    let byName = Dictionary(services.map { (UTF8Key($0.name), $0) }, uniquingKeysWith: { first, _ in first })
+    let listed = byName.mapValues { Set($0.procedures.map(\.key)) }
     var reported = Set<Place>()
     for item in procedures {
       let name = item.procedure.signature.name
-      guard let service = byName[item.service.name] else {
+      guard let service = byName[item.service.key] else {
         // Once per service, not once per procedure.
         guard reported.insert(item.service.place).inserted else { continue }
         report(
           item.service.place,
           "procedures are declared for service '\(item.service.name)', which 'service' does not declare",
-          suggestion: Spelling.nearest(to: item.service.name, in: byName.keys.sorted()))
+          suggestion: Spelling.nearest(to: item.service.name, in: byName.keys.sorted().map(\.text)))
         continue
       }
-      if listed[service.name]?.contains(name) != true {
+      if listed[item.service.key]?.contains(UTF8Key(name)) != true {
         report(
           item.place,
           "service '\(service.name)' does not list procedure '\(name)' in its 'rpcs' at line \(service.place.line)",
@@ -80,12 +81,12 @@ extension InitFileReader {
       }
     }
     for service in services {
-      let names = declaredNames[service.name] ?? []
-      for reference in service.procedures where !names.contains(reference.name) {
+      let names = declaredNames[UTF8Key(service.name)] ?? []
+      for reference in service.procedures where !names.contains(reference.key) {
         report(
           reference.place,
           "service '\(service.name)' lists procedure '\(reference.name.prefix(64))', which 'rpc' does not declare",
-          suggestion: Spelling.nearest(to: reference.name, in: names.sorted()))
+          suggestion: Spelling.nearest(to: reference.name, in: names.sorted().map(\.text)))
       }
     }
   }

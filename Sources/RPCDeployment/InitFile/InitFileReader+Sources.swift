@@ -1,9 +1,10 @@
 import RPCProcedures
+import RPCWire
 
 extension InitFileReader {
   /// The directory that relative paths start from: the file's own.
   var directory: String {
-    guard let slash = file.lastIndex(of: "/") else { return "" }
+    guard let slash = file.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
     return String(file[...slash])
   }
 
@@ -15,46 +16,67 @@ extension InitFileReader {
     if let node = fields["function"] {
       function = text(node, "'function'") ?? function
       if !Names.isIdentifier(function) {
-        report(node.place, "'\(function.prefix(64))' cannot name a function")
+        report(
+          node.place,
+          "invalid function name '\(function.prefix(64))': it starts with a letter or '_' and holds letters, "
+            + "digits and '_'")
         return nil
       }
     } else if !Names.isIdentifier(function), let node {
-      report(node.place, "no function can be named '\(function)': add 'function' with its name")
+      report(
+        node.place,
+        "'\(function)' cannot be the name of a function: add 'function' with the one in the source")
       return nil
     }
     procedure.function = function
 
     guard let node, let path = text(node, "'src'") else { return nil }
-    guard let name = path.split(separator: "/").last.map(String.init), !path.hasSuffix("/"),
-      name.utf8.count <= 255
+    let slash = UInt8(ascii: "/")
+    guard let last = path.utf8.split(separator: slash).last, path.utf8.last != slash,
+      case let name = String(Substring(last)), name.utf8.count <= SourceName.bytesMax
     else {
-      report(node.place, "'src' of \(owner) names no file: '\(path.prefix(200))'")
+      report(node.place, "'src' of \(owner) must be the path of a file, found '\(path.prefix(200))'")
       return nil
     }
-    procedure.sourceName = name
+    procedure.sourceName = SourceName.shown(for: name)
     guard let language = language(fields["language"], name, at: node.place) else { return path }
     procedure.language = language
     guard checksSources else { return path }
 
     let full = path.hasPrefix("/") ? path : directory + path
-    let source = sources[path] ?? SourceFile.read(full)
-    sources[path] = source
+    let source = sources[UTF8Key(path)] ?? SourceFile.read(full)
+    sources[UTF8Key(path)] = source
     switch source {
     case .unusable(let reason):
-      report(node.place, "the source '\(path)' of \(owner) cannot be used: \(reason)")
+      report(node.place, "cannot read the source '\(path)' of \(owner): \(reason)")
+    case .bytes(let bytes, _) where !SourceFile.isText(bytes, in: language):
+      report(node.place, "cannot read the source '\(path)' of \(owner): it is not UTF-8 text")
     case .bytes(let bytes, let digest):
       procedure.digest = digest
       let key = "\(language) \(digest)"
-      let outline = outlines[key] ?? SourceFile.outline(bytes, language)
+      let outline = outlines[key] ?? SourceOutline.read(bytes, language)
       outlines[key] = outline
-      if outline.isComplete, !outline.names.contains(function) {
-        let place = fields["function"]?.place ?? node.place
-        report(
-          place, "the source '\(path)' has no function '\(function)'",
-          suggestion: Spelling.nearest(to: function, in: outline.names.sorted()))
-      }
+      look(for: function, in: outline, path, procedure, at: fields["function"]?.place ?? node.place)
     }
     return path
+  }
+
+  /// Refuses a source that cannot define its function, and keeps a hint on one that does not seem to.
+  private mutating func look(
+    for function: String, in outline: SourceOutline, _ path: String, _ procedure: Procedure, at place: Place
+  ) {
+    guard !outline.names.contains(function) else { return }
+    let suggestion = Spelling.nearest(to: function, in: outline.names.sorted())
+    if outline.cannotDefine(function) {
+      report(place, "the source '\(path)' has no function '\(function)'", suggestion: suggestion)
+    } else {
+      hints.append(
+        SourceHint(
+          sourceName: procedure.sourceName,
+          diagnostic: Diagnostic(
+            file: file, line: place.line, column: place.column,
+            message: "no function '\(function)' was found in the source '\(path)'", suggestion: suggestion)))
+    }
   }
 
   private mutating func language(_ node: YamlNode?, _ name: String, at place: Place) -> Language? {
@@ -63,7 +85,7 @@ extension InitFileReader {
       if let language = Language(fileName: name) { return language }
       report(
         place,
-        "the ending of '\(name)' tells no language: it is .py or .lua, or 'language' says python or lua")
+        "unknown language of '\(name)': name the file .py or .lua, or add 'language: python' or 'language: lua'")
       return nil
     }
     guard let text = text(node, "'language'") else { return nil }

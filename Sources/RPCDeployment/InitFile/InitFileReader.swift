@@ -1,4 +1,5 @@
 import RPCProcedures
+import RPCWire
 
 /// Reads an init.yaml and collects everything that is wrong with it: a reading never stops at an error, it goes
 /// on with what is right. Extensions read one section each.
@@ -13,11 +14,13 @@ struct InitFileReader {
   var services: [DeclaredService] = []
   var procedures: [DeclaredProcedure] = []
   /// The names in the `rpc` section by service, also of procedures that are wrong.
-  var declaredNames: [String: Set<String>] = [:]
+  var declaredNames: [UTF8Key: Set<UTF8Key>] = [:]
   /// By path as the file gives it: each source is read once, however many procedures it holds.
-  var sources: [String: SourceFile] = [:]
+  var sources: [UTF8Key: SourceFile] = [:]
   /// By language and digest: as with the sources, each is scanned once.
   var outlines: [String: SourceOutline] = [:]
+  /// On sources that do not seem to define their function.
+  var hints: [SourceHint] = []
 
   init(file: String, checksSources: Bool) {
     self.file = file
@@ -27,7 +30,9 @@ struct InitFileReader {
   mutating func read(_ text: [UInt8]) {
     let root: YamlNode?
     do throws(YamlReader.Failure) {
-      root = try YamlReader.read(text)
+      let document = try YamlReader.read(text)
+      for problem in document.problems { report(problem.place, problem.message) }
+      root = document.root
     } catch {
       return report(error.place, error.message)
     }
@@ -84,14 +89,14 @@ struct InitFileReader {
       guard let names = keys.first(where: { $0.contains(name) }) else {
         let hint = name == "<<" ? "; merge keys are not supported, write the keys out" : ""
         report(
-          key.place, "\(what) has no key '\(name.prefix(64))'\(hint)",
+          key.place, "unknown key '\(name.prefix(64))' in \(what)\(hint)",
           suggestion: Spelling.nearest(to: name, in: keys.flatMap { $0 }))
         continue
       }
       if let earlier = places[names[0]] {
-        let same = earlier.name == name ? "" : ", which means the same as '\(earlier.name)'"
-        report(
-          key.place, "\(what) has '\(name)'\(same) twice; the first is at line \(earlier.place.line)")
+        let twice =
+          earlier.name == name ? "'\(name)' twice" : "'\(earlier.name)' and '\(name)', which mean the same"
+        report(key.place, "\(what) has \(twice); the first is at line \(earlier.place.line)")
         continue
       }
       places[names[0]] = (name, key.place)
@@ -128,7 +133,7 @@ struct InitFileReader {
     case .list(let items):
       for item in items {
         guard case .map(let pairs) = item.content else {
-          report(item.place, "an entry of \(what) is written 'NAME: {…}', found \(item.kind)")
+          report(item.place, "an entry of \(what) must be written 'NAME: {…}', found \(item.kind)")
           continue
         }
         if let stray = pairs.dropFirst().first(where: { known.contains($0.key.text ?? "") }) {
@@ -154,7 +159,7 @@ struct InitFileReader {
       return report(key.place, "an entry of \(what) must have a name, found \(key.kind)")
     }
     if let problem = Names.problem(with: name) {
-      return report(key.place, "'\(name.prefix(64))' cannot name an entry of \(what): \(problem)")
+      return report(key.place, "invalid name '\(name.prefix(64))' in \(what): \(problem)")
     }
     entries.append((key, name, value))
   }

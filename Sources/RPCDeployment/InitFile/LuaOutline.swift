@@ -10,9 +10,15 @@ package enum LuaOutline {
     case comparison
   }
 
+  /// Each gives a chunk global names that it need not spell.
+  private static let dynamicWords: Set<String> = [
+    "_ENV", "_G", "debug", "dofile", "load", "loadfile", "loadstring", "require",
+  ]
+
   package static func read(_ bytes: [UInt8]) -> SourceOutline {
     let tokens = tokens(bytes)
-    var outline = SourceOutline(names: [], isComplete: true)
+    var outline = SourceOutline(words: SourceOutline.words(in: bytes))
+    outline.mayDefineOthers = !outline.words.isDisjoint(with: dynamicWords)
     func token(_ index: Int) -> Token? { tokens.indices.contains(index) ? tokens[index] : nil }
     func isSymbol(_ index: Int, _ characters: String) -> Bool {
       guard case .symbol(let byte)? = token(index) else { return false }
@@ -31,8 +37,6 @@ package enum LuaOutline {
           next += 2
         }
         if let name { outline.names.insert(name) }
-      case .word("load"), .word("require"), .word("rawset"), .word("setmetatable"):
-        if token(index - 1) != .word("function") { outline.isComplete = false }
       case .word(let name):
         guard isSymbol(index + 1, "=") || isSymbol(index + 1, ",") else { continue }
         if assigns(index, token) { outline.names.insert(name) }
@@ -40,9 +44,6 @@ package enum LuaOutline {
         if isSymbol(index - 1, "["), isSymbol(index + 1, "]"), isSymbol(index + 2, "=") {
           outline.names.insert(text)
         }
-      case .symbol(UInt8(ascii: "[")):
-        // `_G[name] = …`: any name at all.
-        if token(index - 1) == .word("_G") || token(index - 1) == .word("_ENV") { outline.isComplete = false }
       default: break
       }
     }
@@ -65,8 +66,9 @@ package enum LuaOutline {
     var tokens: [Token] = []
     var index = 0
     func at(_ position: Int) -> UInt8 { position < bytes.count ? bytes[position] : 0 }
+    if bytes.starts(with: [0xef, 0xbb, 0xbf]) { index = 3 }
     // A first line such as `#!/usr/bin/lua` is none of Lua's.
-    if at(0) == UInt8(ascii: "#") { while index < bytes.count, bytes[index] != 0x0a { index += 1 } }
+    if at(index) == UInt8(ascii: "#") { while index < bytes.count, bytes[index] != 0x0a { index += 1 } }
     while index < bytes.count {
       let byte = bytes[index]
       if byte == UInt8(ascii: "-"), at(index + 1) == byte {
@@ -78,9 +80,9 @@ package enum LuaOutline {
         let end = endOfString(bytes, index)
         tokens.append(.string(String(decoding: bytes[(index + 1)..<max(index + 1, end - 1)], as: UTF8.self)))
         index = end
-      } else if isWord(byte) {
+      } else if SourceOutline.isWord(byte) {
         let start = index
-        while index < bytes.count, isWord(bytes[index]) { index += 1 }
+        while index < bytes.count, SourceOutline.isWord(bytes[index]) { index += 1 }
         tokens.append(.word(String(decoding: bytes[start..<index], as: UTF8.self)))
       } else if "=<>~".utf8.contains(byte), at(index + 1) == UInt8(ascii: "=") {
         tokens.append(.comparison)
@@ -91,15 +93,6 @@ package enum LuaOutline {
       }
     }
     return tokens
-  }
-
-  private static func isWord(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
-      true
-    default: false
-    }
   }
 
   private static func endOfLine(_ bytes: [UInt8], _ start: Int) -> Int {

@@ -9,9 +9,17 @@ enum SourceFile {
   static func read(_ path: String) -> SourceFile {
     switch readBytes(path, limit: DeploymentLimits.sourceBytesMax) {
     case .failure(let reason): return .unusable(reason.message)
-    case .success(let bytes):
-      guard String(validating: bytes, as: UTF8.self) != nil else { return .unusable("it is not UTF-8 text") }
-      return .bytes(bytes, digest: ContentDigest.hex(of: bytes))
+    case .success(let bytes): return .bytes(bytes, digest: ContentDigest.hex(of: bytes))
+    }
+  }
+
+  /// Whether the language can read the bytes as text. Python wants UTF-8 unless one of the first two lines declares
+  /// another encoding; Lua takes any bytes.
+  static func isText(_ bytes: [UInt8], in language: Language) -> Bool {
+    guard language == .python, String(validating: bytes, as: UTF8.self) == nil else { return true }
+    let head = bytes.split(separator: 0x0a, maxSplits: 2, omittingEmptySubsequences: false).prefix(2)
+    return head.contains { line in
+      line.contains(UInt8(ascii: "#")) && SourceOutline.words(in: Array(line)).contains("coding")
     }
   }
 
@@ -26,40 +34,23 @@ enum SourceFile {
     guard stat(path, &status) == 0 else {
       let isMissing = errno == ENOENT || errno == ENOTDIR
       return .failure(
-        Reason(message: isMissing ? "there is no such file" : String(cString: strerror(errno))))
+        Reason(message: isMissing ? "no such file" : String(cString: strerror(errno))))
     }
     switch status.st_mode & S_IFMT {
     case S_IFREG: break
     case S_IFDIR: return .failure(Reason(message: "it is a directory"))
-    default: return .failure(Reason(message: "it is no regular file"))
+    default: return .failure(Reason(message: "it is not a regular file"))
     }
     guard status.st_size <= limit else {
       return .failure(Reason(message: "it has \(status.st_size) bytes, the limit is \(limit)"))
     }
     do throws(DeploymentError) {
       guard let bytes = try WholeFile.read(path, limit: limit) else {
-        return .failure(Reason(message: "there is no such file"))
+        return .failure(Reason(message: "no such file"))
       }
       return .success(bytes)
     } catch {
       return .failure(Reason(message: error.message))
     }
   }
-
-  /// The functions that a source of that language defines.
-  static func outline(_ bytes: [UInt8], _ language: Language) -> SourceOutline {
-    switch language {
-    case .python: PythonOutline.read(bytes)
-    case .lua: LuaOutline.read(bytes)
-    case .swift: SourceOutline(names: [], isComplete: false)
-    }
-  }
-}
-
-/// What a source defines for others to call, as far as can be told without running it. The server runs it
-/// before it says that it is prepared; this is for errors before a byte is sent.
-package struct SourceOutline {
-  package var names: Set<String>
-  /// False where the source may define names that cannot be seen, such as by `import *`.
-  package var isComplete: Bool
 }

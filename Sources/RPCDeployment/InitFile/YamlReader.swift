@@ -1,4 +1,5 @@
 internal import CYaml
+import RPCWire
 
 /// Reads one YAML document into nodes that know their place.
 ///
@@ -15,9 +16,10 @@ final class YamlReader {
   private let parserMemory = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
   private let eventMemory = UnsafeMutablePointer<yaml_event_t>.allocate(capacity: 1)
   private let bytes: UnsafeBufferPointer<UInt8>
-  private var anchors: [String: YamlNode] = [:]
+  private var anchors: [UTF8Key: YamlNode] = [:]
   /// Nodes so far, aliases written out.
   private var size = 0
+  private var problems: [Failure] = []
 
   /// - Parameter bytes: must outlive the reader.
   private init(_ bytes: UnsafeBufferPointer<UInt8>) {
@@ -37,13 +39,21 @@ final class YamlReader {
     parserMemory.deallocate()
   }
 
-  /// The document's root, nil where the text holds no document.
-  static func read(_ text: [UInt8]) throws(Failure) -> YamlNode? {
+  /// A document, and what is wrong with nodes of it that do not stop the reading.
+  struct Document {
+    /// nil where the text holds no document.
+    var root: YamlNode?
+    var problems: [Failure] = []
+  }
+
+  static func read(_ text: [UInt8]) throws(Failure) -> Document {
     if let failure = notUTF8(text) { throw failure }
-    let result = text.withUnsafeBufferPointer { bytes -> Result<YamlNode?, Failure> in
+    // Columns count from behind a byte order mark, as editors count them.
+    let content = text.starts(with: [0xef, 0xbb, 0xbf]) ? text[3...] : text[...]
+    let result = content.withUnsafeBufferPointer { bytes -> Result<Document, Failure> in
       let reader = YamlReader(bytes)
       do throws(Failure) {
-        return .success(try reader.document())
+        return .success(Document(root: try reader.document(), problems: reader.problems))
       } catch {
         return .failure(error)
       }
@@ -54,6 +64,9 @@ final class YamlReader {
   /// Where the text stops being UTF-8, if it does.
   private static func notUTF8(_ text: [UInt8]) -> Failure? {
     guard String(validating: text, as: UTF8.self) == nil else { return nil }
+    if text.starts(with: [0xff, 0xfe]) || text.starts(with: [0xfe, 0xff]) {
+      return Failure(place: .start, message: "the file is UTF-16 text; save it as UTF-8")
+    }
     var decoder = UTF8()
     var iterator = text.makeIterator()
     var place = Place.start
@@ -91,9 +104,13 @@ final class YamlReader {
     case YAML_ALIAS_EVENT: return try alias(at: begin)
     case YAML_SCALAR_EVENT:
       anchor = Self.string(event.data.scalar.anchor)
+      let tag = Self.string(event.data.scalar.tag)
+      checkTag(tag, ["str", "int", "float", "bool", "null"], at: begin)
       node = scalar(at: begin)
+      if let tag { node.isPlain = tag != "!" && tag != Self.tagPrefix + "str" }
     case YAML_SEQUENCE_START_EVENT:
       anchor = Self.string(event.data.sequence_start.anchor)
+      checkTag(Self.string(event.data.sequence_start.tag), ["seq"], at: begin)
       var items: [YamlNode] = []
       var size = 1
       try next()
@@ -106,6 +123,7 @@ final class YamlReader {
       node = YamlNode(content: .list(items), place: begin, size: size)
     default:
       anchor = Self.string(event.data.mapping_start.anchor)
+      checkTag(Self.string(event.data.mapping_start.tag), ["map"], at: begin)
       var pairs: [(key: YamlNode, value: YamlNode)] = []
       var size = 1
       try next()
@@ -120,8 +138,18 @@ final class YamlReader {
       node = YamlNode(content: .map(pairs), place: begin, size: size)
     }
     // An anchor exists once its node is whole, so that no node can hold itself.
-    if let anchor { anchors[anchor] = node }
+    if let anchor { anchors[UTF8Key(anchor)] = node }
     return node
+  }
+
+  private static let tagPrefix = "tag:yaml.org,2002:"
+
+  /// A tag gives a node another meaning: one that is passed over would change what the file says.
+  private func checkTag(_ tag: String?, _ known: [String], at place: Place) {
+    guard let tag, tag != "!", !known.contains(where: { tag == Self.tagPrefix + $0 }) else { return }
+    let shown = tag.hasPrefix(Self.tagPrefix) ? "!!\(tag.dropFirst(Self.tagPrefix.count))" : tag
+    problems.append(
+      Failure(place: place, message: "unknown YAML tag '\(shown.prefix(64))'; write the value itself"))
   }
 
   private func scalar(at begin: Place) -> YamlNode {
@@ -140,8 +168,8 @@ final class YamlReader {
 
   private func alias(at begin: Place) throws(Failure) -> YamlNode {
     let name = Self.string(event.data.alias.anchor) ?? ""
-    guard var node = anchors[name] else {
-      throw Failure(place: begin, message: "the alias '*\(name)' has no anchor '&\(name)' before it")
+    guard var node = anchors[UTF8Key(name)] else {
+      throw Failure(place: begin, message: "unknown alias '*\(name)': there is no anchor '&\(name)' before it")
     }
     try count(node.size - 1)
     node.place = begin
@@ -155,7 +183,7 @@ final class YamlReader {
     guard size <= DeploymentLimits.initFileNodesMax else {
       throw Failure(
         place: start,
-        message: "more than \(DeploymentLimits.initFileNodesMax) values with its aliases written out")
+        message: "more than \(DeploymentLimits.initFileNodesMax) values once its aliases are expanded")
     }
   }
 

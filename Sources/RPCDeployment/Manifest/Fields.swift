@@ -3,22 +3,22 @@ import RPCWire
 /// Takes the entries of a map that came from outside one by one, and at the end insists that nothing is left.
 /// Its errors say where in the document they are.
 struct Fields {
-  private var entries: [String: Value]
+  private var entries: [UTF8Key: Value]
   let place: String
 
   init(_ value: Value, at place: String) throws(DeploymentError) {
     guard case .map(let entries) = value else {
-      throw DeploymentError(.malformed, "\(place) is no map")
+      throw DeploymentError(.malformed, "\(place) is not a map")
     }
     // Decoding has refused duplicate keys already; a value built by hand keeps its first.
-    self.entries = Dictionary(entries.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+    self.entries = Dictionary(entries.map { (UTF8Key($0.key), $0.value) }, uniquingKeysWith: { first, _ in first })
     self.place = place
   }
 
   mutating func optional<Result>(
     _ key: String, _ kind: String, _ convert: (Value) -> Result?
   ) throws(DeploymentError) -> Result? {
-    guard let value = entries.removeValue(forKey: key) else { return nil }
+    guard let value = entries.removeValue(forKey: UTF8Key(key)) else { return nil }
     guard let result = convert(value) else {
       throw DeploymentError(.malformed, "\(place).\(key) is not \(kind)")
     }
@@ -73,7 +73,7 @@ struct Fields {
   /// Nothing may be left: a key that is not understood may be a limit that would not be enforced.
   func finish() throws(DeploymentError) {
     if let key = entries.keys.min() {
-      throw DeploymentError(.malformed, "\(place) has an unknown key '\(key.prefix(64))'")
+      throw DeploymentError(.malformed, "\(place) has an unknown key '\(key.text.prefix(64))'")
     }
   }
 }

@@ -9,7 +9,7 @@ extension Manifest {
     let serverNames = try Self.unique("server", servers.map(\.name))
     let clientNames = try Self.unique("client", clients.map(\.name))
     let serviceNames = try Self.unique("service", services.map(\.name))
-    guard serverNames.contains(server) else {
+    guard serverNames.contains(UTF8Key(server)) else {
       throw DeploymentError(.malformed, "the manifest is for '\(server)', which is not among its servers")
     }
     for server in servers where server.host.isEmpty || server.host.utf8.contains(0) {
@@ -26,29 +26,29 @@ extension Manifest {
         throw DeploymentError(.malformed, "client '\(client.name)' has no valid key: \(error)")
       }
     }
-    guard !serviceNames.contains(Names.reservedService) else {
+    guard !serviceNames.contains(UTF8Key(Names.reservedService)) else {
       throw DeploymentError(.malformed, "the service name '\(Names.reservedService)' is reserved")
     }
     for service in services {
       try Self.references(service.providers, to: serverNames, "provider", of: service.name)
       try Self.references(service.tenants, to: clientNames, "tenant", of: service.name)
     }
-    let provided = Set(providedServices)
-    var seen = Set<String>()
+    let provided = Set(providedServices.map { UTF8Key($0) })
+    var seen = Set<UTF8Key>()
     for procedure in procedures {
       try Self.check(procedure, provided: provided)
-      guard seen.insert(Self.identity(of: procedure.signature)).inserted else {
+      guard seen.insert(UTF8Key(Self.identity(of: procedure.signature))).inserted else {
         throw DeploymentError(
           .malformed, "\(procedure.signature) is declared twice with these argument types")
       }
     }
   }
 
-  private static func unique(_ what: String, _ names: [String]) throws(DeploymentError) -> Set<String> {
-    var seen = Set<String>()
+  private static func unique(_ what: String, _ names: [String]) throws(DeploymentError) -> Set<UTF8Key> {
+    var seen = Set<UTF8Key>()
     for name in names {
       if let problem = Names.problem(with: name) { throw DeploymentError(.malformed, "\(what): \(problem)") }
-      guard seen.insert(name).inserted else {
+      guard seen.insert(UTF8Key(name)).inserted else {
         throw DeploymentError(.malformed, "\(what) '\(name)' appears twice")
       }
     }
@@ -56,18 +56,18 @@ extension Manifest {
   }
 
   private static func references(
-    _ names: [String], to declared: Set<String>, _ what: String, of service: String
+    _ names: [String], to declared: Set<UTF8Key>, _ what: String, of service: String
   ) throws(DeploymentError) {
-    guard Set(names).count == names.count else {
+    guard Set(names.map { UTF8Key($0) }).count == names.count else {
       throw DeploymentError(.malformed, "service '\(service)' names a \(what) twice")
     }
-    if let name = names.first(where: { !declared.contains($0) }) {
+    if let name = names.first(where: { !declared.contains(UTF8Key($0)) }) {
       throw DeploymentError(
         .malformed, "service '\(service)' names \(what) '\(name.prefix(64))', which is not declared")
     }
   }
 
-  private static func check(_ procedure: Procedure, provided: Set<String>) throws(DeploymentError) {
+  private static func check(_ procedure: Procedure, provided: Set<UTF8Key>) throws(DeploymentError) {
     let signature = procedure.signature
     if let problem = Names.problem(with: signature.name) {
       throw DeploymentError(.malformed, "a procedure of '\(signature.service)': \(problem)")
@@ -75,16 +75,15 @@ extension Manifest {
     func refuse(_ problem: String) -> DeploymentError {
       DeploymentError(.malformed, "\(signature): \(problem)")
     }
-    guard provided.contains(signature.service) else {
+    guard provided.contains(UTF8Key(signature.service)) else {
       throw refuse("the server does not provide '\(signature.service)'")
     }
     guard procedure.language != .swift else { throw refuse("a Swift closure cannot be deployed") }
     guard ContentDigest.isValid(procedure.digest) else { throw refuse("its source has no valid digest") }
     guard Names.isIdentifier(procedure.function) else { throw refuse("its function has no valid name") }
-    let sourceName = procedure.sourceName.utf8
-    guard !sourceName.isEmpty, sourceName.count <= 255, !sourceName.contains(UInt8(ascii: "/")),
-      !sourceName.contains(0)
-    else { throw refuse("its source has no valid file name") }
+    if let problem = SourceName.problem(with: procedure.sourceName) {
+      throw refuse("its source has no valid file name: \(problem)")
+    }
     if let count = procedure.documentation?.utf8.count, count > DeploymentLimits.documentationBytesMax {
       throw refuse("a doc of \(count) bytes, the limit is \(DeploymentLimits.documentationBytesMax)")
     }

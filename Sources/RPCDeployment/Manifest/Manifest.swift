@@ -85,7 +85,7 @@ public struct Manifest: Hashable, Sendable {
 
   /// The names of the services that the server provides.
   public var providedServices: [String] {
-    services.filter { $0.providers.contains(server) }.map(\.name)
+    services.filter { $0.providers.contains { $0.hasSameUTF8(as: server) } }.map(\.name)
   }
 
   /// SHA-256 of the canonical encoding.

@@ -16,6 +16,8 @@ struct CommandReader {
   private var offset = 0
   private var lineNumber = 1
   private var isAtEnd: Bool
+  /// Whether the place of a byte order mark has been looked at.
+  private var isPastMark = false
   /// Whether everything in `buffer` is plain ASCII, so that no line needs to be checked.
   private var isASCII = false
 
@@ -40,6 +42,8 @@ struct CommandReader {
   mutating func next() async throws(CommandFailure) -> Command? {
     while true {
       while !isAtEnd, !hasBufferedLine { try await readMore() }
+      if !isPastMark, buffer.starts(with: [0xef, 0xbb, 0xbf]) { offset = 3 }
+      isPastMark = true
       guard offset < buffer.count else { return nil }
       let number = lineNumber
       var line = CommandLine(parsing: buffer, from: offset)
