@@ -3,7 +3,7 @@ import RPCWire
 enum BenchCommand: Command {
   static let name = "bench"
   static let group = CommandGroup.measuring
-  static let summary = "call a procedure as fast as it goes, or at a rate, and tell the latencies"
+  static let summary = "call a procedure as fast as it goes, or at a rate, and show the latencies"
   static let grammar = Grammar(
     flags: [
       .init("-n", "--count", value: .init("COUNT", .count), help: "end after so many calls"),
@@ -17,7 +17,7 @@ enum BenchCommand: Command {
   static let details = """
     Percentiles are corrected for coordinated omission: a call that had to wait for its turn counts from when it \
     should have begun. With --rate that is exact; without, the calls that a slow answer held up are put in.
-    Ctrl-C ends it early and keeps the report. The result is _, with _.p99 and so on in microseconds.
+    Ctrl-C ends it early and keeps the report. The result is _, with _.p99_us and so on.
     """
   static let examples = [
     CommandExample("bench s2 math.add 1 2", "one call at a time for five seconds"),
@@ -56,10 +56,7 @@ enum BenchCommand: Command {
     let place = plan.request.server.map { " on \($0)" } ?? ""
     let fields = report.fields(title: plan.procedure + place)
     output.emit(.fields(fields))
-    _ = session.keep(.map(fields.fields.map { Value.Entry($0.name.replacing(" ", with: "_"), $0.value) }))
+    _ = session.keep(.map(fields.fields.map { Value.Entry($0.key, $0.value) }))
     if report.errors > 0 { throw .told }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(BenchCommand.self, $0) }

@@ -45,7 +45,7 @@ struct LoadReport: Sendable {
     let corrected = corrected
     var fields: [Fields.Field] = [
       .init("calls", Quantity.count(Int64(calls)), .int(Int64(calls))),
-      .init("time", Quantity.duration(elapsed), .int(elapsed.nanoseconds / 1000)),
+      .init("time", Quantity.duration(elapsed), .int(elapsed.nanoseconds / 1000), key: "time_us"),
       .init("per second", Quantity.count(Int64(perSecond)), .float((perSecond * 10).rounded() / 10)),
     ]
     let way =
@@ -61,7 +61,7 @@ struct LoadReport: Sendable {
         fields.append(
           .init(
             name, Self.shown(value) + (differs ? "   (\(Self.shown(raw)) uncorrected)" : ""),
-            .int(Int64(value / 1000))))
+            .int(Int64(value / 1000)), key: "\(name)_us"))
       }
     }
     if errors > 0 {

@@ -24,7 +24,13 @@ final class LoadRun: Sendable {
     var errors = 0
     var firstError: RPCError?
     var inFlight = 0
+    /// No further call is begun.
     var isStopping = false
+    /// What is in flight has been cancelled, and is no measurement.
+    var isCancelled = false
+    /// Calls that may be begun, since others have ended; one thread at a time begins them.
+    var turns = 0
+    var isBeginning = false
     var handles: [Int: any CallCancellation] = [:]
     /// Calls that ended before their handle was there.
     var ended: Set<Int> = []
@@ -36,13 +42,13 @@ final class LoadRun: Sendable {
   private let options: Options
   private let state = Lock(State())
   private let clock = ContinuousClock()
-  private let begin: ContinuousClock.Instant
+  private let begun: ContinuousClock.Instant
 
   init(_ backend: any ShellBackend, _ request: CallRequest, _ options: Options) {
     self.backend = backend
     self.request = request
     self.options = options
-    begin = clock.now
+    begun = clock.now
   }
 
   /// Runs to the end, or until the task is cancelled; what was measured until then is good either way.
@@ -53,6 +59,9 @@ final class LoadRun: Sendable {
     let timer = Task {
       guard (try? await Task.sleep(for: options.duration)) != nil else { return }
       stop()
+      // A procedure that never answers must not keep the run from ending.
+      guard (try? await Task.sleep(for: ShellLimits.lastAnswersWait)) != nil else { return }
+      cancelAll()
     }
     await withTaskCancellationHandler {
       if let rate = options.rate { await openLoop(rate) } else { closedLoop() }
@@ -69,52 +78,75 @@ final class LoadRun: Sendable {
 
   // MARK: Beginning calls
 
-  private func closedLoop() {
-    for _ in 0..<options.outstanding { next() }
+  private func closedLoop() { begin(options.outstanding) }
+
+  /// Begins as many calls as have a turn. A call that ends at once gives the next its turn from within this loop:
+  /// nothing calls itself.
+  private func begin(_ count: Int) {
+    let isOurs = state.withLock { state in
+      state.turns += count
+      if state.isBeginning { return false }
+      state.isBeginning = true
+      return true
+    }
+    guard isOurs else { return }
+    while let number = takeTurn() { start(number, due: clock.now) }
   }
 
-  private func next() {
-    guard let number = admit() else { return }
-    start(number, due: clock.now)
+  private func takeTurn() -> Int? {
+    state.withLock { state in
+      while state.turns > 0 {
+        state.turns -= 1
+        if let number = admit(&state) { return number }
+      }
+      state.isBeginning = false
+      return nil
+    }
   }
 
   /// Each call has its moment; late ones count from when they were due.
   private func openLoop(_ rate: Double) async {
     let interval = 1e9 / rate
+    let end = begun + options.duration
     var sequence = 0
     while true {
-      let due = begin + .nanoseconds(Int64(Double(sequence) * interval))
+      let due = begun + .nanoseconds(Int64(Double(sequence) * interval))
       if due > clock.now {
         if state.withLock({ $0.isStopping }) { return }
-        // Sleeps end late; what became due meanwhile is begun at once.
-        guard (try? await Task.sleep(until: due, clock: clock)) != nil else { return }
+        // Sleeps end late; what became due meanwhile is begun at once. The next call may be due after the end.
+        guard (try? await Task.sleep(until: min(due, end), clock: clock)) != nil, due < end else {
+          return stop()
+        }
       }
-      guard let number = admit() else { return }
+      guard let number = state.withLock({ admit(&$0) }) else { return }
       start(number, due: due)
       sequence += 1
       if sequence % 64 == 0 { await Task.yield() }
     }
   }
 
-  private func admit() -> Int? {
-    state.withLock { state in
-      if let count = options.count, state.started >= count { state.isStopping = true }
-      guard !state.isStopping else { return nil }
-      state.started += 1
-      state.inFlight += 1
-      return state.started
-    }
+  /// The number of a new call, nil once no more are to be begun.
+  private func admit(_ state: inout State) -> Int? {
+    guard !state.isStopping else { return nil }
+    state.started += 1
+    state.inFlight += 1
+    // With the last one the run is stopping: its answer ends it.
+    if let count = options.count, state.started >= count { state.isStopping = true }
+    return state.started
   }
 
   private func start(_ number: Int, due: ContinuousClock.Instant) {
     let handle = backend.start(request) { [self] result in
       finished(number, result, clock.now - due)
-      if options.rate == nil { next() }
+      if options.rate == nil { begin(1) }
     }
-    state.withLock { state in
+    let isTooLate = state.withLock { state in
       // The answer may have been quicker.
-      if state.ended.remove(number) == nil { state.handles[number] = handle }
+      guard state.ended.remove(number) == nil else { return false }
+      state.handles[number] = handle
+      return state.isCancelled
     }
+    if isTooLate { handle.cancel() }
   }
 
   private func finished(_ number: Int, _ result: Result<CallResult, RPCError>, _ elapsed: Duration) {
@@ -123,7 +155,7 @@ final class LoadRun: Sendable {
       state.inFlight -= 1
       if case .failure(let error) = result {
         // Those that were given up at the end are no measurement.
-        if error.exception == .cancelled, state.isStopping {
+        if error.exception == .cancelled, state.isCancelled {
           return state.inFlight == 0 ? state.waiter.take() : nil
         }
         state.errors += 1
@@ -148,7 +180,10 @@ final class LoadRun: Sendable {
   }
 
   private func cancelAll() {
-    let handles = state.withLock { Array($0.handles.values) }
+    let handles = state.withLock { state in
+      state.isCancelled = true
+      return Array(state.handles.values)
+    }
     for handle in handles { handle.cancel() }
   }
 
@@ -164,7 +199,7 @@ final class LoadRun: Sendable {
   }
 
   private func report() -> LoadReport {
-    let elapsed = clock.now - begin
+    let elapsed = clock.now - begun
     return state.withLock { state in
       LoadReport(
         options: options, calls: state.finished, errors: state.errors, firstError: state.firstError,
