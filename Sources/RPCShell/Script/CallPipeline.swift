@@ -12,17 +12,10 @@ final class CallPipeline: Sendable {
     var started: ContinuousClock.Instant
   }
 
-  private struct Slot {
-    var origin: Origin
-    var handle: (any CallCancellation)?
-    var result: Result<CallResult, RPCError>?
-  }
-
   private struct State {
-    /// In the order of the script; `first` is the sequence number of the first.
-    var slots: ContiguousArray<Slot?> = []
-    var head = 0
-    var first = 0
+    var queue = AnswerQueue<Origin, Result<CallResult, RPCError>>()
+    /// What cancels the calls that are in flight, by sequence number.
+    var handles: [Int: any CallCancellation] = [:]
     var isPrinterWaiting = false
     var isClosed = false
     var isCancelled = false
@@ -33,7 +26,7 @@ final class CallPipeline: Sendable {
     /// Taken by the printer, but not written yet.
     var printing = 0
 
-    var inFlight: Int { slots.count - head + printing }
+    var inFlight: Int { queue.count + printing }
   }
 
   private let state = Monitor(State())
@@ -56,14 +49,11 @@ final class CallPipeline: Sendable {
   /// Sends a call, once fewer than `limit` are in flight.
   func submit(_ origin: Origin, limit: Int) async {
     if state.withLock({ $0.inFlight }) >= limit { await wait(for: limit / 2) }
-    let sequence = state.withLock { state in
-      state.slots.append(Slot(origin: origin))
-      return state.first + state.slots.count - 1
-    }
+    let sequence = state.withLock { $0.queue.append(origin) }
     let handle = backend.start(origin.plan.request) { [self] result in answered(sequence, result) }
     let isCancelled = state.withLock { state in
-      let index = sequence - state.first
-      if index >= state.head, state.slots[index]?.result == nil { state.slots[index]?.handle = handle }
+      // The answer may have been quicker.
+      if state.queue.isOpen(sequence) { state.handles[sequence] = handle }
       return state.isCancelled
     }
     if isCancelled { handle.cancel() }
@@ -76,7 +66,7 @@ final class CallPipeline: Sendable {
   func cancel() {
     let handles = state.withLock { state in
       state.isCancelled = true
-      return state.slots[state.head...].compactMap { $0?.handle }
+      return Array(state.handles.values)
     }
     for handle in handles { handle.cancel() }
   }
@@ -115,10 +105,10 @@ final class CallPipeline: Sendable {
 
   private func answered(_ sequence: Int, _ result: Result<CallResult, RPCError>) {
     let wakes = state.withLock { state in
-      let index = sequence - state.first
-      state.slots[index]?.result = result
-      state.slots[index]?.handle = nil
-      guard index == state.head, state.isPrinterWaiting else { return false }
+      state.handles[sequence] = nil
+      guard state.queue.answer(sequence, result), state.isPrinterWaiting, state.queue.isReady else {
+        return false
+      }
       state.isPrinterWaiting = false
       return true
     }
@@ -138,35 +128,20 @@ final class CallPipeline: Sendable {
         state.waiter = nil
         return (waiter.0, isIdle)
       }
-      if isIdle || state.withLock({ !Self.isReady($0) }) { idle() }
+      if isIdle || state.withLock({ !$0.queue.isReady }) { idle() }
       waiter?.resume()
     }
   }
 
-  private static func isReady(_ state: State) -> Bool {
-    state.head < state.slots.count && state.slots[state.head]?.result != nil
-  }
-
   /// What is ready, nil inside when the pipeline has been closed, nil outside to wait on.
   private static func take(_ state: inout State) -> [(Origin, Result<CallResult, RPCError>)]?? {
-    var batch: [(Origin, Result<CallResult, RPCError>)] = []
-    while state.head < state.slots.count, let slot = state.slots[state.head], let result = slot.result {
-      batch.append((slot.origin, result))
-      state.slots[state.head] = nil
-      state.head += 1
-    }
+    let batch = state.queue.takeReady()
     if batch.isEmpty {
       if state.isClosed { return .some(nil) }
       state.isPrinterWaiting = true
       return nil
     }
     state.printing = batch.count
-    // Slots that were told are dropped in bulk.
-    if state.head == state.slots.count || state.head > 4096 {
-      state.first += state.head
-      state.slots.removeFirst(state.head)
-      state.head = 0
-    }
     return .some(batch)
   }
 }
