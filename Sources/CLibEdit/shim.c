@@ -108,11 +108,3 @@ void rpc_terminal_guard(int descriptor) {
 int rpc_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int rpc_columns(unsigned scalar) { return wcwidth((wchar_t)scalar); }
-
-// The linker gives these names to the ends of the section; weak, for a program without any record.
-extern void *__start_rpc_commands[] __attribute__((weak));
-extern void *__stop_rpc_commands[] __attribute__((weak));
-
-void rpc_shell_each_command(rpc_shell_visit visit, void *context) {
-  for (void **record = __start_rpc_commands; record < __stop_rpc_commands; record++) visit(context, *record);
-}

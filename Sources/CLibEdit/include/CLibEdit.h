@@ -47,8 +47,4 @@ void rpc_terminal_restore(void);
 // A pipe that no other child inherits.
 int rpc_pipe(int ends[2]);
 
-// Visits the records that Swift files put into the section "rpc_commands".
-typedef void (*rpc_shell_visit)(void *context, void *record);
-void rpc_shell_each_command(rpc_shell_visit visit, void *context);
-
 #endif

@@ -1,6 +1,5 @@
 /// One command of the shell. A file declares everything about it: its name, what may follow it, how it is
-/// explained, how it is completed and what it does; the line that registers it stands there too, so adding a
-/// command touches no other file.
+/// explained, how it is completed and what it does. `CommandRegistry` lists them.
 protocol Command: Sendable {
   static var name: String { get }
   static var aliases: [String] { get }

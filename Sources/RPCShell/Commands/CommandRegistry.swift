@@ -1,19 +1,39 @@
-import CLibEdit
-
-/// All commands, found by the records that their files leave in the program: see `CommandRegistration`.
+/// All commands. A new one is a file with a type that conforms to `Command`, and a line here.
 enum CommandRegistry {
   /// In the order of `help`: by group, then by name.
   static let all: [any Command.Type] = {
-    var found: [any Command.Type] = []
-    withUnsafeMutablePointer(to: &found) { list in
-      rpc_shell_each_command(
-        { list, record in
-          // A record is what `CommandRegistration` says; nothing else is put into that section.
-          unsafeBitCast(record, to: CommandRegistration.self)(list)
-        }, list)
-    }
+    let commands: [any Command.Type] = [
+      ApplyCommand.self,
+      AsCommand.self,
+      BenchCommand.self,
+      CallCommand.self,
+      CancelCommand.self,
+      DescribeCommand.self,
+      DriftCommand.self,
+      ExpandedCommand.self,
+      HelpCommand.self,
+      JobsCommand.self,
+      PingCommand.self,
+      PlanCommand.self,
+      ProceduresCommand.self,
+      QuitCommand.self,
+      RecordCommand.self,
+      RepeatCommand.self,
+      ReplayCommand.self,
+      ServersCommand.self,
+      ServicesCommand.self,
+      SetCommand.self,
+      SourceCommand.self,
+      StatsCommand.self,
+      TimeCommand.self,
+      UseCommand.self,
+      VarsCommand.self,
+      WaitCommand.self,
+      WatchCommand.self,
+      WhyCommand.self,
+    ]
     let order = CommandGroup.allCases
-    return found.sorted { left, right in
+    return commands.sorted { left, right in
       let (a, b) = (order.firstIndex(of: left.group) ?? 0, order.firstIndex(of: right.group) ?? 0)
       return (a, left.name) < (b, right.name)
     }
@@ -32,14 +52,4 @@ enum CommandRegistry {
   static func command(_ name: String) -> (any Command.Type)? { index[name] }
 
   static var names: [String] { all.map { $0.name } }
-}
-
-/// What a command's file puts into the section `rpc_commands`, so that the command is found without a list:
-///
-///     @section("rpc_commands") @used
-///     private let registration: CommandRegistration = { register(PingCommand.self, $0) }
-typealias CommandRegistration = @convention(c) (UnsafeMutableRawPointer?) -> Void
-
-func register(_ command: any Command.Type, _ list: UnsafeMutableRawPointer?) {
-  list?.assumingMemoryBound(to: [any Command.Type].self).pointee.append(command)
 }
