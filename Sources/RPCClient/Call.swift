@@ -184,8 +184,10 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   }
 
   internal static func undecodable(_ error: WireError, route: Route, from server: String) -> RPCError {
-    RPCError(
+    var failure = RPCError(
       .protocolError, "the result of \(route.name) from server '\(server)' cannot be read: \(error)",
       executed: .yes)
+    failure.server = server.isEmpty ? nil : server
+    return failure
   }
 }

@@ -222,6 +222,7 @@ public final class ClientCore {
     call.session = nil
     let channel = call.channel
     call.channel = nil
+    if error.server == nil { error.server = channel?.server.name }
     let history = call.history
     history.lastError = error
     history.failedChannel = channel.map { ObjectIdentifier($0) }
@@ -286,6 +287,8 @@ public final class ClientCore {
     } else if call.phase == .waiting, call.retryTimer == nil {
       call.channel?.waitingCallEnded()
     }
+    var error = error
+    error.server = call.channel?.server.name ?? call.trouble?.lastError?.server
     call.setFailure(error)
     finish(call, RawSpan())
   }

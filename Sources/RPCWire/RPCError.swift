@@ -57,6 +57,8 @@ public struct RPCError: Error, Hashable, Sendable {
   public var limit: Int?
   /// Where the procedure raised: file name and line of its source, never a path of the server.
   public var source: String?
+  /// The server that the error is of, by its name; set by a client, never on the wire.
+  public var server: String?
 
   public init(
     _ exception: Exception, _ message: String, executed: Executed = .no, actual: Int? = nil,
