@@ -107,10 +107,10 @@ import Testing
   @Test("at the prompt the place of a mistake is marked, wide characters counted")
   func pointer() {
     let line = CommandLine(parsing: "call 日本 x")
-    let failure = CommandFailure.usage("there is no server '日本'", at: 5..<11)
+    let failure = CommandFailure.usage("unknown server '日本'", at: 5..<11)
     let renderer = Renderer(format: .auto, style: .none, width: 80, isInteractive: true)
     #expect(
-      renderer.render(failure, line: line).err == "error: there is no server '日本'\n  call 日本 x\n       ^^^^\n"
+      renderer.render(failure, line: line).err == "error: unknown server '日本'\n  call 日本 x\n       ^^^^\n"
     )
   }
 

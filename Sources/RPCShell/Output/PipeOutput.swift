@@ -5,15 +5,13 @@ import RPCTransport
 /// `| command`: results go into a program's standard input.
 final class PipeOutput: Output {
   let renderer: Renderer
+  private let parent: any Output
   private let child: ChildProcess
   private let descriptor: Lock<Int32?>
 
-  init(_ command: String, renderer: Renderer) throws(CommandFailure) {
-    var renderer = renderer
-    renderer.isInteractive = false
-    // A program gets the table that was seen, without colours.
-    renderer.style = .none
-    self.renderer = renderer
+  init(_ command: String, from parent: any Output) throws(CommandFailure) {
+    self.parent = parent
+    renderer = parent.renderer.forPrograms
     var ends: [Int32] = [0, 0]
     guard rpc_pipe(&ends) == 0 else { throw .other("no pipe: \(SystemError.last("pipe").reason)") }
     do throws(SystemError) {
@@ -30,7 +28,7 @@ final class PipeOutput: Output {
   var isClosed: Bool { descriptor.withLock { $0 == nil } }
 
   func add(_ text: Renderer.Text) {
-    if !text.err.isEmpty { _ = StandardOutput.write(2, Array(text.err.utf8)) }
+    if !text.err.isEmpty { parent.add(Renderer.Text(err: text.err)) }
     descriptor.withLock { descriptor in
       guard let raw = descriptor, !text.out.isEmpty else { return }
       if !StandardOutput.write(raw, Array(text.out.utf8)) {

@@ -9,6 +9,8 @@ struct FanOutSummary {
     var latencies: [Duration]
     var answer: String
     var isError: Bool
+    /// What makes answers equal.
+    var key: UTF8Key
   }
 
   private(set) var groups: [Group] = []
@@ -19,12 +21,14 @@ struct FanOutSummary {
     median = sorted.isEmpty ? .zero : sorted[sorted.count / 2]
     for entry in fanOut.entries {
       let (answer, isError) = Self.text(entry.result)
-      if let index = groups.firstIndex(where: { $0.answer == answer && $0.isError == isError }) {
+      let key = (try? entry.result.get().values).map { Value.list($0).comparable } ?? UTF8Key(answer)
+      if let index = groups.firstIndex(where: { $0.key == key && $0.isError == isError }) {
         groups[index].servers.append(entry.server)
         groups[index].latencies.append(entry.elapsed)
       } else {
         groups.append(
-          Group(servers: [entry.server], latencies: [entry.elapsed], answer: answer, isError: isError))
+          Group(
+            servers: [entry.server], latencies: [entry.elapsed], answer: answer, isError: isError, key: key))
       }
     }
     groups.sort {

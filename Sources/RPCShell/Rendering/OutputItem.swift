@@ -47,12 +47,17 @@ struct FanOut: Hashable, Sendable {
 struct Fields: Hashable, Sendable {
   struct Field: Hashable, Sendable {
     var name: String
+    /// In JSON; carries the unit of a number that has one.
+    var key: String
     var text: String
     var value: Value
     var role: TextRole
 
-    init(_ name: String, _ text: String, _ value: Value? = nil, role: TextRole = .plain) {
+    init(
+      _ name: String, _ text: String, _ value: Value? = nil, key: String? = nil, role: TextRole = .plain
+    ) {
       self.name = name
+      self.key = key ?? name.replacing(" ", with: "_")
       self.text = text
       self.value = value ?? .string(text)
       self.role = role
@@ -73,6 +78,6 @@ struct Fields: Hashable, Sendable {
   var object: Value {
     .map(
       [Value.Entry("name", .string(title))]
-        + fields.map { Value.Entry($0.name.replacing(" ", with: "_"), $0.value) })
+        + fields.map { Value.Entry($0.key, $0.value) })
   }
 }

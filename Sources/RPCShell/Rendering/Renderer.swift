@@ -25,6 +25,23 @@ struct Renderer: Hashable, Sendable {
   var slowAfter: Duration = .milliseconds(500)
   /// Notes are left out.
   var isQuiet = false
+  /// Whether a program that was named on the line, or a file, gets the output: rows are lines for it, too.
+  var isPiped = false
+  /// When tables are shown as records.
+  var expanded = ExpandedLayout.auto
+
+  /// The same for `| command` and `> file`: what was seen, whole and without colours.
+  var forPrograms: Renderer {
+    var renderer = self
+    renderer.isInteractive = false
+    renderer.style = .none
+    renderer.isPiped = true
+    if renderer.expanded == .auto { renderer.expanded = .off }
+    return renderer
+  }
+
+  /// How wide a table may get.
+  private var tableWidth: Int? { isInteractive ? width : nil }
 
   struct Text: Hashable, Sendable {
     /// Results: standard output.
@@ -57,7 +74,7 @@ struct Renderer: Hashable, Sendable {
     switch format {
     case .json: return Text(out: object(report).json + "\n")
     case .auto where !isInteractive, .raw:
-      return Text(out: report.answer.values.map { ValueText.raw($0) + "\n" }.joined())
+      return Text(out: report.answer.values.map { shown($0) + "\n" }.joined())
     case .auto, .table:
       var result = Text()
       if let overload = report.overload, isInteractive {
@@ -91,8 +108,12 @@ struct Renderer: Hashable, Sendable {
   }
 
   private func shown(_ value: Value) -> String {
-    if format == .raw || (format == .auto && !isInteractive) { return ValueText.raw(value) }
-    if let table = Table(rows: value) { return table.text(style: style, width: width) }
+    let isForPeople = format == .table || format == .auto && isInteractive
+    if isForPeople || format == .auto && isPiped {
+      let layout = ValueLayout(style: style, width: tableWidth, expanded: expanded)
+      if let text = layout.text(value) { return text.droppingLastNewline }
+    }
+    guard isForPeople else { return ValueText.raw(value) }
     return TextWidth.harmless(ValueText.shown(value, width: width - 6))
   }
 
@@ -117,7 +138,7 @@ struct Renderer: Hashable, Sendable {
         case .failure(let error): "\(entry.server)\t\(error)\n"
         }
       }.joined()
-    case .auto, .table: return FanOutSummary(fanOut).table.text(style: style, width: width)
+    case .auto, .table: return text(FanOutSummary(fanOut).table)
     }
   }
 
@@ -139,14 +160,14 @@ struct Renderer: Hashable, Sendable {
         row.map { ValueText.raw($0.value).replacing("\n", with: " ") }.joined(separator: "\t") + "\n"
       }
       .joined()
-    case .auto, .table: table.text(style: style, width: isInteractive ? width : .max)
+    case .auto, .table: table.text(style: style, width: tableWidth, expanded: expanded)
     }
   }
 
   private func text(_ fields: Fields) -> String {
     switch format {
     case .json: return fields.object.json + "\n"
-    case .raw: return fields.fields.map { "\($0.name)\t\(ValueText.raw($0.value))\n" }.joined()
+    case .raw: return fields.fields.map { "\($0.key)\t\(ValueText.raw($0.value))\n" }.joined()
     case .auto, .table:
       let label = fields.fields.map { TextWidth.columns($0.name) }.max() ?? 0
       var out =
@@ -172,7 +193,12 @@ struct Renderer: Hashable, Sendable {
     var text = prefix
     switch failure.kind {
     case .call(let error):
-      text += style.paint(error.exception.rawValue, .bad) + ": " + TextWidth.harmless(error.message)
+      text += style.paint(error.exception.rawValue, .bad) + ": "
+      // What became of a connection means little without its server; what a procedure raised is the same anywhere.
+      if let server = failure.server, error.concernsServer, !error.message.contains(server) {
+        text += "\(server): "
+      }
+      text += TextWidth.harmless(error.message)
       if let source = error.source, !error.message.contains(source) {
         text += " (\(TextWidth.harmless(source)))"
       }
@@ -207,6 +233,15 @@ struct Renderer: Hashable, Sendable {
     let marks =
       String(repeating: " ", count: TextWidth.columns(before)) + String(repeating: "^", count: max(1, marked))
     return "  \(shown)\n  " + style.paint(marks, .bad) + "\n"
+  }
+}
+
+extension RPCError {
+  fileprivate var concernsServer: Bool {
+    switch exception {
+    case .unavailable, .deadlineExceeded, .resourceExhausted, .protocolError, .unauthenticated: true
+    default: false
+    }
   }
 }
 

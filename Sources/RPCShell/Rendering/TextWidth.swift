@@ -47,6 +47,29 @@ enum TextWidth {
     return rows + [row]
   }
 
+  /// The lines of a text, each broken wherever it reaches `width` columns; nil breaks nothing.
+  static func broken(_ text: String, to width: Int?) -> [String] {
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    guard let width else { return lines }
+    return lines.flatMap { line -> [String] in
+      guard columns(line) > width else { return [line] }
+      var rows: [String] = []
+      var row = ""
+      var used = 0
+      for scalar in line.unicodeScalars {
+        let wide = columns(scalar)
+        if used + wide > width, used > 0 {
+          rows.append(row)
+          row = ""
+          used = 0
+        }
+        row.unicodeScalars.append(scalar)
+        used += wide
+      }
+      return rows + [row]
+    }
+  }
+
   /// Control characters made visible, so that nothing a server sends can steer the terminal.
   static func harmless(_ text: String) -> String {
     if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f && $0 < 0xc2 || $0 > 0xc2 || $0 == 0x0a || $0 == 0x09 }

@@ -17,6 +17,46 @@ enum ValueText {
     }
   }
 
+  /// The start of `text(value)`, `width` columns of it; costs what is shown, however much the value holds.
+  static func excerpt(_ value: Value, width: Int) -> String {
+    var out = ""
+    // A character that takes no column costs all the same.
+    let isWhole = append(value, to: &out, bytesMax: 4 * width + 16)
+    let cut = TextWidth.cut(out, to: width)
+    return isWhole || cut.hasSuffix("…") ? cut : TextWidth.cut(out + "…", to: width)
+  }
+
+  /// False when there was more than `bytesMax`.
+  private static func append(_ value: Value, to out: inout String, bytesMax: Int) -> Bool {
+    switch value {
+    case .list(let values):
+      out += "["
+      for (index, value) in values.enumerated() {
+        guard out.utf8.count <= bytesMax else { return false }
+        if index > 0 { out += ", " }
+        guard append(value, to: &out, bytesMax: bytesMax) else { return false }
+      }
+      out += "]"
+    case .map(let entries):
+      out += "{"
+      for (index, entry) in entries.enumerated() {
+        guard out.utf8.count <= bytesMax else { return false }
+        if index > 0 { out += ", " }
+        out += quoted(String(entry.key.prefix(bytesMax))) + ": "
+        guard append(entry.value, to: &out, bytesMax: bytesMax) else { return false }
+      }
+      out += "}"
+    case .string(let text) where text.utf8.count > bytesMax:
+      out += quoted(String(text.unicodeScalars.prefix(bytesMax))).dropLast()
+      return false
+    case .bytes(let bytes) where bytes.count > bytesMax:
+      out += quoted(Array(bytes.prefix(bytesMax))).dropLast()
+      return false
+    default: out += text(value)
+    }
+    return true
+  }
+
   /// A result for people: a text stands without quotes where it cannot be taken for anything else.
   static func shown(_ value: Value, width: Int) -> String {
     if case .string(let text) = value, isPlain(text) { return text }
