@@ -1,4 +1,5 @@
 import Glibc
+import RPCTransport
 import RPCWire
 import TestSupport
 import Testing
@@ -70,7 +71,7 @@ import Testing
       ("text.upper password", false),
     ])
   func secrets(line: String, isSecret: Bool) async {
-    #expect(Secrets.contains(line, await TestShell().knowledge()) == isSecret)
+    #expect(Secrets.contains(CommandLine.all(in: line), await TestShell().knowledge()) == isSecret)
   }
 
   @Test("keys are decoded wherever a read cuts them, and garbage becomes a mark")
@@ -113,6 +114,96 @@ import Testing
     #expect(position.row == row && position.column == column)
   }
 
+  @Test("undo goes back word by word, and change by change")
+  func undo() {
+    var undo = UndoHistory()
+    func type(_ text: String, onto start: String = "") {
+      var line = start
+      for scalar in text.unicodeScalars {
+        line.unicodeScalars.append(scalar)
+        undo.note(line, line.unicodeScalars.count)
+      }
+    }
+    type("call text")
+    undo.note("call ", 5)
+    #expect(undo.undo()?.text == "call text")
+    #expect(undo.undo()?.text == "call ")
+    #expect(undo.undo()?.text == "call")
+    #expect(undo.undo()?.text == "" && undo.undo() == nil)
+    type("again")
+    #expect(undo.undo()?.text == "" && undo.undo() == nil)
+  }
+
+  @Test("undo is a stack of what was there, whatever is done", arguments: 1...5 as ClosedRange<UInt64>)
+  func undoModel(seed: UInt64) {
+    var random = SeededRandom(seed: seed)
+    var undo = UndoHistory()
+    var line: [Unicode.Scalar] = []
+    for step in 0..<3000 {
+      let cursor = Int.random(in: 0...line.count, using: &random)
+      func text() -> String { String(String.UnicodeScalarView(line)) }
+      switch Int.random(in: 0..<4, using: &random) {
+      case 0:
+        line.insert("x", at: cursor)
+        undo.note(text(), cursor + 1)
+      case 1 where cursor < line.count:
+        line.remove(at: cursor)
+        undo.note(text(), cursor)
+      case 2:
+        // Some other key: nothing changes.
+        undo.note(text(), cursor)
+      default:
+        guard let state = undo.undo() else { continue }
+        #expect(!state.text.hasSameUTF8(as: text()), "seed \(seed), step \(step)")
+        line = Array(state.text.unicodeScalars)
+        #expect(state.cursor <= line.count, "seed \(seed), step \(step)")
+        undo.note(text(), state.cursor)
+      }
+    }
+    var count = 0
+    while undo.undo() != nil { count += 1 }
+    #expect(count < ShellLimits.undoStatesMax)
+  }
+
+  @Test("Ctrl-R narrows with each letter, goes on with the key again, and fails visibly")
+  func incrementalSearch() {
+    var search = IncrementalSearch(
+      ["math.add 1 2", "text.upper a", "math.add 3 4", "math.add 3 4", "servers"], .older)
+    #expect(search.text == "(reverse-i-search)`': ")
+    for letter in "add".unicodeScalars { search.add(letter) }
+    #expect(search.text == "(reverse-i-search)`add': math.add 3 4")
+    search.next(.older)
+    #expect(search.match == "math.add 1 2" && !search.isFailing)
+    search.next(.older)
+    #expect(search.text == "(failed reverse-i-search)`add': math.add 1 2")
+    search.next(.newer)
+    #expect(search.text == "(i-search)`add': math.add 3 4")
+    for letter in "zz".unicodeScalars { search.add(letter) }
+    #expect(search.isFailing && search.match == "math.add 3 4")
+    // Backspace takes back what each key did.
+    for _ in 0..<2 { #expect(search.removeLast() == true) }
+    #expect(!search.isFailing && search.match == "math.add 3 4")
+    while search.removeLast() {}
+    #expect(search.match == nil && search.pattern.isEmpty)
+    var empty = IncrementalSearch([], .older)
+    empty.add("x")
+    empty.next(.older)
+    empty.next(.newer)
+    #expect(empty.isFailing && empty.match == nil)
+  }
+
+  @Test(
+    "names match patterns",
+    arguments: [
+      ("text", "text", true), ("te*", "text", true), ("*", "", true), ("?", "", false), ("?", "é", true),
+      ("*a*d", "math.add", true), ("a*", "math.add", false), ("*.add", "math.add", true),
+      ("m?th*", "math.add", true),
+      ("**", "x", true), ("", "x", false), ("*aab", "aaaab", true),
+    ])
+  func patterns(pattern: String, name: String, isMatch: Bool) {
+    #expect(NamePattern(pattern).matches(name) == isMatch)
+  }
+
   @Test("a paste loses its control characters and its last line end")
   func paste() {
     #expect(LineEditor.cleaned("a\r\nb\rc\td\u{1b}[31m\u{0}e\n\n") == "a\nb\nc  d[31me")
@@ -136,6 +227,14 @@ import Testing
     #expect(Recording.mismatch(recording.entries[1], .failure(.usage("unknown command 'x'"))) == nil)
     #expect(Recording.mismatch(recording.entries[2], .value("now", .zero)) == nil)
     #expect(Recording.mismatch(recording.entries[3], .nothing) == nil)
+    #expect(recording.checks == 3)
+    // Keys have no order, letters have bytes.
+    func matches(_ expected: String, _ value: Value) throws -> Bool {
+      let entry = try Recording(parsing: "x\n#= \(expected)\n").entries[0]
+      return Recording.mismatch(entry, .value(value, .zero)) == nil
+    }
+    #expect(try matches("{\"a\": 1, \"b\": 2}", ["b": 2, "a": 1]))
+    #expect(try matches("\"e\u{301}\"", "e\u{301}") && !matches("\"\u{e9}\"", "e\u{301}"))
     #expect(throws: CommandFailure.self) { try Recording(parsing: "x\n#= {bad\n") }
   }
 }

@@ -76,7 +76,7 @@ import Testing
     let terminal = try network.terminal(environment: environment)
     try terminal.waitForPrompt()
     terminal.send("text.upper \"one\r")
-    try terminal.wait("a second row") { $0.row > 0 && $0.column == 0 && $0.currentLine.isEmpty }
+    try terminal.wait("a second row") { $0.row > 0 && $0.column == 5 && $0.currentLine == "..\">" }
     terminal.send("two\"\r")
     try terminal.wait(for: "TWO")
     try terminal.waitForPrompt()

@@ -46,7 +46,7 @@ import Testing
     let terminal = try network.terminal(environment: ["TERM": "dumb"])
     try terminal.wait(for: "rpc>")
     terminal.send("text.upper \"a\n")
-    try terminal.wait(for: "...")
+    try terminal.wait(for: "..\">")
     terminal.send("b\"\n")
     try terminal.wait(for: "B")
     terminal.send("\u{3}")
@@ -197,7 +197,7 @@ import Testing
     ])
     try terminal.wait("the prompt") { $0.currentLine.hasPrefix("rpc>") && $0.pastes }
     terminal.send("text.upper still here\u{1b}[D\u{8}\r")
-    try terminal.wait(for: "one too many")
+    try terminal.wait(for: "too many arguments")
     terminal.send("text.upper here\r")
     try terminal.wait(for: "$1 = HERE")
   }

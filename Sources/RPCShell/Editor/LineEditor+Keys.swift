@@ -11,17 +11,26 @@ extension LineEditor {
     }
     add("rpc-newer", "The entry after that begins like this") { edit, _ in LineEditor.at(edit)?.newer() ?? 0 }
     add("rpc-paste", "Text from the clipboard") { edit, _ in LineEditor.at(edit)?.paste() ?? 0 }
-    add("rpc-new-row", "Go on with another row") { edit, _ in
-      guard let editor = LineEditor.at(edit) else { return 0 }
-      return UInt8(editor.insert("\n") ? CC_REFRESH : CC_ERROR)
+    add("rpc-search-older", "Search the history backwards") { edit, _ in
+      LineEditor.at(edit)?.search(.older) ?? 0
     }
+    add("rpc-search-newer", "Search the history forwards") { edit, _ in
+      LineEditor.at(edit)?.search(.newer) ?? 0
+    }
+    add("rpc-last-argument", "The last word of the entry before") { edit, _ in
+      LineEditor.at(edit)?.insertLastArgument() ?? 0
+    }
+    add("rpc-edit", "Edit the line in $EDITOR") { edit, _ in LineEditor.at(edit)?.editElsewhere() ?? 0 }
+    add("rpc-undo", "Take the last change back") { edit, _ in LineEditor.at(edit)?.takeBack() ?? 0 }
     bind("^I", "rpc-complete")
-    bind("\\036", "rpc-new-row")
+    for key in ["\\e.", "\\e_"] { bind(key, "rpc-last-argument") }
+    bind("^X^E", "rpc-edit")
+    for key in ["\\037", "^X^U"] { bind(key, "rpc-undo") }
     for key in ["\\e[A", "\\eOA", "^P"] { bind(key, "rpc-older") }
     for key in ["\\e[B", "\\eOB", "^N"] { bind(key, "rpc-newer") }
     bind("\\e[200~", "rpc-paste")
-    bind("^R", "em-inc-search-prev")
-    bind("^S", "em-inc-search-next")
+    bind("^R", "rpc-search-older")
+    bind("^S", "rpc-search-newer")
     bind("^W", "ed-delete-prev-word")
     for key in ["\\e[1;5C", "\\e[1;3C", "\\e[5C", "\\eOc"] { bind(key, "em-next-word") }
     for key in ["\\e[1;5D", "\\e[1;3D", "\\e[5D", "\\eOd"] { bind(key, "ed-prev-word") }
@@ -49,6 +58,7 @@ extension LineEditor {
   private func older() -> UInt8 {
     // Inside a line of several rows the arrow moves in it first.
     if moveToRowAbove() { return UInt8(CC_CURSOR) }
+    if reopenRowsAbove() { return UInt8(CC_NORM) }
     guard let entry = history.previous(line.text) else { return UInt8(CC_ERROR) }
     replaceLine(entry)
     return UInt8(CC_REFRESH)
@@ -134,8 +144,12 @@ extension LineEditor {
   // MARK: Completion
 
   private func complete() -> UInt8 {
-    let before = textBeforeCursor
+    let before = above + textBeforeCursor
     let completion = advisor.complete(before)
+    // What began in a row above is out of reach.
+    guard completion.candidates.isEmpty || completion.start >= above.utf8.count else {
+      return UInt8(CC_ERROR)
+    }
     let texts = completion.texts
     guard let first = completion.candidates.first else { return UInt8(CC_ERROR) }
     let partial = String(decoding: before.utf8.dropFirst(completion.start), as: UTF8.self)
@@ -179,6 +193,7 @@ extension LineEditor {
     return UInt8(CC_REDISPLAY)
   }
 
+  /// The next key of a list; nil when it ends.
   private func nextKey() -> Unicode.Scalar? {
     while true {
       if let scalar = input.next() { return scalar }
@@ -195,7 +210,7 @@ extension LineEditor {
   }
 
   /// A line about the line, below it.
-  private func tell(_ message: String) {
+  func tell(_ message: String) {
     write("\r\n" + advisor.style.paint(message, .warning) + "\r\n")
   }
 }

@@ -10,6 +10,19 @@ final class LineEditor: PromptReader {
   let advisor: any PromptAdvisor
   var input = InputReader()
   var history = PromptHistory()
+  var undo = UndoHistory()
+  /// What `rpc-last-argument` put in last, for when it is pressed again.
+  var lastArgument: LastArgument?
+  /// The rows of an unfinished command that were entered already, each ended, and how many rows of the screen
+  /// each takes.
+  var above = ""
+  var heightsAbove: [Int] = []
+  private var open: OpenConstruct.Kind?
+  /// Signals that came while something else read keys.
+  var pendingSignals: [Int32] = []
+  /// The prompt of the first row.
+  private(set) var mainPrompt = Prompt(place: "", right: "", isColored: false)
+  /// The prompt of this row.
   private(set) var prompt = Prompt(place: "", right: "", isColored: false)
   private var promptText = WideText("")
   private var rightText = WideText("")
@@ -38,9 +51,30 @@ final class LineEditor: PromptReader {
   }
 
   func read(_ prompt: Prompt) -> PromptAnswer {
+    above = ""
+    heightsAbove = []
+    open = nil
     show(prompt)
-    ending = nil
     history.begin()
+    while true {
+      let answer = readRow()
+      guard case .line(let row) = answer else {
+        // Ctrl-D in a further row: what there is says itself what is missing.
+        return answer == .end && !above.isEmpty ? .line(above) : answer
+      }
+      let text = above + row
+      open = advisor.openConstruct(text)
+      guard open != nil else { return .line(text) }
+      heightsAbove.append(ScreenPosition(after: self.prompt.text, row, columns: columns).row + 1)
+      above = text + "\n"
+      show(mainPrompt)
+    }
+  }
+
+  private func readRow() -> PromptAnswer {
+    ending = nil
+    undo.begin()
+    lastArgument = nil
     // Before anything is shown: libedit draws the prompt first, and the terminal itself would deal with keys like
     // Ctrl-R that come in between.
     rpc_edit_set_prepared_terminal(edit, 1)
@@ -100,10 +134,30 @@ final class LineEditor: PromptReader {
     return Unmanaged<LineEditor>.fromOpaque(data).takeUnretainedValue()
   }
 
-  func show(_ prompt: Prompt) {
-    self.prompt = prompt
+  /// Takes over a prompt; a further row has one that goes with it.
+  func show(_ main: Prompt) {
+    mainPrompt = main
+    prompt = open.map { main.continuation($0) } ?? main
     promptText = WideText(prompt.marked)
     rightText = WideText(prompt.right)
+  }
+
+  /// Takes the rows above back into the line being edited.
+  func reopenRowsAbove() -> Bool {
+    guard !above.isEmpty else { return false }
+    eraseHint()
+    eraseLine()
+    write("\u{1b}[\(heightsAbove.reduce(0, +))A\u{1b}[J")
+    let (text, rows) = (line.text, above)
+    above = ""
+    heightsAbove = []
+    open = nil
+    show(mainPrompt)
+    replaceLine(rows + text)
+    // The end of the row above is where one wanted to go.
+    el_cursor(edit, Int32(-(text.unicodeScalars.count + 1)))
+    rpc_edit_refresh(edit)
+    return true
   }
 
   // MARK: The line
@@ -131,7 +185,9 @@ final class LineEditor: PromptReader {
   @discardableResult
   func insert(_ text: String) -> Bool {
     guard !text.isEmpty else { return true }
-    guard line.text.utf8.count + text.utf8.count <= ShellLimits.promptBytesMax else { return false }
+    guard above.utf8.count + line.text.utf8.count + text.utf8.count <= ShellLimits.promptBytesMax else {
+      return false
+    }
     return WideText.with(text) { el_winsertstr(edit, $0) } == 0
   }
 
@@ -139,8 +195,9 @@ final class LineEditor: PromptReader {
 
   /// libedit's source of characters: it has drawn everything and has nothing to do.
   private func getCharacter(_ out: UnsafeMutablePointer<wchar_t>?) -> Int32 {
+    undo.note(line.text, line.cursor)
     while true {
-      if let scalar = input.next() {
+      if pendingSignals.isEmpty, let scalar = input.next() {
         eraseHint()
         out?.pointee = wchar_t(bitPattern: translated(scalar).value)
         return 1
@@ -156,16 +213,16 @@ final class LineEditor: PromptReader {
     }
   }
 
-  /// Enter goes on with another row where something is open.
+  /// A Ctrl-D that was typed while a command ran: the terminal itself had it then, and keeps it as a zero.
   private func translated(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
-    // A Ctrl-D that was typed while a command ran: the terminal itself had it then, and keeps it as a zero.
-    if scalar == "\0", isTypedAhead { return "\u{4}" }
-    guard scalar == "\r" || scalar == "\n" else { return scalar }
-    return advisor.isUnfinished(line.text) ? Self.newRowKey : scalar
+    scalar == "\0" && isTypedAhead ? "\u{4}" : scalar
   }
 
   /// Waits for input. Returns how reading ends when a signal ends it.
   private func wait() -> PromptAnswer? {
+    while !pendingSignals.isEmpty {
+      if let answer = handle(.signal(pendingSignals.removeFirst())) { return answer }
+    }
     var entries = [
       pollfd(fd: 0, events: Int16(POLLIN), revents: 0),
       pollfd(fd: signals.signalDescriptor, events: Int16(POLLIN), revents: 0),
@@ -173,23 +230,7 @@ final class LineEditor: PromptReader {
     ]
     _ = poll(&entries, 3, -1)
     while let event = signals.next() {
-      switch event {
-      case .woken: showNotices()
-      case .signal(SIGINT):
-        eraseHint()
-        moveBelow()
-        write("^C\r\n")
-        input.clear()
-        return .interrupted
-      case .signal(SIGTERM), .signal(SIGHUP):
-        eraseHint()
-        moveBelow()
-        write("\r\n")
-        if case .signal(let number) = event { return .terminated(number) }
-      case .signal(SIGWINCH): resized()
-      case .signal(SIGTSTP): suspend()
-      case .signal: break
-      }
+      if let answer = handle(event) { return answer }
     }
     if entries[0].revents != 0 {
       input.fill(from: 0)
@@ -199,9 +240,30 @@ final class LineEditor: PromptReader {
     return nil
   }
 
+  private func handle(_ event: SignalSource.Event) -> PromptAnswer? {
+    switch event {
+    case .woken: showNotices()
+    case .signal(SIGINT):
+      eraseHint()
+      moveBelow()
+      write("^C\r\n")
+      input.clear()
+      return .interrupted
+    case .signal(SIGTERM), .signal(SIGHUP):
+      eraseHint()
+      moveBelow()
+      write("\r\n")
+      if case .signal(let number) = event { return .terminated(number) }
+    case .signal(SIGWINCH): resized()
+    case .signal(SIGTSTP): suspend()
+    case .signal: break
+    }
+    return nil
+  }
+
   // MARK: Drawing around the line
 
-  private var columns: Int { Terminal.size(of: 1).columns }
+  var columns: Int { Terminal.size(of: 1).columns }
 
   private func position(of text: String) -> ScreenPosition {
     ScreenPosition(after: prompt.text, text, columns: columns)
@@ -210,8 +272,7 @@ final class LineEditor: PromptReader {
   private func drawHint() {
     guard advisor.showsHints, hintColumns == 0, !hasWaitingInput else { return }
     let (text, cursor, count) = line
-    // While libedit searches its history it keeps the pattern behind the line.
-    guard cursor == count, !text.contains("\nbck:"), !text.contains("\nfwd:"), let hint = advisor.hint(text)
+    guard cursor == count, let hint = advisor.hint(above + text)
     else { return }
     let place = position(of: text)
     // On the first row the right prompt keeps its place.
@@ -234,7 +295,7 @@ final class LineEditor: PromptReader {
     return ioctl(0, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
   }
 
-  private func eraseHint() {
+  func eraseHint() {
     guard hintColumns > 0 else { return }
     // Not to the end of the row: libedit believes the right prompt to be there.
     write("\u{1b}7" + String(repeating: " ", count: hintColumns) + "\u{1b}8")
@@ -252,7 +313,7 @@ final class LineEditor: PromptReader {
   }
 
   /// Back to the first row of the prompt, everything from there on erased.
-  private func eraseLine(columns: Int) {
+  func eraseLine() {
     let (text, cursor, _) = line
     let before = String(String.UnicodeScalarView(text.unicodeScalars.prefix(cursor)))
     let rows = ScreenPosition(after: prompt.text, before, columns: columns).row
@@ -265,8 +326,8 @@ final class LineEditor: PromptReader {
     let next = advisor.prompt()
     // Something is known that was not: the hint is drawn anew.
     eraseHint()
-    guard !notices.isEmpty || next != prompt else { return }
-    eraseLine(columns: columns)
+    guard !notices.isEmpty || next != mainPrompt else { return }
+    eraseLine()
     for notice in notices { write(notice.replacing("\n", with: "\r\n") + "\r\n") }
     show(next)
     rpc_edit_refresh(edit)
@@ -274,7 +335,7 @@ final class LineEditor: PromptReader {
 
   private func resized() {
     hintColumns = 0
-    eraseLine(columns: columns)
+    eraseLine()
     el_resize(edit)
     rpc_edit_refresh(edit)
   }
@@ -290,7 +351,4 @@ final class LineEditor: PromptReader {
     el_resize(edit)
     rpc_edit_refresh(edit)
   }
-
-  /// A key that no keyboard sends by itself (Ctrl-^): Enter where the line goes on.
-  static let newRowKey: Unicode.Scalar = "\u{1e}"
 }

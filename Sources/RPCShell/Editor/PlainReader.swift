@@ -22,8 +22,8 @@ final class PlainReader: PromptReader {
         return text.isEmpty ? .end : .line(text)
       }
       text += text.isEmpty ? line : "\n" + line
-      if !advisor.isUnfinished(text) { return .line(text) }
-      shown = String(repeating: " ", count: max(0, prompt.text.count - 4)) + "... "
+      guard let open = advisor.openConstruct(text) else { return .line(text) }
+      shown = prompt.continuation(open).text
     }
   }
 

@@ -31,6 +31,12 @@ struct Prompt: Hashable, Sendable {
   /// As it is seen.
   var text: String { place + name + "> " }
 
+  /// The prompt of a further row, as wide as this one: `.."> `, with what is open.
+  func continuation(_ open: OpenConstruct.Kind) -> Prompt {
+    let dots = String(repeating: ".", count: max(1, TextWidth.columns(text) - 3))
+    return Prompt(place: "", name: dots + open.mark, right: "", isColored: isColored)
+  }
+
   /// For the line editor: escapes between `\1`. One SGR at the front and one in the middle, never two together and
   /// none at the end, which it would lose.
   var marked: String {
@@ -45,8 +51,8 @@ protocol PromptAdvisor: AnyObject {
   func hint(_ line: String) -> Hint?
   /// - Parameter text: what stands before the cursor.
   func complete(_ text: String) -> Completion
-  /// Whether Enter goes on with another row.
-  func isUnfinished(_ line: String) -> Bool
+  /// The quote or bracket that is open at the end of a text, nil where Enter runs it.
+  func openConstruct(_ text: String) -> OpenConstruct.Kind?
   /// Lines to show above the prompt, taken out.
   func takeNotices() -> [String]
   /// The prompt as it is now: who is up may have changed.

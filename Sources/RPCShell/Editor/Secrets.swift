@@ -12,8 +12,8 @@ enum Secrets {
   }
 
   /// A named argument, a key or a procedure's parameter that is called like a secret.
-  static func contains(_ text: String, _ knowledge: Knowledge) -> Bool {
-    CommandLine.all(in: text).contains { line in
+  static func contains(_ lines: [CommandLine], _ knowledge: Knowledge) -> Bool {
+    lines.contains { line in
       if line.binding.map({ isSecret($0.text) }) ?? false { return true }
       if line.words.contains(where: { isSecret($0) }) { return true }
       for word in line.words.prefix(3) {

@@ -14,6 +14,8 @@ final class InteractiveShell: PromptAdvisor {
   private let options: Shell.Options
   private let news: News
   private let historyFile = HistoryFile.standard
+  /// The text that was read last, as commands: Enter parses it, and nobody else again.
+  private var parsed: (text: String, lines: [CommandLine]) = ("", [])
   /// The signal that ends the program, once it has come.
   private var isEnding: Int32?
 
@@ -48,6 +50,7 @@ final class InteractiveShell: PromptAdvisor {
           renderer.format = settings.output
           renderer.style.isColored = settings.isColored
           renderer.slowAfter = settings.slow
+          renderer.expanded = settings.expanded
         }
       }
     }
@@ -78,8 +81,11 @@ final class InteractiveShell: PromptAdvisor {
       switch reader.read(prompt()) {
       case .line(let text):
         if text.allSatisfy(\.isWhitespace) { continue }
-        remember(text, reader)
-        run(text)
+        let lines = commands(in: text)
+        remember(text, lines, reader)
+        // The terminal may have another size than when the last command ran.
+        resized()
+        run(lines)
         if session.isEnding { return Shell.Exit.done }
         if let isEnding { return 128 + isEnding }
       case .end:
@@ -91,9 +97,14 @@ final class InteractiveShell: PromptAdvisor {
     }
   }
 
-  private func remember(_ text: String, _ reader: any PromptReader) {
+  private func commands(in text: String) -> [CommandLine] {
+    if !parsed.text.hasSameUTF8(as: text) { parsed = (text, CommandLine.all(in: text)) }
+    return parsed.lines
+  }
+
+  private func remember(_ text: String, _ lines: [CommandLine], _ reader: any PromptReader) {
     reader.remember(text)
-    guard let historyFile, !text.hasPrefix(" "), !Secrets.contains(text, session.knowledgeWithoutStates)
+    guard let historyFile, !text.hasPrefix(" "), !Secrets.contains(lines, session.knowledgeWithoutStates)
     else { return }
     historyFile.append(text)
   }
@@ -112,8 +123,8 @@ final class InteractiveShell: PromptAdvisor {
   }
 
   /// Runs the commands of a line: a paste may hold several.
-  private func run(_ text: String) {
-    for line in CommandLine.all(in: text) {
+  private func run(_ lines: [CommandLine]) {
+    for line in lines {
       var wasInterrupted = false
       let work = Task { [session, output] () -> Bool in
         do throws(CommandFailure) {
@@ -169,7 +180,7 @@ final class InteractiveShell: PromptAdvisor {
 
   func hint(_ line: String) -> Hint? { Hint.hint(line, session.knowledge) }
   func complete(_ text: String) -> Completion { Completion.complete(text, session.knowledge) }
-  func isUnfinished(_ line: String) -> Bool { CommandLine.all(in: line).last?.isUnfinished ?? false }
+  func openConstruct(_ text: String) -> OpenConstruct.Kind? { commands(in: text).last?.open.last?.kind }
   func takeNotices() -> [String] { news.take() }
 
   func prompt() -> Prompt {
