@@ -21,16 +21,20 @@ public enum Shell {
     public var identity: String?
     /// The file of the private key to prove, nil for the one that RPC_KEY names, else the user's deploy key.
     public var key: String?
-    /// Commands to run instead of reading any.
-    public var commands: [String] = []
-    /// A script to run, `-` for standard input.
-    public var script: String?
+    public enum Step: Hashable, Sendable {
+      case command(String)
+      /// A file of commands, `-` for standard input.
+      case script(String)
+    }
+
+    /// What to run, in this order, instead of what standard input has.
+    public var steps: [Step] = []
     public var stopsAtFailure = false
     /// No banner and no notes.
     public var isQuiet = false
     public var readsStartupFile = true
-    /// Seconds a call may take, nil for the default.
-    public var timeout: Double?
+    /// How long a call may take, as `call -t` takes it (`5`, `500ms`, `2m`); nil for the default.
+    public var timeout: String?
     /// `auto`, `table`, `json` or `raw`.
     public var output: String?
     public var color = Color.auto
@@ -54,8 +58,7 @@ public enum Shell {
   /// thread is started: it decides which signals the whole program sees.
   public static func run(_ options: Options) -> Int32 {
     Terminal.chooseLocale()
-    let isInteractive =
-      options.commands.isEmpty && options.script == nil && Terminal.isTerminal(0) && Terminal.isTerminal(1)
+    let isInteractive = options.steps.isEmpty && Terminal.isTerminal(0) && Terminal.isTerminal(1)
     let signals = SignalSource(
       isInteractive ? [SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT] : [SIGINT])
     // Writing to a program that has ended is an error to handle, not the end of the shell.
@@ -64,7 +67,9 @@ public enum Shell {
       let session = try makeSession(options, isInteractive: isInteractive)
       let output = StandardOutput(renderer: renderer(options, session.settings, isInteractive: isInteractive))
       if isInteractive { return InteractiveShell(session, output, signals, options).run() }
-      return runScripts(options, session, output, signals)
+      // Everything that can be wrong is found before anything runs.
+      let readers = try readers(options.steps.isEmpty ? [.script("-")] : options.steps)
+      return runScripts(options, readers, session, output, signals)
     } catch {
       complain(error.message)
       if let hint = error.hint { complain(hint) }
@@ -90,7 +95,12 @@ public enum Shell {
     }
     let owner = key.flatMap { key in file.network.clients.first { $0.key == key.publicKey }?.name }
     var settings = Settings()
-    if let seconds = options.timeout { settings.timeout = .milliseconds(Int64(seconds * 1000)) }
+    if let text = options.timeout {
+      guard let timeout = Quantity.duration(parsing: text), timeout > .zero else {
+        throw .usage("-t is a time such as 5, 500ms, 1.5s or 2m, not '\(text)'")
+      }
+      settings.timeout = timeout
+    }
     if let output = options.output {
       guard let format = OutputFormat(rawValue: output) else {
         let formats = OutputFormat.allCases.map(\.rawValue)
@@ -109,8 +119,7 @@ public enum Shell {
     }
     settings.isColored = showsColors(options.color)
     // Standard input is the script, or what `-` reads.
-    let isScript =
-      !isInteractive && (options.script == "-" || options.commands.isEmpty && options.script == nil)
+    let isScript = !isInteractive && (options.steps.isEmpty || options.steps.contains(.script("-")))
     return Session(
       backend: try maker(options.identity ?? owner), settings: settings,
       standardInput: isScript ? .isScript : .readable,
@@ -133,8 +142,8 @@ public enum Shell {
   ) throws(CommandFailure) {
     guard let client = network.client(identity) else {
       throw .usage(
-        "\(options.config) registers no client '\(identity)'"
-          + Suggestion.text(for: identity, among: network.clients.map(\.name)))
+        "\(options.config) has no client '\(identity)'"
+          + Suggestion.orAll(for: identity, among: network.clients.map(\.name)))
     }
     guard let registered = client.key, registered != key?.publicKey else { return }
     throw .usage(
@@ -174,8 +183,40 @@ public enum Shell {
 
   // MARK: Scripts
 
+  /// Where the commands of a step come from.
+  private struct StepReader {
+    /// Before the line numbers in messages, nil for a command of the command line.
+    var name: String?
+    var reader: CommandReader
+    var file: ScriptFile?
+  }
+
+  private static func readers(_ steps: [Options.Step]) throws(CommandFailure) -> [StepReader] {
+    var readers: [StepReader] = []
+    for step in steps {
+      switch step {
+      case .command(let text): readers.append(StepReader(reader: CommandReader(text: text)))
+      case .script("-"):
+        if readers.contains(where: { $0.name == "stdin" }) {
+          throw .usage("standard input ('-') can be read as one script only")
+        }
+        readers.append(StepReader(name: "stdin", reader: CommandReader(descriptor: 0)))
+      case .script(let path):
+        do throws(SystemError) {
+          let file = try ScriptFile(FileContent.expanded(path))
+          readers.append(
+            StepReader(name: path, reader: CommandReader(descriptor: file.descriptor.raw), file: file))
+        } catch {
+          throw .usage("cannot read '\(path)': \(error.reason)")
+        }
+      }
+    }
+    return readers
+  }
+
   private static func runScripts(
-    _ options: Options, _ session: Session, _ output: StandardOutput, _ signals: SignalSource
+    _ options: Options, _ readers: [StepReader], _ session: Session, _ output: StandardOutput,
+    _ signals: SignalSource
   ) -> Int32 {
     output.setWhenBroken { code in
       if code == EPIPE { dieOfPipe() }
@@ -184,7 +225,7 @@ public enum Shell {
     }
     let result = FirstAnswer<Int32>()
     let work = Task {
-      let exit = await scripts(options, session, output)
+      let exit = await scripts(options, readers, session, output)
       output.flush()
       result.answer(exit)
       signals.wake()
@@ -205,49 +246,25 @@ public enum Shell {
     }
   }
 
-  private static func scripts(_ options: Options, _ session: Session, _ output: StandardOutput) async -> Int32
-  {
+  private static func scripts(
+    _ options: Options, _ readers: [StepReader], _ session: Session, _ output: StandardOutput
+  ) async -> Int32 {
     var outcome = ScriptRunner.Outcome()
-    func add(_ next: ScriptRunner.Outcome) {
-      outcome.commands += next.commands
-      outcome.failures += next.failures
-      outcome.lastFailure = next.lastFailure ?? outcome.lastFailure
-      outcome.isStopped = outcome.isStopped || next.isStopped
-      outcome.isInterrupted = outcome.isInterrupted || next.isInterrupted
-    }
-    for command in options.commands where !outcome.isStopped && !outcome.isInterrupted && !session.isEnding {
+    for step in readers where !outcome.isStopped && !outcome.isInterrupted && !session.isEnding {
       var runner = ScriptRunner(
-        session: session, output: output, name: nil, stopsAtFailure: options.stopsAtFailure)
-      add(await runner.run(CommandReader(text: command)))
-    }
-    let script = options.script ?? (options.commands.isEmpty ? "-" : nil)
-    if let script, !outcome.isStopped, !outcome.isInterrupted, !session.isEnding {
-      let name = script == "-" ? "stdin" : script
-      let reader: CommandReader
-      var file: ScriptFile?
-      if script == "-" {
-        reader = CommandReader(descriptor: 0)
-      } else {
-        do {
-          let opened = try ScriptFile(script)
-          file = opened
-          reader = CommandReader(descriptor: opened.descriptor.raw)
-        } catch {
-          complain("cannot read '\(script)': \(error.reason)")
-          return Exit.usage
-        }
-      }
-      var runner = ScriptRunner(
-        session: session, output: output, name: name, stopsAtFailure: options.stopsAtFailure)
-      add(await runner.run(reader))
-      withExtendedLifetime(file) {}
+        session: session, output: output, name: step.name, stopsAtFailure: options.stopsAtFailure)
+      outcome.add(await runner.run(step.reader))
+      withExtendedLifetime(step.file) {}
     }
     // Background jobs belong to the script.
-    if !outcome.isInterrupted {
-      for job in session.change({ $0.jobs.running }) {
-        await session.wait(for: job)
-        if session.change({ $0.jobs.job(job)?.status }) == .failed { outcome.failures += 1 }
+    for job in session.change({ $0.jobs.running }) {
+      if !outcome.isInterrupted { outcome.isInterrupted = !(await session.wait(for: job)) }
+      if outcome.isInterrupted {
+        session.cancelJob(job)
+        // Until the servers have been asked to cancel it, too. This task is cancelled already, another one can wait.
+        _ = await Task { await session.wait(for: job) }.value
       }
+      if session.change({ $0.jobs.job(job)?.status }) == .failed { outcome.failures += 1 }
     }
     return exitCode(outcome, options)
   }
@@ -257,7 +274,7 @@ public enum Shell {
     if outcome.isStopped { return Exit.stopped }
     guard outcome.failures > 0 else { return Exit.done }
     // One call from the command line tells how it ended.
-    if options.script == nil, options.commands.count == 1, outcome.commands == 1,
+    if case .command? = options.steps.first, options.steps.count == 1, outcome.commands == 1,
       case .call(let error)? = outcome.lastFailure?.kind
     {
       return Exit.callBase + Int32(error.code.rawValue)

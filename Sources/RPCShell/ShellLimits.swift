@@ -14,6 +14,8 @@ enum ShellLimits {
   static let historyFileBytesMax = 8 * 1024 * 1024
   /// Calls of a script in flight at once.
   static let pipelineCallsMax = 1024
+  /// Answers of a script that were taken before their memory is given back, all at once.
+  static let answeredEntriesKept = 4096
   /// Bytes that `@file` and `-` read at most.
   static let fileBytesMax = 16 * 1024 * 1024
   /// Background jobs at once.
@@ -27,8 +29,24 @@ enum ShellLimits {
   /// The widest a table's column gets before its text is cut, in terminal columns.
   static let columnWidthMax = 60
 
+  /// A list of dictionaries with more keys than that is shown as it is, not as a table.
+  static let rowColumnsMax = 100
+  /// How many names a message lists where none is like the one that was written.
+  static let namesListed = 12
+  /// Characters of a value shown in a list, a candidate or an explanation.
+  static let excerptColumns = 200
+
+  /// How long a server may take to answer a ping before it counts as down.
+  static let pingWait = Duration.seconds(2)
+  /// How often the prompt pings the servers that are up, so that one that hangs is seen.
+  static let pingInterval = Duration.seconds(5)
+  /// States of the line being typed that undo can go back to.
+  static let undoStatesMax = 500
+
   /// Calls that `bench` keeps in flight at most.
   static let outstandingMax = 10_000
+  /// How long `bench` waits, after its duration, for what is still in flight.
+  static let lastAnswersWait = Duration.seconds(2)
   /// A recorded call may take this many times what it took, and never less than a tenth of a second, before
   /// `replay --check` finds it slow.
   static let budgetFactor = 10

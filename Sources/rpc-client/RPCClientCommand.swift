@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import RPCShell
 import RPCTransport
+import Synchronization
 
 /// Parses the command line and runs the shell.
 @main
@@ -18,7 +19,7 @@ struct RPCClientCommand: ParsableCommand {
       """,
     version: Shell.version)
 
-  @Argument(help: "A script to run; - is standard input.", completion: .file())
+  @Argument(help: "A script to run, after every -c and -f; - is standard input.", completion: .file())
   var script: String?
 
   @Option(help: "The file that names servers, clients and services.", completion: .file())
@@ -34,12 +35,15 @@ struct RPCClientCommand: ParsableCommand {
     completion: .file())
   var key: String?
 
-  @Option(name: [.customShort("c"), .long], help: "Run this command; may be given several times.")
-  var command: [String] = []
+  @Option(
+    name: [.customShort("c"), .long], help: "Run this command. -c and -f run in the order given.",
+    transform: Ordered.init)
+  var command: [Ordered] = []
 
   @Option(
-    name: [.customShort("f"), .long], help: "Run this script; - is standard input.", completion: .file())
-  var file: String?
+    name: [.customShort("f"), .long], help: "Run this script; - is standard input.", completion: .file(),
+    transform: Ordered.init)
+  var file: [Ordered] = []
 
   @Flag(name: [.customShort("e"), .long], help: "Stop at the first command that fails.")
   var exitOnError = false
@@ -50,8 +54,10 @@ struct RPCClientCommand: ParsableCommand {
   @Flag(name: [.customShort("X"), .long], help: "Do not read the startup file rpcrc.")
   var noRC = false
 
-  @Option(name: .shortAndLong, help: "Seconds that a call may take (default: 30).")
-  var timeout: Double?
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("How long a call may take: 5, 500ms, 2m (default: 30 seconds).", valueName: "time"))
+  var timeout: String?
 
   @Option(
     name: .shortAndLong, help: "auto, table, json (one object per line) or raw.",
@@ -71,11 +77,23 @@ struct RPCClientCommand: ParsableCommand {
 
   enum Color: String, ExpressibleByArgument, CaseIterable { case auto, always, never }
 
-  func validate() throws {
-    if let timeout, !(timeout >= 0.001 && timeout <= 86_400) {
-      throw ValidationError("--timeout must be from 0.001 to 86400 seconds, not \(timeout)")
+  /// The value of an option, with its place among those of all options: the parser keeps each option's values apart.
+  struct Ordered {
+    var place: Int
+    var text: String
+    private static let count = Atomic(0)
+
+    init(_ text: String) {
+      self.text = text
+      place = Self.count.add(1, ordering: .relaxed).newValue
     }
-    if script != nil, file != nil { throw ValidationError("a script is named twice, alone and with --file") }
+  }
+
+  private var steps: [Shell.Options.Step] {
+    let ordered =
+      command.map { ($0.place, Shell.Options.Step.command($0.text)) }
+      + file.map { ($0.place, .script($0.text)) }
+    return ordered.sorted { $0.0 < $1.0 }.map(\.1) + (script.map { [.script($0)] } ?? [])
   }
 
   func run() throws {
@@ -83,8 +101,7 @@ struct RPCClientCommand: ParsableCommand {
     options.config = config
     options.identity = identity
     options.key = key
-    options.commands = command
-    options.script = file ?? script
+    options.steps = steps
     options.stopsAtFailure = exitOnError
     options.isQuiet = quiet
     options.readsStartupFile = !noRC

@@ -85,15 +85,15 @@ import Testing
       ("math.either 1 \"2\"", #"int,str 1 "2""#), ("math.mean [1, 2]", "List[float] [1.0, 2.0]"),
       ("math.flag true None", "bool,Optional[bytes] true None"),
       ("math.flag data=b\"x\" on=false", "bool,Optional[bytes] false b\"x\""),
-      ("text.concat x y", "12..<13: x is not an int for 'a'"), ("text.concat 1", "13..<13: missing b: str"),
-      ("text.upper", "0..<0: missing text: str"),
-      ("text.upper a b", "13..<14: one too many: upper takes 1 argument"),
-      ("math.add 1 c=2", "11..<14: no argument is named 'c' (did you mean 'a'?)"),
+      ("text.concat x y", "12..<13: x is not an int for 'a'"), ("text.concat 1", "13..<13: missing argument 'b: str'"),
+      ("text.upper", "0..<0: missing argument 'text: str'"),
+      ("text.upper a b", "13..<14: too many arguments: upper takes 1"),
+      ("math.add 1 c=2", "11..<14: unknown argument 'c' (did you mean 'a'?)"),
       ("math.add 1 a=2", "11..<14: 'a' is given twice"),
       ("math.add a=1 2", "13..<14: an argument without a name follows one with a name"),
       (
         "math.mean x=1",
-        "10..<13: no argument is named 'x'; its arguments have no names (quote 'x=1' for text)"
+        "10..<13: unknown argument 'x'; its arguments have no names (quote 'x=1' for text)"
       ),
     ])
   func overloads(line: String, expected: String) {
@@ -107,7 +107,7 @@ import Testing
       ("$1[\"a\"].b[-1]", "20"), ("$name", "\"x\""), ("_[0]", "1"),
       ("_.5", "error: '_' has 2 elements, no [5]"),
       ("$1.c", "error: '$1' has no field 'c' (did you mean 'a'?)"),
-      ("$nam", "error: there is no variable '$nam' (did you mean 'name'?)"),
+      ("$nam", "error: unknown variable '$nam' (did you mean 'name'?)"),
       ("$9", "error: there is no result $9: the last is $2"),
       ("$name.x", "error: '$name' is str, which has no parts"),
     ])

@@ -24,6 +24,7 @@ import Testing
       case .colon: ":"
       case .pipe(let command): "|:\(command)"
       case .shell(let command): "!:\(command)"
+      case .redirection(let path, let appends): (appends ? ">>:" : ">:") + path
       case .background: "&"
       case .comment: "#"
       }
@@ -35,6 +36,8 @@ import Testing
     arguments: [
       ("call s1 text.concat 32 hello", "w:call w:s1 w:text.concat w:32 w:hello"),
       ("  spaced\t out ", "w:spaced w:out"),
+      ("servers > a.txt", "w:servers >:a.txt"), ("servers >>a.txt &", "w:servers >>:a.txt &"),
+      ("servers > 'a b' x", "w:servers >:a b w:x"), ("f a>b \">\"", "w:f w:a>b s:>"),
       (#"a "two words" 'and "more"'"#, #"w:a s:two words s:and "more""#),
       (#""\n\t\"\\\u00e9\x41\U0001F600" "#, "s:\n\t\"\\é\u{41}😀"),
       (#""\ud83d\ude00""#, "s:😀"),

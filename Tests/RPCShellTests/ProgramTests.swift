@@ -24,6 +24,12 @@ import Testing
       (["-c", "text.upper a", "-c", "text.fail x"], "A\n", 1),
       (["-c", "text.fail x", "-c", "text.upper a"], "A\n", 1),
       (["-e", "-c", "text.fail x", "-c", "text.upper a"], "", 3),
+      (["-c", "\"abc"], "", 1), (["-t", "abc", "-c", "help"], "", 2), (["-t", "0", "-c", "help"], "", 2),
+      (["-t", "50ms", "-c", "s1 text.wait 5000"], "", 68), (["-t", "1m", "-c", "text.upper a"], "A\n", 0),
+      // What is wrong is found before anything runs.
+      (["-c", "text.upper a", "-f", "/nonexistent"], "", 2), (["-c", "text.upper a", "-f", "/"], "", 2),
+      (["-f", "-", "-c", "text.upper a", "-f", "-"], "", 2),
+      (["-c", "text.upper a", "-H", "nocolon"], "", 2),
       (["-f", "/nonexistent"], "", 2), (["-o", "yaml", "-c", "help"], "", 2),
       (["--as", "nobody", "-c", "help"], "", 2),
       (["--nonsense"], "", 2), (["-c", ""], "", 0), (["-c", "quit", "-c", "text.upper a"], "", 0),
@@ -49,6 +55,89 @@ import Testing
     let stopped = try run(["-e", "-"], input: "text.upper a\nnonsense\ntext.upper b\n")
     #expect(
       stopped.out == "A\n" && stopped.status == 3 && stopped.err.hasPrefix("stdin:2: error: unknown command"))
+  }
+
+  @Test("-c and -f run in the order given")
+  func order() throws {
+    let folder = try Self.network.get().folder
+    try folder.write("text.upper one\n", to: "one.rpc")
+    try folder.write("text.upper two\n", to: "two.rpc")
+    let arguments = [
+      "-f", folder.path + "/two.rpc", "-c", "text.upper a", "--file", folder.path + "/one.rpc", "-c",
+      "text.upper b",
+      "-f", "-",
+    ]
+    #expect(try run(arguments, input: "text.upper stdin\n").out == "TWO\nA\nONE\nB\nSTDIN\n")
+    #expect(try run(["-c", "text.upper c", folder.path + "/one.rpc"]).out == "C\nONE\n")
+  }
+
+  @Test("an open quote at the start of a script's last command is an error, not silence")
+  func swallowed() throws {
+    let result = try run([], input: "text.upper a\n\"abc\ntext.upper b\n")
+    #expect(result == .init(out: "A\n", err: "stdin:2: error: the quote (\") is never closed\n", status: 1))
+  }
+
+  @Test("three thousand lines into a reader of one end quietly, and the server serves on")
+  func headOfMany() throws {
+    let network = try Self.network.get()
+    try network.folder.write(String(repeating: "text.wait 1\n", count: 3000), to: "naps")
+    let program = try Built.program("rpc-client")
+    for _ in 0..<3 {
+      let command =
+        "'\(program)' --config '\(network.config)' < '\(network.folder.path)/naps' 2> '\(network.folder.path)/err' | head -1 > '\(network.folder.path)/out'"
+      #expect(try ChildProcess.start(["/bin/sh", "-c", command]).waitNow() == 0)
+      #expect(try network.folder.read("out") == "1\n" && network.folder.read("err") == "")
+    }
+    #expect(try run(["-c", "call -t 10s text.wait 1"]).out == "1\n")
+  }
+
+  @Test(
+    "every form of bench ends",
+    arguments: ["-n 1", "-n 100", "-n 20 -c 50", "-n 20 -r 5000", "-d 50ms", "-d 50ms -r 0.1"])
+  func benchEnds(flags: String) throws {
+    let result = try run(["--json", "-c", "bench \(flags) system.ping"])
+    #expect(result.status == 0 && result.out.contains("\"p99_us\":"), "\(result)")
+  }
+
+  @Test("errors name the server that gave them")
+  func errorsNameTheirServer() throws {
+    for (line, server) in [
+      ("text.fail x", "s1"), ("call gone text.upper a", "gone"), ("call -t 20ms text.wait 5000", "s1"),
+    ] {
+      let result = try run(["--json", "-c", line])
+      #expect(result.out.contains("\"server\":\"\(server)\""), "\(result)")
+    }
+    let why = try run([], input: "text.fail x\nwhy\n")
+    #expect(
+      why.out.split(separator: "\n").contains { $0.hasPrefix("  server") && $0.hasSuffix("s1") }, "\(why)")
+  }
+
+  @Test("JSON says the unit of each number that has one")
+  func units() throws {
+    let servers = try run([
+      "--json", "-c", "servers", "-c", "ping -n 1 s1", "-c", "text.upper a &", "-c", "wait", "-c", "jobs",
+    ]).out
+    for key in ["round_trip_us", "fastest_us", "median_us", "slowest_us", "time_us", "elapsed_us"] {
+      #expect(servers.contains("\"\(key)\":"), "\(key): \(servers)")
+    }
+  }
+
+  @Test("what cannot be read says its size and the limit")
+  func tooLarge() throws {
+    let network = try Self.network.get()
+    let path = network.folder.path + "/huge"
+    let descriptor = open(path, O_WRONLY | O_CREAT, 0o644)
+    #expect(ftruncate(descriptor, off_t(ShellLimits.fileBytesMax + 1)) == 0)
+    close(descriptor)
+    let wanted = "it has 16,777,217 bytes, the limit is 16,777,216"
+    #expect(try run(["-c", "text.upper @\(path)"]).err.contains(wanted))
+    #expect(try run(["-c", "replay --check \(path)"]).err.contains(wanted))
+  }
+
+  @Test("drift says why a server could not be compared")
+  func drift() throws {
+    let result = try run(["--json", "-c", "drift"])
+    #expect(result.status == 1 && !result.out.contains("\"reason\":null"), "\(result)")
   }
 
   @Test("a script in a file, and one that runs another")
@@ -200,6 +289,23 @@ import Testing
     let bad = try run(["-c", "replay --check \(folder.path)/changed.rpc"])
     #expect(bad.status == 1 && bad.out.contains("expected 4, got 3"))
     #expect(try run(["-c", "record \(path)"]).err.contains("File exists"))
+    // A recording is for its owner alone, and holds no secrets.
+    var status = stat()
+    #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+    let secret = folder.path + "/secret.rpc"
+    _ = try run(
+      [],
+      input: "record \(secret)\nmath.add 1 2\n text.upper hidden\npassword = text.upper hush\nrecord stop\n")
+    let kept = try folder.read("secret.rpc")
+    #expect(kept.contains("math.add 1 2") && !kept.contains("hidden") && !kept.contains("hush"))
+    // One without expectations checks nothing.
+    try folder.write("math.add 1 2\n# a comment\n", to: "plain.rpc")
+    let nothing = try run(["-c", "replay --check \(folder.path)/plain.rpc"])
+    #expect(nothing.status == 1 && nothing.err.contains("has nothing to check") && nothing.out.isEmpty)
+    try folder.write("math.add 1 2\n#= 3\nmath.add 1 2\n", to: "half.rpc")
+    #expect(
+      try run(["-c", "replay --check \(folder.path)/half.rpc"]).out
+        == "1 of 2 commands say what to expect, all as recorded\n")
   }
 
   @Test("bench tells percentiles and keeps them as a result")

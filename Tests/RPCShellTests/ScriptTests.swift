@@ -52,6 +52,26 @@ import Testing
     #expect(!shell.backend.state.withLock { $0.requests.contains { $0.arguments == ["c"] } })
   }
 
+  @Test("calls with a time of their own are in flight together, too")
+  func pipelinedTimeout() async {
+    let shell = TestShell()
+    var runner = ScriptRunner(session: shell.session, output: shell.output, name: nil, stopsAtFailure: false)
+    let text =
+      "text.upper a\n"
+      + String(repeating: "call -t 5s s1 text.wait\ncall --timeout 2m text.wait\n", count: 20)
+    let (session, backend) = (shell.session, shell.backend)
+    let run = Task { await runner.run(CommandReader(text: text)) }
+    // All of them at once, or this never ends.
+    while backend.state.withLock({ $0.pending.count < 40 }) { await Task.yield() }
+    let deadlines = backend.state.withLock {
+      $0.requests.filter { $0.procedure == "text.wait" }.map(\.deadline)
+    }
+    #expect(Set(deadlines) == [.seconds(5), .seconds(120)] && deadlines.count == 40)
+    run.cancel()
+    #expect(await run.value.isInterrupted)
+    _ = session
+  }
+
   @Test("a line that uses an earlier result waits for it")
   func dependent() async {
     let (text, _, _) = await Self.run(

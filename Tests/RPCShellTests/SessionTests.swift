@@ -1,6 +1,8 @@
+import RPCClient
 import RPCTransport
 import RPCWire
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import RPCShell
@@ -21,8 +23,8 @@ import Testing
         "!error: unknown command 'frobnicate'\n'help' lists the commands, 'procedures' what can be called\n"
       ),
       ("cal text.upper x", "!error: unknown command 'cal' (did you mean 'call'?)\n"),
-      ("call s9 text.upper x", "!error: there is no server 's9' (did you mean 's1'?)\n"),
-      ("call s3 math.add 1 2", "!Unavailable: connection refused\n"),
+      ("call s9 text.upper x", "!error: unknown server 's9' (did you mean 's1'?)\n"),
+      ("call s3 math.add 1 2", "!Unavailable: s3: connection refused\n"),
       ("call text.uper x", "!RPCNotFound: there is no 'text.uper'\n"),
       ("call nosuch 1", "!error: no service has a procedure 'nosuch'\n"),
       (
@@ -30,17 +32,43 @@ import Testing
         "!InvalidArguments: no overload of text.upper takes these: text.upper(text: str) -> str\na list is not a str for 'text'\n"
       ),
       ("text.upper \"x", "!error: the quote (\") is never closed\n"),
-      ("call", "!error: SERVICE.RPC is missing: usage: call [-t TIME] [SERVERS] SERVICE.RPC [ARG…]\n"),
+      ("call", "!error: missing SERVICE.RPC: usage: call [-t TIME] [SERVERS] SERVICE.RPC [ARG…]\n"),
       ("servers x", "!error: unexpected 'x': usage: servers\n"),
-      ("call -x s1 text.upper a", "!error: call has no flag -x (did you mean '-t'?)\n"),
+      ("call -x s1 text.upper a", "!error: unknown flag -x of 'call' (did you mean '-t'?)\n"),
       ("set timeout abc", "!error: timeout is a time such as 500ms or 30s, or none, not 'abc'\n"),
       (
         "set zzzz 1",
-        "!error: SETTING is one of color, hints, output, pager, pipeline, retry, slow, timeout, not 'zzzz'\n"
+        "!error: SETTING is one of color, expanded, hints, output, pager, pipeline, retry, slow, timeout, not 'zzzz'\n"
       ),
       ("_", "!error: there is no result yet for '_'\n"),
-      ("use s2x", "!error: there is no server 's2x' (did you mean 's2'?)\n"),
+      ("use s2x", "!error: unknown server 's2x' (did you mean 's2'?)\n"),
       ("text.upper x | tr X Y", ""), ("", ""), ("# nothing", ""),
+      // Nothing but an open quote or a backslash.
+      ("\"abc", "!error: the quote (\") is never closed\n"), ("'", "!error: the quote (') is never closed\n"),
+      ("\\", "!error: nothing follows the backslash (\\) at the end of the line\n"),
+      ("[1, 2", "!error: the bracket ([) is never closed\n"),
+      // Which servers are meant.
+      ("call , text.upper x", "!error: a server's name is missing in ','\n"),
+      ("call s1,,s2 text.upper x", "!error: a server's name is missing in 's1,,s2'\n"),
+      ("ping ,", "!error: a server's name is missing in ','\n"),
+      ("use nowhere", "!error: unknown server 'nowhere': there are s1, s2 and s3\n"),
+      ("as nobody", "!error: unknown client 'nobody': there are c1 and c2\n"),
+      // Names that are no commands.
+      (
+        "text",
+        "!error: 'text' is a service, not a command\n'procedures text' lists what it has; text.PROCEDURE calls it; 'describe text' shows more\n"
+      ),
+      (
+        "s1",
+        "!error: 's1' is a server, not a command\n's1 SERVICE.RPC' calls it; 'use s1' makes it the one that is called; 'describe s1' shows more\n"
+      ),
+      ("c1", "!error: 'c1' is a client, not a command\n'as c1' calls as that client\n"),
+      ("> x", "!error: nothing stands before '>': quote what is text\n"),
+      ("text.upper x >", "!error: a file's name is missing after '>'\n"),
+      (
+        "text.upper x > /nonexistent/file",
+        "!error: cannot write '/nonexistent/file': No such file or directory\n"
+      ),
     ])
   func lines(line: String, expected: String) async {
     #expect(await TestShell().run(line) == expected)
@@ -62,7 +90,7 @@ import Testing
     let shell = TestShell()
     #expect(await shell.run("use s2", "text.upper a", "use", "use -", "text.upper a") == "A!\ns2\nA\n")
     #expect(await shell.run("as c2", "as").contains("c2      any address     text, math  ← in use"))
-    #expect(await shell.run("as c9").contains("no client 'c9' is registered (did you mean 'c1'?)"))
+    #expect(await shell.run("as c9").contains("unknown client 'c9' (did you mean 'c1'?)"))
     // s1 does not provide math: whoever does is asked.
     #expect(await shell.run("use s1", "math.divide 4 2") == "2\n0\n")
   }
@@ -149,6 +177,141 @@ import Testing
     #expect(await shell.run("help hlep").contains("did you mean 'help'"))
   }
 
+  @Test("procedures are listed by service and by pattern")
+  func procedurePatterns() async {
+    func names(_ words: String) async -> [Substring] {
+      await TestShell(.raw).run("procedures \(words)").split(separator: "\n").map { $0.prefix { $0 != "\t" } }
+    }
+    #expect(await names("text") == ["text.concat", "text.concat", "text.upper", "text.wait"])
+    #expect(await names("s2 math.?e*") == ["math.mean"])
+    let (some, all) = (await names("*"), await names(""))
+    #expect(some == all)
+    #expect(await names("upper") == ["text.upper"])
+    #expect(await names("s1 mean").first?.hasPrefix("!error: no service or procedure on s1 matches") ?? false)
+    #expect(await names("tex").first?.contains("(did you mean 'text'?)") ?? false)
+  }
+
+  @Test("output goes into a file, whole and without colours, errors where they always go")
+  func redirection() async throws {
+    let folder = TemporaryDirectory()
+    let shell = TestShell(interactive: true)
+    let path = folder.path + "/out file"
+    #expect(await shell.run("text.upper hello > \"\(path)\"") == "")
+    #expect(try folder.read("out file") == "HELLO\n")
+    #expect(await shell.run("math.divide 7 2 >> \"\(path)\"", "_[1] >>\"\(path)\"") == "")
+    #expect(try folder.read("out file") == "HELLO\n3\n1\n1\n")
+    #expect(await shell.run("math.divide 1 0 > \"\(path)\"").hasPrefix("!ExecutionException"))
+    #expect(try folder.read("out file") == "")
+    #expect(await shell.run("text.upper x > /dev/full").contains("cannot write '/dev/full': No space left"))
+    #expect(await shell.run("time text.upper x > \"\(path)\"").hasPrefix("!took"))
+    #expect(try folder.read("out file") == "X\n")
+    #expect(await shell.run("servers > \"\(path)\" | cat").contains("not to both"))
+  }
+
+  @Test("a bare name asks only those who provide it, and equal dictionaries are equal answers")
+  func fanOutProviders() async {
+    let shell = TestShell()
+    _ = await shell.knowledge()
+    let text = await shell.run("call * upper a")
+    #expect(text.contains("s1") && text.contains("s2") && !text.contains("s3"))
+    #expect(
+      shell.backend.state.withLock { $0.requests.filter { $0.procedure == "text.upper" }.map(\.server) } == [
+        "s1", "s2",
+      ])
+    func groups(_ values: [Value]) -> Int {
+      FanOutSummary(
+        FanOut(
+          procedure: "x.y",
+          entries: values.enumerated().map { index, value in
+            .init(
+              server: "s\(index)", elapsed: .zero,
+              result: .success(CallResult(values: [value], server: "s", elapsed: .zero, attempts: 1)))
+          })
+      ).groups.count
+    }
+    #expect(groups([["a": 1, "b": [["x": 1, "y": 2]]], ["b": [["y": 2, "x": 1]], "a": 1]]) == 1)
+    #expect(
+      groups([["a": 1], ["a": 2]]) == 2 && groups([1, 1.0]) == 2 && groups([.float(.nan), .float(.nan)]) == 1)
+    #expect(groups(["\u{e9}", "e\u{301}"]) == 2)
+  }
+
+  @Test("a server that hangs is down for everybody, until it answers again")
+  func silence() async {
+    let shell = TestShell()
+    #expect(shell.session.knowledge.upCount == 2)
+    shell.session.noteSilence(of: "s1", RPCError(.deadlineExceeded, "no answer within 2.00 s"))
+    #expect(shell.session.knowledge.upCount == 1)
+    #expect(await shell.run("text.upper a").hasPrefix("A"))
+    #expect(shell.session.knowledge.upCount == 2)
+    shell.session.noteSilence(of: "s1", RPCError(.deadlineExceeded, "no answer within 2.00 s"))
+    #expect(await shell.run("servers").contains("s1      up"))
+    #expect(shell.session.knowledge.upCount == 2)
+  }
+
+  @Test(
+    "every form of bench ends",
+    arguments: [
+      ("-n 1", 1), ("-n 100", 100), ("-n 100 -c 7", 100), ("-n 5 -c 100", 5), ("-n 20000 -c 3", 20_000),
+      ("-n 50 -r 100000", 50), ("-n 50 -r 100000 -c 4", 50), ("-n 1 -r 0.01", 1), ("-d 50ms", nil),
+      ("-d 50ms -c 8", nil), ("-d 50ms -r 1000", nil), ("-d 50ms -r 0.01", 1), ("-n 3 -d 1h", 3),
+      ("-n 1000000 -d 50ms", nil),
+    ] as [(String, Int?)])
+  func bench(flags: String, calls: Int?) async {
+    let shell = TestShell(.json)
+    let out = await shell.run("bench \(flags) s2 math.add 1 2")
+    #expect(out.contains("\"p99_us\":") && out.contains("\"time_us\":"), "\(out)")
+    if let calls { #expect(out.contains("\"calls\":\(calls),"), "\(out)") }
+    #expect(await shell.run("_.p50_us").isEmpty == false)
+  }
+
+  @Test("bench ends although a procedure never answers")
+  func benchWithoutAnswers() async {
+    let shell = TestShell()
+    _ = await shell.knowledge()
+    var options = LoadRun.Options()
+    options.outstanding = 5
+    options.duration = .milliseconds(20)
+    let report = await LoadRun(shell.backend, CallRequest("text.wait", server: "s1"), options).run { _ in }
+    #expect(report.calls == 0 && report.errors == 0 && shell.backend.state.withLock { $0.cancelled } > 0)
+  }
+
+  @Test("a watch fails when its last run failed")
+  func watch() async {
+    func fails(_ line: String) async -> Bool {
+      let shell = TestShell()
+      do throws(CommandFailure) {
+        try await shell.session.execute(CommandLine(parsing: line), shell.output)
+        return false
+      } catch {
+        return true
+      }
+    }
+    #expect(await fails("watch 1ms -n 2 math.divide 1 0"))
+    #expect(await !fails("watch 1ms -n 2 math.divide 1 1"))
+  }
+
+  @Test("what keeps waiting for a job can be interrupted, and the job goes on")
+  func interruptedWait() async {
+    let shell = TestShell()
+    _ = await shell.knowledge()
+    _ = await shell.run("text.wait &")
+    let (session, output) = (shell.session, shell.output)
+    let waiting = Task {
+      do throws(CommandFailure) {
+        try await session.execute(CommandLine(parsing: "wait"), output)
+        return CommandFailure.Kind.told
+      } catch {
+        return error.kind
+      }
+    }
+    while shell.backend.state.withLock({ $0.pending.isEmpty }) { await Task.yield() }
+    waiting.cancel()
+    #expect(await waiting.value == .interrupted)
+    #expect(session.change { $0.jobs.running } == [1] && shell.backend.state.withLock { $0.cancelled } == 0)
+    session.cancelJob(1)
+    #expect(await session.wait(for: 1))
+  }
+
   @Test("a cancelled call is cancelled on the server too")
   func cancel() async {
     let shell = TestShell()
@@ -177,7 +340,7 @@ import Testing
     while shell.backend.state.withLock({ $0.pending.isEmpty }) { await Task.yield() }
     _ = await shell.run("cancel 2", "wait 2")
     #expect(await shell.run("jobs").contains("cancelled"))
-    #expect(await shell.run("wait 7").contains("there is no job '7'"))
+    #expect(await shell.run("wait 7").contains("unknown job '7'"))
   }
 
   @Test("repeat runs again, and counts what failed")

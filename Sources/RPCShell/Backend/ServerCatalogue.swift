@@ -19,7 +19,7 @@ struct ServerCatalogue: Hashable, Sendable {
 
   var procedures: [Procedure] { services.flatMap(\.procedures) }
 
-  func service(_ name: String) -> Service? { services.first { $0.name == name } }
+  func service(_ name: String) -> Service? { services.first { $0.name.hasSameUTF8(as: name) } }
 
   /// Names arguments as a file does where the server does not, as for the closures of a Swift program.
   mutating func nameParameters(as declared: [Procedure]) {

@@ -25,6 +25,3 @@ enum ApplyCommand: Command {
     if !report.succeeded { throw .told }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(ApplyCommand.self, $0) }

@@ -8,11 +8,10 @@ enum AsCommand: Command {
   static let grammar = Grammar(.init("CLIENT", .client, .optional))
   static let details = """
     A client is one that init.yaml registers; servers know it by its address or its key, so connections are made \
-    anew. \
-    Without a client it lists them; 'as -' is nobody in particular.
+    again. Without a client it lists them; 'as -' is none of them.
     """
   static let examples = [
-    CommandExample("as c1", "call as c1"), CommandExample("as", "who there is, and who one is"),
+    CommandExample("as c1", "call as c1"), CommandExample("as", "all clients, and the one in use"),
   ]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
@@ -39,6 +38,3 @@ enum AsCommand: Command {
     return client.key == nil ? address : "\(address), with its key"
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(AsCommand.self, $0) }

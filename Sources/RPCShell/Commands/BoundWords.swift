@@ -53,7 +53,8 @@ struct BoundWords: Hashable, Sendable {
         if let text = Self.flagText(word), mayTakeFlag, !grammar.flags.isEmpty || text.hasPrefix("--") {
           let names = grammar.flags.flatMap(\.names)
           issues.append(
-            Issue(word.span, "\(command) has no flag \(text)" + Suggestion.text(for: text, among: names)))
+            Issue(
+              word.span, "unknown flag \(text) of '\(command)'" + Suggestion.text(for: text, among: names)))
         } else {
           issues.append(
             Issue(word.span, "unexpected '\(word.text)': usage: \(command) \(grammar.usage)".trimmingSpaces))
@@ -66,7 +67,7 @@ struct BoundWords: Hashable, Sendable {
       {
         let names = grammar.flags.flatMap(\.names)
         issues.append(
-          Issue(word.span, "\(command) has no flag \(text)" + Suggestion.text(for: text, among: names)))
+          Issue(word.span, "unknown flag \(text) of '\(command)'" + Suggestion.text(for: text, among: names)))
         index += 1
         continue
       }
@@ -87,7 +88,8 @@ struct BoundWords: Hashable, Sendable {
     }
     if let missing = remaining.first(where: { $0.presence == .required }), openFlag == nil {
       let end = words.last?.span.upperBound ?? 0
-      issues.append(Issue(end..<end, "\(missing.label) is missing: usage: \(command) \(grammar.usage)"))
+      issues.append(
+        Issue(end..<end, "missing \(missing.label): usage: \(command) \(grammar.usage)", mayGoOn: true))
     }
     for slot in remaining {
       next.append(slot)
@@ -130,12 +132,18 @@ struct BoundWords: Hashable, Sendable {
     switch slot.kind {
     case .server: server(text, word, knowledge)
     case .servers where text != "*":
-      for name in text.split(separator: ",") { server(String(name), word, knowledge) }
+      for name in text.split(separator: ",", omittingEmptySubsequences: false) {
+        if name.isEmpty {
+          issues.append(Issue(word.span, "a server's name is missing in '\(text)'"))
+        } else {
+          server(String(name), word, knowledge)
+        }
+      }
     case .client where text != "-" && knowledge.topology.client(text) == nil:
       issues.append(
         Issue(
           word.span,
-          "no client '\(text)' is registered" + Suggestion.text(for: text, among: knowledge.clientNames)))
+          "unknown client '\(text)'" + Suggestion.orAll(for: text, among: knowledge.clientNames)))
     case .count:
       guard case .int(let value)? = BareText.number(text), value > 0 else {
         issues.append(Issue(word.span, "\(slot.label) is a whole number above 0, not '\(text)'"))
@@ -165,7 +173,8 @@ struct BoundWords: Hashable, Sendable {
     guard knowledge.topology.server(name) == nil, name != "-" else { return }
     issues.append(
       Issue(
-        word.span, "there is no server '\(name)'" + Suggestion.text(for: name, among: knowledge.serverNames)))
+        word.span, "unknown server '\(name)'" + Suggestion.orAll(for: name, among: knowledge.serverNames))
+    )
   }
 }
 

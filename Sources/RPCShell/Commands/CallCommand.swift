@@ -6,9 +6,11 @@ enum CallCommand: Command {
   static let name = "call"
   static let group = CommandGroup.calling
   static let summary = "call a procedure on one server, on several, or on any that provides it"
+  static let timeoutFlag = Grammar.Flag(
+    "-t", "--timeout", value: .init("TIME", .duration), help: "give up after this time")
   static let grammar = Grammar(
-    flags: [.init("-t", "--timeout", value: .init("TIME", .duration), help: "give up after this time")],
-    .init("SERVERS", .servers, .optional), .init("SERVICE.RPC", .procedure), .init("ARG", .arguments, .rest))
+    flags: [timeoutFlag], .init("SERVERS", .servers, .optional), .init("SERVICE.RPC", .procedure),
+    .init("ARG", .arguments, .rest))
   static let details = """
     SERVERS is one name, several (s1,s2) or * for every provider. Without it the server chosen with 'use' is \
     called, or any provider.
@@ -73,6 +75,3 @@ enum CallCommand: Command {
     return try await body()
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(CallCommand.self, $0) }

@@ -11,6 +11,3 @@ enum CancelCommand: Command {
     session.cancelJob(try session.job(argument))
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(CancelCommand.self, $0) }

@@ -36,7 +36,7 @@ enum DescribeCommand: Command {
       if knowledge.serviceNames.contains(text) { return describe(service: text, knowledge, input.output) }
       let known = knowledge.serviceNames + knowledge.procedures(on: servers).map(\.signature.qualifiedName)
       throw .usage(
-        "there is no procedure '\(text)'" + Suggestion.text(for: text, among: known), at: word.span)
+        "unknown procedure '\(text)'" + Suggestion.text(for: text, among: known), at: word.span)
     }
     var deployed: [String: String] = [:]
     for name in knowledge.serverNames where knowledge.catalogues[name] != nil {
@@ -60,7 +60,7 @@ enum DescribeCommand: Command {
     fields.append(.init("providers", providers.joined(separator: ", "), .list(providers.map { .string($0) })))
     fields.append(
       .init(
-        "tenants", tenants.isEmpty ? "everybody" : tenants.joined(separator: ", "),
+        "tenants", tenants.isEmpty ? "all clients" : tenants.joined(separator: ", "),
         .list(tenants.map { .string($0) })))
     let source = procedure.sourceName.isEmpty ? "" : ", \(procedure.sourceName)"
     fields.append(
@@ -145,6 +145,3 @@ enum DescribeCommand: Command {
     return "\(generation), deployed \(Timestamp.local(milliseconds: milliseconds))"
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(DescribeCommand.self, $0) }

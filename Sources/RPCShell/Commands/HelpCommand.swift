@@ -15,7 +15,7 @@ enum HelpCommand: Command {
     }
     guard let command = CommandRegistry.command(argument.plainText) else {
       throw .usage(
-        "there is no command '\(argument.plainText)'"
+        "unknown command '\(argument.plainText)'"
           + Suggestion.text(for: argument.plainText, among: CommandRegistry.names),
         at: argument.span)
     }
@@ -69,6 +69,3 @@ enum HelpCommand: Command {
     return out
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(HelpCommand.self, $0) }

@@ -10,7 +10,7 @@ enum JobsCommand: Command {
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
     var table = Table(
       [
-        .init("job", right: true), .init("state"), .init("time", right: true),
+        .init("job", right: true), .init("state"), .init("time", key: "time_us", right: true),
         .init("command", widthMax: 200),
       ], empty: "no jobs")
     for job in session.change({ $0.jobs.jobs }) {
@@ -29,6 +29,3 @@ enum JobsCommand: Command {
     input.output.emit(.table(table))
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(JobsCommand.self, $0) }

@@ -18,9 +18,9 @@ enum PingCommand: Command {
     let count = input.words.flag("-n").flatMap { Int($0.plainText) } ?? 4
     let backend = session.backend
     var table = Table([
-      .init("server"), .init("answers", right: true), .init("fastest", right: true),
-      .init("median", right: true),
-      .init("slowest", right: true), .init("reason", widthMax: 200),
+      .init("server"), .init("answers", right: true),
+      .init("fastest", key: "fastest_us", right: true), .init("median", key: "median_us", right: true),
+      .init("slowest", key: "slowest_us", right: true), .init("reason", widthMax: 200),
     ])
     var failed = false
     for server in servers {
@@ -29,10 +29,12 @@ enum PingCommand: Command {
       for round in 0..<count {
         if Task.isCancelled { throw .interrupted }
         do throws(RPCError) {
-          trips.append(try await backend.ping(server, within: .seconds(2)))
+          trips.append(try await backend.ping(server, within: ShellLimits.pingWait))
+          session.noteAnswer(of: server)
           if count > 10 { input.output.progress("\(server): \(round + 1) of \(count)") }
         } catch {
           failure = error
+          session.noteSilence(of: server, error)
           break
         }
       }
@@ -59,6 +61,3 @@ enum PingCommand: Command {
     if failed { throw .told }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(PingCommand.self, $0) }

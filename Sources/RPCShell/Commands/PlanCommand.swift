@@ -3,7 +3,7 @@ import RPCDeployment
 enum PlanCommand: Command {
   static let name = "plan"
   static let group = CommandGroup.deploying
-  static let summary = "tell what 'apply' would change on which server"
+  static let summary = "show what 'apply' would change on which server"
   static let grammar = Grammar(.init("SERVER", .server, .rest))
   static let details = """
     Reads init.yaml again and checks it completely. Every server is sent what it lacks and loads it, so that what \
@@ -30,6 +30,3 @@ extension Output {
     }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(PlanCommand.self, $0) }

@@ -9,10 +9,15 @@ enum ProceduresCommand: Command {
   static let summary = "list what can be called, with signatures"
   static let grammar = Grammar(
     flags: [.init("-a", "--all", help: "the servers' own service 'system' too")],
-    .init("SERVER", .server, .optional))
-  static let details = "A server that is down shows what init.yaml declares for it."
+    .init("SERVER", .server, .optional), .init("SERVICE|PATTERN", .service, .optional))
+  static let details = """
+    PATTERN is a service, a procedure, or a part of their names with * and ?: 'text', 'text.c*', '*add*'. A server \
+    that is down shows what init.yaml declares for it.
+    """
   static let examples = [
     CommandExample("procedures", "everything"), CommandExample("procedures s2", "what s2 has"),
+    CommandExample("procedures text", "those of the service text"),
+    CommandExample("procedures s2 *add*", "those of s2 with add in their name"),
   ]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
@@ -24,8 +29,24 @@ enum ProceduresCommand: Command {
         .init("about", widthMax: 60),
       ], empty: server.map { "\($0) has no procedures" } ?? "there are no procedures")
     let names = server.map { [$0] }
-    let isAll = input.words.has("-a")
-    for procedure in isAll ? knowledge.procedures(on: names) : knowledge.listedProcedures(on: names) {
+    let pattern = input.words.argument("SERVICE|PATTERN")
+    let text = pattern?.plainText
+    let isAll = input.words.has("-a") || text == Knowledge.systemService
+    var procedures = isAll ? knowledge.procedures(on: names) : knowledge.listedProcedures(on: names)
+    if let pattern, let text {
+      let glob = NamePattern(text)
+      procedures = procedures.filter { glob.matches($0.signature) }
+      guard !procedures.isEmpty else {
+        let known =
+          knowledge.serverNames + knowledge.serviceNames
+          + knowledge.procedures(on: names).map(\.signature.qualifiedName)
+        let place = server.map { " on \($0)" } ?? ""
+        throw .usage(
+          "no service or procedure\(place) matches '\(text)'" + Suggestion.text(for: text, among: known),
+          at: pattern.span)
+      }
+    }
+    for procedure in procedures {
       let signature = procedure.signature
       let servers = knowledge.serverNames.filter { name in
         knowledge.procedures(on: name).contains { $0.signature == signature }
@@ -67,6 +88,3 @@ extension Signature {
 extension String {
   var firstLine: String { String(prefix { $0 != "\n" }) }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(ProceduresCommand.self, $0) }

@@ -5,10 +5,7 @@ enum QuitCommand: Command {
   static let summary = "leave; Ctrl-D does the same"
   static let grammar = Grammar()
   static let details = "Jobs that are still running are cancelled."
-  static let examples = [CommandExample("quit", "good bye")]
+  static let examples = [CommandExample("quit", "leave")]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) { session.end() }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(QuitCommand.self, $0) }

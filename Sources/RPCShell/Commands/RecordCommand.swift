@@ -38,6 +38,3 @@ enum RecordCommand: Command {
     }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(RecordCommand.self, $0) }

@@ -27,6 +27,3 @@ enum RepeatCommand: Command {
     if failures > 0 { throw .other("\(failures) of \(count) failed") }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(RepeatCommand.self, $0) }

@@ -25,12 +25,20 @@ enum ReplayCommand: Command {
     do throws(SystemError) {
       bytes = try FileContent.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax)
     } catch {
-      throw .usage("cannot read '\(path)': \(error.reason)", at: argument.span)
+      throw .usage("cannot read '\(path)': \(FileContent.reason(error, path))", at: argument.span)
     }
     let recording = try Recording(parsing: String(decoding: bytes, as: UTF8.self))
+    let (count, checks) = (recording.entries.count, recording.checks)
+    guard checks > 0 else {
+      throw .other(
+        "'\(path)' has nothing to check: no '#=', '#!' or '#<' below any command",
+        hint: "'record FILE' writes them, and 'help record' says what they mean")
+    }
     var table = Table(
       [.init("line", right: true), .init("command"), .init("difference", widthMax: 400)],
-      empty: "all \(recording.entries.count) commands as recorded")
+      empty: checks == count
+        ? "all \(count) commands as recorded"
+        : "\(checks) of \(count) commands say what to expect, all as recorded")
     let silent = CollectingOutput(renderer: input.output.renderer)
     for (index, entry) in recording.entries.enumerated() {
       input.output.progress("\(index + 1) of \(recording.entries.count): \(entry.line.written.firstLine)")
@@ -51,6 +59,3 @@ enum ReplayCommand: Command {
     }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(ReplayCommand.self, $0) }

@@ -10,7 +10,7 @@ enum ServersCommand: Command {
     Every server is asked at once; one that does not answer within two seconds is shown as down, with the reason.
     """
   static let examples = [
-    CommandExample("servers", "how everybody is"), CommandExample("servers | grep up", "who is there"),
+    CommandExample("servers", "the state of each"), CommandExample("servers | grep up", "those that are up"),
   ]
 
   private struct Status {
@@ -27,7 +27,7 @@ enum ServersCommand: Command {
     let backend = session.backend
     let statuses = await withTaskGroup(of: (Int, Status).self) { group in
       for (index, server) in servers.enumerated() {
-        group.addTask { (index, await status(of: server.name, backend)) }
+        group.addTask { (index, await status(of: server.name, backend, session)) }
       }
       var statuses = [Status?](repeating: nil, count: servers.count)
       for await (index, status) in group { statuses[index] = status }
@@ -36,7 +36,8 @@ enum ServersCommand: Command {
     if Task.isCancelled { throw .interrupted }
     var table = Table(
       [
-        .init("server"), .init("state"), .init("address"), .init("round trip", right: true),
+        .init("server"), .init("state"), .init("address"),
+        .init("round trip", key: "round_trip_us", right: true),
         .init("generation", right: true), .init("calls", right: true), .init("reason", widthMax: 200),
       ], empty: "init.yaml declares no servers")
     for (server, status) in zip(servers, statuses) {
@@ -58,9 +59,12 @@ enum ServersCommand: Command {
     input.output.emit(.table(table))
   }
 
-  private static func status(of server: String, _ backend: any ShellBackend) async -> Status {
+  private static func status(
+    of server: String, _ backend: any ShellBackend, _ session: Session
+  ) async -> Status {
     do throws(RPCError) {
-      let roundTrip = try await backend.ping(server, within: .seconds(2))
+      let roundTrip = try await backend.ping(server, within: ShellLimits.pingWait)
+      session.noteAnswer(of: server)
       let stats = try? await backend.stats(of: server)
       var generation: Int?
       if case .up(let serial, _) = backend.state(of: server) { generation = serial }
@@ -68,10 +72,8 @@ enum ServersCommand: Command {
         state: "up", role: .good, roundTrip: roundTrip, generation: generation,
         calls: stats?["calls"]?.intValue)
     } catch {
+      session.noteSilence(of: server, error)
       return Status(state: "down", role: .bad, reason: error.message)
     }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(ServersCommand.self, $0) }

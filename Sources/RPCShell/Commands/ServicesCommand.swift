@@ -34,6 +34,3 @@ enum ServicesCommand: Command {
     input.output.emit(.table(table))
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(ServicesCommand.self, $0) }

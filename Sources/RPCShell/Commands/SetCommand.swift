@@ -40,6 +40,3 @@ enum SetCommand: Command {
     session.settingsChanged()
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(SetCommand.self, $0) }

@@ -74,6 +74,3 @@ enum SourceCommand: Command {
     }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(SourceCommand.self, $0) }

@@ -7,7 +7,7 @@ enum StatsCommand: Command {
   static let grammar = Grammar(.init("SERVER", .server, .optional))
   static let details = "Without a server: the one in use, or every server in a row."
   static let examples = [
-    CommandExample("stats s1", "what s1 has counted"), CommandExample("stats", "everybody"),
+    CommandExample("stats s1", "what s1 has counted"), CommandExample("stats", "all servers"),
   ]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
@@ -49,7 +49,7 @@ enum StatsCommand: Command {
     guard let procedures = stats["per_procedure"]?.listValue, !procedures.isEmpty else { return }
     var table = Table([
       .init("procedure"), .init("calls", right: true), .init("errors", right: true),
-      .init("mean time", right: true),
+      .init("mean time", key: "mean_time_us", right: true),
     ])
     for procedure in procedures {
       let calls = procedure["calls"]?.intValue ?? 0
@@ -62,12 +62,9 @@ enum StatsCommand: Command {
       table.rows.append([
         .init("\(name)(\(types))", role: .name), .number(calls),
         .init(Quantity.count(errors), .int(errors), role: errors > 0 ? .bad : .plain),
-        mean.map { .init(Quantity.duration($0)) } ?? .init("–", role: .dim),
+        mean.map { .init(Quantity.duration($0), .int($0.nanoseconds / 1000)) } ?? .init("–", role: .dim),
       ])
     }
     output.emit(.table(table))
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(StatsCommand.self, $0) }

@@ -1,7 +1,7 @@
 enum TimeCommand: Command {
   static let name = "time"
   static let group = CommandGroup.measuring
-  static let summary = "run a command and tell how long it took"
+  static let summary = "run a command and show how long it took"
   static let grammar = Grammar(.init("COMMAND", .line, .rest))
   static let examples = [CommandExample("time call s2 math.add 1 2", "how long does it take from here")]
 
@@ -20,6 +20,3 @@ enum TimeCommand: Command {
     if let failure { throw failure }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(TimeCommand.self, $0) }

@@ -3,7 +3,7 @@ enum UseCommand: Command {
   static let group = CommandGroup.session
   static let summary = "choose the server that calls go to"
   static let grammar = Grammar(.init("SERVER", .server, .optional))
-  static let details = "Without a server it tells the one in use; 'use -' goes back to any provider."
+  static let details = "Without a server it shows the one in use; 'use -' goes back to any provider."
   static let examples = [
     CommandExample("use s1", "calls go to s1 from now on"), CommandExample("use -", "to any provider again"),
   ]
@@ -17,6 +17,3 @@ enum UseCommand: Command {
     session.use(server == "-" ? nil : server)
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(UseCommand.self, $0) }

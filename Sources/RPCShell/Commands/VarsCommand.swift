@@ -18,7 +18,7 @@ enum VarsCommand: Command {
     func row(_ name: String, _ value: Value) -> [Table.Cell] {
       [
         .init(name, role: .name), .init("\(ValueType(describing: value))", role: .type),
-        .init(TextWidth.cut(ValueText.text(value), to: 200), value),
+        .init(ValueText.excerpt(value, width: ShellLimits.excerptColumns), value),
       ]
     }
     for (name, value) in variables.named.sorted(by: { $0.key < $1.key }) {
@@ -30,6 +30,3 @@ enum VarsCommand: Command {
     input.output.emit(.table(table))
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(VarsCommand.self, $0) }

@@ -3,7 +3,7 @@ enum WaitCommand: Command {
   static let group = CommandGroup.scripting
   static let summary = "wait for a background job, or for all"
   static let grammar = Grammar(.init("JOB", .job, .optional))
-  static let details = "Ctrl-C while waiting cancels the job."
+  static let details = "Ctrl-C stops waiting; the job runs on until it ends or 'cancel' ends it."
   static let examples = [CommandExample("wait", "for all"), CommandExample("wait 2", "for job 2")]
 
   static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
@@ -15,8 +15,7 @@ enum WaitCommand: Command {
     }
     var failed = false
     for number in numbers {
-      await session.wait(for: number)
-      if Task.isCancelled { throw .interrupted }
+      guard await session.wait(for: number) else { throw .interrupted }
       failed = failed || session.change { $0.jobs.job(number)?.status } == .failed
     }
     if failed { throw .told }
@@ -28,11 +27,8 @@ extension Session {
   func job(_ argument: Argument) throws(CommandFailure) -> Int {
     let text = argument.plainText.hasPrefix("%") ? String(argument.plainText.dropFirst()) : argument.plainText
     guard let number = Int(text), change({ $0.jobs.job(number) }) != nil else {
-      throw .usage("there is no job '\(argument.plainText)': 'jobs' lists them", at: argument.span)
+      throw .usage("unknown job '\(argument.plainText)': 'jobs' lists them", at: argument.span)
     }
     return number
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(WaitCommand.self, $0) }

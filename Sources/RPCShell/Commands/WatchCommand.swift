@@ -5,7 +5,9 @@ enum WatchCommand: Command {
   static let grammar = Grammar(
     flags: [.init("-n", value: .init("COUNT", .count), help: "stop after so many times")],
     .init("TIME", .duration, .optional), .init("COMMAND", .line, .rest))
-  static let details = "TIME is the pause between two runs, 2 seconds unless said otherwise."
+  static let details = """
+    TIME is the pause between two runs, 2 seconds unless another is given. It fails when the last run failed.
+    """
   static let examples = [
     CommandExample("watch servers", "every two seconds"),
     CommandExample("watch 500ms -n 10 stats s1", "ten times"),
@@ -16,13 +18,16 @@ enum WatchCommand: Command {
     let pause = input.words.word("TIME").flatMap { Quantity.duration(parsing: $0) } ?? .seconds(2)
     let count = input.words.flag("-n").flatMap { Int($0.plainText) }
     var round = 0
+    var hasFailed = false
     let style = input.output.renderer.style
     while count.map({ round < $0 }) ?? true {
       // Gathered first, so that the screen changes at once.
       let output = CollectingOutput(renderer: input.output.renderer)
+      hasFailed = false
       do throws(CommandFailure) {
         try await session.execute(input.nested, output)
       } catch {
+        hasFailed = true
         if error.kind == .interrupted || error.kind == .usage { throw error }
         output.add(output.renderer.render(error))
       }
@@ -44,8 +49,6 @@ enum WatchCommand: Command {
         break
       }
     }
+    if hasFailed { throw .told }
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(WatchCommand.self, $0) }

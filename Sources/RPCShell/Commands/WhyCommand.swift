@@ -38,13 +38,14 @@ enum WhyCommand: Command {
     let error = failure.error
     let knowledge = session.knowledge
     var fields: [Fields.Field] = [.init("message", error.message)]
+    if let server = error.server ?? failure.request.server { fields.append(.init("server", server)) }
     let types = failure.request.types.map { "(" + $0.map(\.description).joined(separator: ", ") + ")" }
-    let arguments = failure.request.arguments.map { TextWidth.cut(ValueText.text($0), to: 60) }.joined(
+    let arguments = failure.request.arguments.map { ValueText.excerpt($0, width: 60) }.joined(
       separator: " ")
     fields.append(
       .init("called with", (types.map { $0 + "  " } ?? "") + (arguments.isEmpty ? "no arguments" : arguments))
     )
-    fields.append(.init("took", time(failure), .int(failure.elapsed.nanoseconds / 1000)))
+    fields.append(.init("took", time(failure), .int(failure.elapsed.nanoseconds / 1000), key: "took_us"))
     if let place = whereTheTimeWent(failure, knowledge) { fields.append(.init("of which", place)) }
     fields.append(.init("executed", executed(error), .string("\(error.executed)")))
     fields.append(.init("status", "\(error.code.rawValue) (\(error.code))", .int(Int64(error.code.rawValue))))
@@ -111,7 +112,7 @@ enum WhyCommand: Command {
       let providers = knowledge.providers(of: service)
       if !providers.isEmpty {
         return [
-          "call \(providers[0]) \(procedure) …: \(providers.joined(separator: " and ")) provides '\(service)'"
+          "call \(providers[0]) \(procedure) …: \(Suggestion.list(providers)) \(providers.count == 1 ? "provides" : "provide") '\(service)'"
         ]
       }
       return Spelling.nearest(to: service, in: knowledge.serviceNames).map { ["the service '\($0)'"] } ?? [
@@ -125,7 +126,7 @@ enum WhyCommand: Command {
       return knowledge.overloads(of: name, on: nil).map { "\($0.signature)" }
     case .clientNotRegistered:
       let tenants = knowledge.topology.service(service)?.tenants ?? []
-      return tenants.isEmpty ? [] : ["as \(tenants.joined(separator: ", or as "))"]
+      return tenants.isEmpty ? [] : [Suggestion.list(tenants.map { "as \($0)" }, "or")]
     case .deadlineExceeded: return ["set timeout 2m, or call -t 2m \(procedure) …"]
     case .unavailable: return ["servers"]
     case .executionException: return ["source \(procedure)"]
@@ -162,6 +163,3 @@ enum WhyCommand: Command {
     return nil
   }
 }
-
-@section("rpc_commands") @used
-private let registration: CommandRegistration = { register(WhyCommand.self, $0) }

@@ -120,7 +120,7 @@ struct Completion: Hashable, Sendable {
   /// `_`, `$name` and the last results that fit a type.
   private static func variables(_ knowledge: Knowledge, _ type: ValueType?) -> [Candidate] {
     func fits(_ value: Value) -> Bool { type.map { $0.accepts(value) } ?? true }
-    func shown(_ value: Value) -> String { TextWidth.cut(ValueText.text(value), to: 40) }
+    func shown(_ value: Value) -> String { ValueText.excerpt(value, width: 40) }
     var result: [Candidate] = []
     for (name, value) in knowledge.variables.named.sorted(by: { $0.key < $1.key }) where fits(value) {
       result.append(Candidate("$" + name, shown(value)))

@@ -20,7 +20,7 @@ struct Hint: Hashable, Sendable {
     }
     guard let command = partial.command else { return unknown(partial, knowledge) }
     guard let bound = partial.bound(knowledge) else { return nil }
-    if let issue = bound.issues.first(where: { !$0.message.contains("is missing") }), bound.openFlag == nil {
+    if let issue = bound.issues.first(where: { !$0.mayGoOn }), bound.openFlag == nil {
       return .wrong(issue.message)
     }
     if let flag = bound.openFlag { return partial.partial.isEmpty ? .says(flag.value?.label ?? "") : nil }
@@ -50,6 +50,14 @@ struct Hint: Hashable, Sendable {
     }
     let overloads =
       (try? ProcedureName(partial.partial)).flatMap { $0 }.map { knowledge.overloads(of: $0, on: nil) } ?? []
+    if overloads.isEmpty, partial.partial.hasSuffix(")"),
+      var name = (try? ProcedureName(partial.partial)).flatMap({ $0 }), name.overload != nil
+    {
+      let wanted = name
+      name.overload = nil
+      guard !knowledge.overloads(of: name, on: nil).isEmpty else { return nil }
+      return .wrong("  " + missing(wanted, on: nil, [], knowledge))
+    }
     return overloads.isEmpty ? nil : signatures(overloads, [], leading: " ")
   }
 
@@ -76,6 +84,14 @@ struct Hint: Hashable, Sendable {
     _ name: ProcedureName, on servers: [String]?, _ known: [String], _ knowledge: Knowledge
   ) -> String {
     let place = servers.map { " on \($0.joined(separator: ", "))" } ?? ""
+    // The name is right and the types are not: these are the ones there are.
+    var anyTypes = name
+    anyTypes.overload = nil
+    let overloads = name.overload == nil ? [] : knowledge.overloads(of: anyTypes, on: servers)
+    if !overloads.isEmpty {
+      return "no such overload\(place): there \(overloads.count == 1 ? "is" : "are") "
+        + Suggestion.list(overloads.map(\.signature.typesText))
+    }
     let elsewhere = knowledge.serverNames.filter { server in
       knowledge.procedures(on: server).contains { name.matches($0.signature) }
     }

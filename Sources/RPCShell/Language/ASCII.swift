@@ -17,6 +17,7 @@ extension UInt8 {
   static let dot: UInt8 = 0x2e
   static let colon: UInt8 = 0x3a
   static let equals: UInt8 = 0x3d
+  static let greater: UInt8 = 0x3e
   static let at: UInt8 = 0x40
   static let openBracket: UInt8 = 0x5b
   static let backslash: UInt8 = 0x5c

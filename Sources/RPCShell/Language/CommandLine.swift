@@ -6,6 +6,13 @@ struct CommandLine: Hashable, Sendable {
     var span: Range<Int>
   }
 
+  struct Redirection: Hashable, Sendable {
+    var path: String
+    /// `>>`: what is there stays.
+    var appends: Bool
+    var span: Range<Int>
+  }
+
   /// The text that the spans point into.
   var source: [UInt8]
   /// `x` of `x = …`.
@@ -18,12 +25,18 @@ struct CommandLine: Hashable, Sendable {
   var background: Range<Int>?
   /// The command of `| command`.
   var pipe: Piece?
+  /// `> file` and `>> file`.
+  var redirection: Redirection?
   var issues: [Issue] = []
   var open: [OpenConstruct] = []
   /// Where the text of this command ends in `source`.
   var end: Int
 
-  var isEmpty: Bool { words.isEmpty && shell == nil && binding == nil && pipe == nil && issues.isEmpty }
+  /// Nothing but spaces and comments. A quote that is never closed is something, though there is no word in it yet.
+  var isEmpty: Bool {
+    words.isEmpty && shell == nil && binding == nil && pipe == nil && redirection == nil && issues.isEmpty
+      && open.isEmpty
+  }
 
   /// More text is needed before this can run.
   var isUnfinished: Bool { !open.isEmpty }

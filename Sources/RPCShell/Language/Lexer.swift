@@ -78,6 +78,8 @@ struct Lexer {
       restOfLine { .shell($0) }
     case .pipe:
       restOfLine { .pipe($0) }
+    case .greater:
+      redirection()
     case .ampersand where isLastWord(after: offset + 1):
       take(1, .background)
     case .hash:
@@ -209,6 +211,25 @@ struct Lexer {
       offset += 1
     }
     tokens.append(Token(kind: .file(text(start + 1..<offset)), span: start..<offset))
+  }
+
+  /// `> file`, `>> file`, `> "a file"`.
+  private mutating func redirection() {
+    let start = offset
+    offset += 1
+    let appends = peek(0) == .greater
+    if appends { offset += 1 }
+    while peek(0) == .space || peek(0) == .tab { offset += 1 }
+    let path: String
+    if let byte = peek(0), byte == .doubleQuote || byte == .singleQuote {
+      guard let quoted = string(quote: byte, tokenStart: start) else { return }
+      path = quoted
+    } else {
+      let nameStart = offset
+      while !isSpaceOrEnd(offset) { offset += 1 }
+      path = text(nameStart..<offset)
+    }
+    tokens.append(Token(kind: .redirection(path, appends: appends), span: start..<offset))
   }
 
   // MARK: Small steps

@@ -1,3 +1,5 @@
+import RPCWire
+
 /// Builds a command line from tokens.
 struct LineParser {
   private let tokens: [Token]
@@ -21,6 +23,11 @@ struct LineParser {
         if command.isEmpty { issue(token.span, "a command is missing after '|'", mayGoOn: true) }
         line.pipe = CommandLine.Piece(text: command, span: token.span)
         index += 1
+      case .redirection(let path, let appends):
+        if path.isEmpty { issue(token.span, "a file's name is missing after '>'", mayGoOn: true) }
+        if line.redirection != nil { issue(token.span, "the output goes to one file only") }
+        line.redirection = CommandLine.Redirection(path: path, appends: appends, span: token.span)
+        index += 1
       case .shell(let command):
         if command.isEmpty { issue(token.span, "a command is missing after '!'", mayGoOn: true) }
         line.shell = CommandLine.Piece(text: command, span: token.span)
@@ -32,6 +39,12 @@ struct LineParser {
       }
     }
     if line.words.isEmpty, let pipe = line.pipe { issue(pipe.span, "nothing stands before '|'") }
+    if line.words.isEmpty, let redirection = line.redirection {
+      issue(redirection.span, "nothing stands before '>': quote what is text")
+    }
+    if let redirection = line.redirection, line.pipe != nil {
+      issue(redirection.span, "the output goes to a file or to a program, not to both")
+    }
     if line.words.isEmpty, let background = line.background { issue(background, "nothing stands before '&'") }
     return line
   }
@@ -148,7 +161,7 @@ struct LineParser {
 
   private mutating func map(from open: Token, depth: Int) -> Literal {
     var entries: [Literal.Entry] = []
-    var seen = Set<String>()
+    var seen = Set<UTF8Key>()
     while let token = current {
       if token.kind == .closeMap || token.kind == .closeList {
         index += 1
@@ -176,7 +189,7 @@ struct LineParser {
         if let found = current { issue(found.span, "a value is missing for the key '\(key)'") }
         continue
       }
-      if !seen.insert(key).inserted { issue(keyToken.span, "the key '\(key)' stands here twice") }
+      if !seen.insert(UTF8Key(key)).inserted { issue(keyToken.span, "the key '\(key)' stands here twice") }
       entries.append(Literal.Entry(key: key, keySpan: keyToken.span, value: value(depth: depth + 1)))
     }
     return Literal(kind: .map(entries), span: open.span.lowerBound..<endOfTokens)

@@ -35,7 +35,7 @@ struct Reference: Hashable, Sendable {
       } else if String(name).isIdentifier {
         root = .variable(String(name))
       } else {
-        throw ReferenceError("'$\(name)' is no name: a name starts with a letter")
+        throw ReferenceError("invalid variable name '$\(name)': a name starts with a letter")
       }
     } else {
       guard rest.first == "_" else { return nil }
@@ -60,7 +60,7 @@ struct Reference: Hashable, Sendable {
         }
         rest = rest[rest.index(after: close)...]
       } else {
-        throw ReferenceError("'\(text)' is no path into a result: write $3.field or $3[0]")
+        throw ReferenceError("invalid path '\(text)': write $3.field or $3[0]")
       }
     }
   }
@@ -80,7 +80,7 @@ struct Reference: Hashable, Sendable {
     case .variable(let name):
       guard let bound = variables.named[name] else {
         throw ReferenceError(
-          "there is no variable '$\(name)'"
+          "unknown variable '$\(name)'"
             + Suggestion.text(for: name, among: variables.named.keys.map { $0 }))
       }
       value = bound

@@ -22,6 +22,8 @@ struct Token: Hashable, Sendable {
     case colon
     /// `| command`: the rest of the line, for `/bin/sh`.
     case pipe(String)
+    /// `> file`, `>> file`.
+    case redirection(String, appends: Bool)
     /// `!command` at the start of the line.
     case shell(String)
     /// `&` at the end.
@@ -58,14 +60,25 @@ struct OpenConstruct: Hashable, Sendable {
     /// A backslash at the end of the line.
     case continuation
 
-    /// How it is told to people.
-    var name: String {
+    /// What is wrong where the text ends with it.
+    var complaint: String {
       switch self {
-      case .singleQuote: "quote (')"
-      case .doubleQuote: "quote (\")"
-      case .list: "bracket ([)"
-      case .map: "brace ({)"
-      case .continuation: "backslash (\\)"
+      case .singleQuote: "the quote (') is never closed"
+      case .doubleQuote: "the quote (\") is never closed"
+      case .list: "the bracket ([) is never closed"
+      case .map: "the brace ({) is never closed"
+      case .continuation: "nothing follows the backslash (\\) at the end of the line"
+      }
+    }
+
+    /// How the continuation prompt shows it.
+    var mark: String {
+      switch self {
+      case .singleQuote: "'"
+      case .doubleQuote: "\""
+      case .list: "["
+      case .map: "{"
+      case .continuation: "\\"
       }
     }
   }

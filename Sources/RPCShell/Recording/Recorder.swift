@@ -8,7 +8,7 @@ final class Recorder: Sendable {
   private let descriptor: Descriptor
 
   init(_ path: String, identity: String?) throws(SystemError) {
-    let raw = rpc_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    let raw = rpc_open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard raw >= 0 else { throw SystemError.last("open") }
     descriptor = Descriptor(raw)
     self.path = path

@@ -27,6 +27,8 @@ struct Recording: Hashable, Sendable {
   }
 
   var entries: [Entry] = []
+  /// How many commands have an expectation.
+  var checks: Int { entries.count { $0.expectation != nil || $0.budget != nil } }
 
   /// - Throws: what is wrong with an expectation, with its line.
   init(parsing text: String) throws(CommandFailure) {
@@ -65,7 +67,7 @@ struct Recording: Hashable, Sendable {
         exception: parts.first ?? "", message: parts.count > 1 ? parts[1] : "*")
     case "#<":
       guard let budget = Quantity.duration(parsing: text.replacing(" ", with: "")) else {
-        throw .other("line \(number): '\(text)' is no time")
+        throw .other("line \(number): invalid time '\(text)': write 100 ms or 2s")
       }
       entries[last].budget = budget
     default: break
@@ -121,8 +123,7 @@ struct Recording: Hashable, Sendable {
     case (nil, _): break
     case (.anyValue, .value): break
     case (.value(let expected), .value(let value, _)):
-      // NaN is what was expected where NaN is expected.
-      if expected != value, expected.json != value.json {
+      if expected.comparable != value.comparable {
         return "expected \(expected.json), got \(value.json)"
       }
     case (.value(let expected), .failure(let failure)):
@@ -130,7 +131,9 @@ struct Recording: Hashable, Sendable {
     case (.anyValue, .failure(let failure)):
       return "expected a value, got \(name(failure)): \(failure.message.firstLine)"
     case (.failure(let exception, let message), .failure(let failure)):
-      if exception != name(failure) || message != "*" && message != failure.message.firstLine {
+      if exception != name(failure)
+        || message != "*" && !message.hasSameUTF8(as: failure.message.firstLine.trimmingSpaces)
+      {
         return "expected \(exception): \(message), got \(name(failure)): \(failure.message.firstLine)"
       }
     case (.failure(let exception, _), .value(let value, _)): return "expected \(exception), got \(value.json)"

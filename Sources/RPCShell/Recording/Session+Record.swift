@@ -9,7 +9,9 @@ extension Session {
     let (outcome, failure) = await observed(line, output)
     // The commands that switch recording are not part of it, nor is what was taken back.
     let isOwn = ["record", "replay", "quit", "exit"].contains(line.words.first?.plainText ?? "")
-    if !isOwn, failure?.kind != .interrupted {
+    if !isOwn, failure?.kind != .interrupted, line.isKeptOut(of: knowledgeWithoutStates) {
+      output.emit(.note("(left out of the recording, as it is of the history)"))
+    } else if !isOwn, failure?.kind != .interrupted {
       do throws(SystemError) {
         try recorder.add(line.written, outcome)
       } catch {
@@ -38,6 +40,13 @@ extension Session {
 }
 
 extension CommandLine {
+  /// Whether the line belongs into no file: it begins with a space, or holds a secret.
+  func isKeptOut(of knowledge: Knowledge) -> Bool {
+    let start = binding?.span.lowerBound ?? shell?.span.lowerBound ?? words.first?.span.lowerBound ?? 0
+    if start > 0, source[start - 1] == .space { return true }
+    return Secrets.contains([self], knowledge)
+  }
+
   /// The command as it was written, without what follows it.
   var written: String {
     let start = binding?.span.lowerBound ?? shell?.span.lowerBound ?? words.first?.span.lowerBound ?? 0

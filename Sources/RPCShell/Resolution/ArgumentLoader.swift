@@ -30,7 +30,7 @@ struct ArgumentLoader {
         literal.kind = .content(
           try FileContent.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax))
       } catch {
-        throw .usage("cannot read '\(path)': \(error.reason)", at: literal.span)
+        throw .usage("cannot read '\(path)': \(FileContent.reason(error, path))", at: literal.span)
       }
     case .standardInput: literal.kind = .content(try readStandardInput())
     case .list(let elements):
@@ -97,6 +97,17 @@ enum FileContent {
   static func expanded(_ path: String) -> String {
     guard path == "~" || path.hasPrefix("~/"), let home = getenv("HOME") else { return path }
     return String(cString: home) + path.dropFirst()
+  }
+
+  /// Why a file could not be read; of one that is too large, its size and the limit.
+  static func reason(_ error: SystemError, _ path: String? = nil) -> String {
+    guard error.code == EFBIG else { return error.reason }
+    let limit = Quantity.count(Int64(ShellLimits.fileBytesMax))
+    var status = stat()
+    guard let path, stat(expanded(path), &status) == 0, status.st_size > ShellLimits.fileBytesMax else {
+      return "it has more than \(limit) bytes, which is the limit"
+    }
+    return "it has \(Quantity.count(Int64(status.st_size))) bytes, the limit is \(limit)"
   }
 
   static func exists(_ path: String) -> Bool { access(expanded(path), F_OK) == 0 }

@@ -76,7 +76,7 @@ enum OverloadResolver {
       if let missing = match.missing.first {
         let end = arguments.last?.span.upperBound ?? 0
         let parameter = signature.parameters[missing]
-        return .fails(Issue(end..<end, "missing \(parameter)"), fitted: fitted)
+        return .fails(Issue(end..<end, "missing argument '\(parameter)'"), fitted: fitted)
       }
       return .fits(values, cost: cost)
     }
@@ -111,7 +111,7 @@ struct ArgumentMatch: Hashable, Sendable {
             ? "; its arguments have no names (quote '\(argument.text)' for text)"
             : Suggestion.text(for: name, among: names)
           return .failure(
-            Failure(issue: Issue(argument.span, "no argument is named '\(name)'\(advice)"), fitted: index - 1)
+            Failure(issue: Issue(argument.span, "unknown argument '\(name)'\(advice)"), fitted: index - 1)
           )
         }
         guard positions[parameter] == nil else {
@@ -128,9 +128,10 @@ struct ArgumentMatch: Hashable, Sendable {
         guard next < parameters.count else {
           let count =
             parameters.isEmpty
-            ? "no arguments" : parameters.count == 1 ? "1 argument" : "\(parameters.count) arguments"
+            ? "none" : "\(parameters.count)"
           return .failure(
-            Failure(issue: Issue(argument.span, "one too many: \(signature.name) takes \(count)"), fitted: -1)
+            Failure(
+              issue: Issue(argument.span, "too many arguments: \(signature.name) takes \(count)"), fitted: -1)
           )
         }
         positions[next] = index

@@ -54,7 +54,7 @@ struct ProcedureName: Hashable, Sendable {
   var qualified: String { service.map { "\($0).\(name)" } ?? name }
 
   func matches(_ signature: Signature) -> Bool {
-    signature.name == name && (service == nil || service == signature.service)
+    signature.name.hasSameUTF8(as: name) && (service?.hasSameUTF8(as: signature.service) ?? true)
       && (overload == nil || overload == signature.parameterTypes)
   }
 }

@@ -71,7 +71,7 @@ struct CommandReader {
       let more = buffer[offset...]
       guard text.count + more.count <= ShellLimits.commandBytesMax else {
         throw .other(
-          "a command of more than \(ShellLimits.commandBytesMax) bytes: the \(lexer.open[0].kind.name) is never closed?"
+          "a command of more than \(Quantity.bytes(Int64(ShellLimits.commandBytesMax))): \(lexer.open[0].kind.complaint)"
         )
       }
       text.append(contentsOf: more)
@@ -96,7 +96,7 @@ struct CommandReader {
       return
     }
     guard buffer.count - offset <= ShellLimits.commandBytesMax else {
-      throw .other("a line of more than \(ShellLimits.commandBytesMax) bytes")
+      throw .other("a line of more than \(Quantity.bytes(Int64(ShellLimits.commandBytesMax)))")
     }
     // A script that waits for its next line waits here, and Ctrl-C must end that too.
     let interruption = Interruption()

@@ -13,6 +13,15 @@ struct ScriptRunner {
     var lastFailure: CommandFailure?
     var isStopped = false
     var isInterrupted = false
+
+    /// Adds what came of the next script.
+    mutating func add(_ next: Outcome) {
+      commands += next.commands
+      failures += next.failures
+      lastFailure = next.lastFailure ?? lastFailure
+      isStopped = isStopped || next.isStopped
+      isInterrupted = isInterrupted || next.isInterrupted
+    }
   }
 
   private let session: Session
@@ -112,14 +121,22 @@ struct ScriptRunner {
   /// The plan of a line that is a call and nothing else, and needs no earlier result. Nil for any other line.
   private mutating func pipelined(_ line: CommandLine, _ pipeline: CallPipeline) async -> CallPlan? {
     guard line.issues.isEmpty, line.open.isEmpty, line.binding == nil, line.pipe == nil,
-      line.background == nil,
-      line.shell == nil, let first = line.words.first, case .bare(let word) = first.literal.kind
+      line.redirection == nil, line.background == nil, line.shell == nil, let first = line.words.first,
+      case .bare(let word) = first.literal.kind
     else { return nil }
     var words = line.words[...]
     let command = CommandRegistry.command(word)
     if let command {
       guard command == CallCommand.self else { return nil }
       words.removeFirst()
+    }
+    var deadline: Duration?
+    while command != nil, let flag = words.first?.word, CallCommand.timeoutFlag.names.contains(flag) {
+      guard let text = words.dropFirst().first?.plainText, let time = Quantity.duration(parsing: text) else {
+        return nil
+      }
+      deadline = time
+      words = words.dropFirst(2)
     }
     guard let leading = words.first?.plainText, !words.contains(where: { $0.literal.isIndirect }) else {
       return nil
@@ -148,7 +165,9 @@ struct ScriptRunner {
       head = made
       heads[key] = (session.version, made)
     }
-    return try? CallPlan.make(head, Array(words.dropFirst(hasServer ? 2 : 1)), session.settings)
+    var plan = try? CallPlan.make(head, Array(words.dropFirst(hasServer ? 2 : 1)), session.settings)
+    if let deadline { plan?.request.deadline = deadline }
+    return plan
   }
 
   // MARK: Failures

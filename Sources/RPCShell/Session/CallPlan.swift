@@ -34,7 +34,7 @@ extension CallPlan {
   }
 
   static func head(_ words: BoundWords, _ knowledge: Knowledge) throws(CommandFailure) -> Head {
-    guard let word = words.argument("SERVICE.RPC") else { throw .usage("SERVICE.RPC is missing") }
+    guard let word = words.argument("SERVICE.RPC") else { throw .usage("missing SERVICE.RPC") }
     let parsed: ProcedureName?
     do throws(FitError) {
       parsed = try ProcedureName(word.plainText)
@@ -77,6 +77,11 @@ extension CallPlan {
           at: word.span)
       }
     }
+    // Which providers '*' stands for is known with the service.
+    if words.word("SERVERS") == "*" {
+      target = try self.target(words, knowledge, service: name.service)
+      if case .several(let servers) = target { catalogues = servers }
+    }
     return Head(
       name: name, nameSpan: word.span, target: target, catalogues: catalogues, overloads: overloads)
   }
@@ -100,6 +105,9 @@ extension CallPlan {
     }
     var names: [String] = []
     for name in text.split(separator: ",").map(String.init) where !names.contains(name) { names.append(name) }
+    guard !names.isEmpty else {
+      throw .usage("no server is named in '\(text)'", at: words.argument("SERVERS")?.span)
+    }
     return names.count == 1 && !text.contains(",") ? .one(names[0]) : .several(names)
   }
 
@@ -152,7 +160,8 @@ extension CallPlan {
 
 extension Signature {
   /// `text.concat(int, str)`: how a line names exactly this overload.
-  var overloadName: String {
-    "\(qualifiedName)(\(parameterTypes.map(\.description).joined(separator: ", ")))"
-  }
+  var overloadName: String { qualifiedName + typesText }
+
+  /// `(int, str)`.
+  var typesText: String { "(\(parameterTypes.map(\.description).joined(separator: ", ")))" }
 }

@@ -15,7 +15,7 @@ struct JobTable: Sendable {
     var status: Status
     var task: Task<Void, Never>?
     /// Who wait for its end.
-    var waiters: [CheckedContinuation<Void, Never>] = []
+    var waiters: [FirstAnswer<Bool>] = []
   }
 
   private(set) var jobs: [Job] = []
@@ -40,7 +40,7 @@ struct JobTable: Sendable {
     jobs[index].task = task
   }
 
-  mutating func finish(_ number: Int, _ status: Job.Status) -> [CheckedContinuation<Void, Never>] {
+  mutating func finish(_ number: Int, _ status: Job.Status) -> [FirstAnswer<Bool>] {
     guard let index = index(number) else { return [] }
     jobs[index].status = status
     jobs[index].ended = .now
@@ -51,7 +51,7 @@ struct JobTable: Sendable {
   }
 
   /// False when the job has ended already.
-  mutating func wait(_ number: Int, _ waiter: CheckedContinuation<Void, Never>) -> Bool {
+  mutating func wait(_ number: Int, _ waiter: FirstAnswer<Bool>) -> Bool {
     guard let index = index(number), jobs[index].status == .running else { return false }
     jobs[index].waiters.append(waiter)
     return true

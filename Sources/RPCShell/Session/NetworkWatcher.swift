@@ -7,6 +7,7 @@ import RPCWire
 final class NetworkWatcher: Sendable {
   private struct State {
     var task: Task<Void, Never>?
+    var pings: Task<Void, Never>?
     /// Servers that were there once: their going is news.
     var seen: Set<String> = []
     /// Servers that could not be reached: their coming is news.
@@ -44,14 +45,47 @@ final class NetworkWatcher: Sendable {
         await Task.yield()
       }
     }
-    state.withLock { $0.task = task }
+    let pings = Task {
+      while (try? await Task.sleep(for: ShellLimits.pingInterval)) != nil { await pingAll() }
+    }
+    state.withLock { state in
+      state.task = task
+      state.pings = pings
+    }
   }
 
-  func stop() { state.withLock { $0.task }?.cancel() }
+  func stop() {
+    state.withLock { state in
+      state.task?.cancel()
+      state.pings?.cancel()
+    }
+  }
+
+  /// Asks every server that is connected for a sign of life: one that hangs keeps its connection.
+  private func pingAll() async {
+    let backend = session.backend
+    await withTaskGroup(of: Void.self) { group in
+      for server in backend.topology.servers where backend.state(of: server.name).isUp {
+        group.addTask { await self.ping(server.name, backend) }
+      }
+    }
+  }
+
+  private func ping(_ server: String, _ backend: any ShellBackend) async {
+    do throws(RPCError) {
+      _ = try await backend.ping(server, within: ShellLimits.pingWait)
+      if session.noteAnswer(of: server) { say("\(server) answers again") }
+    } catch {
+      // A connection that was lost is news of its own.
+      guard backend.state(of: server).isUp, !Task.isCancelled else { return }
+      if session.noteSilence(of: server, error) { say("\(server) does not answer: \(error.message)") }
+    }
+  }
 
   private func handle(_ event: ClientEvent) {
     switch event {
     case .connected(let server, let generation):
+      session.noteAnswer(of: server)
       refresh(server)
       let (isBack, isNews) = state.withLock { state in
         state.generations[server] = generation

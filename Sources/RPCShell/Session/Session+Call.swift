@@ -36,7 +36,10 @@ extension Session {
     let started = ContinuousClock.now
     do throws(RPCError) {
       let result = try await backend.call(plan.request)
-      change { $0.history.lastSuccess = result }
+      change { state in
+        state.history.lastSuccess = result
+        state.silent[result.server] = nil
+      }
       return result
     } catch {
       throw failed(plan, error, ContinuousClock.now - started)
@@ -57,7 +60,8 @@ extension Session {
         request: plan.request, error: error, elapsed: elapsed, servers: servers)
     }
     if error.exception == .cancelled, Task.isCancelled { return .cancelled(plan.procedure, error, elapsed) }
-    var failure = CommandFailure.call(error, procedure: plan.procedure, server: plan.request.server)
+    var failure = CommandFailure.call(
+      error, procedure: plan.procedure, server: error.server ?? plan.request.server)
     if error.exception == .invalidArguments, let doubt = plan.doubt {
       failure.span = doubt.span
       failure.hint = doubt.message

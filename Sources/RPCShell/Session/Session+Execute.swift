@@ -8,7 +8,7 @@ extension Session {
   func execute(_ line: CommandLine, _ output: any Output) async throws(CommandFailure) {
     if line.isEmpty { return }
     if let open = line.open.first {
-      throw remember(.usage("the \(open.kind.name) is never closed", at: open.span))
+      throw remember(.usage(open.kind.complaint, at: open.span))
     }
     if let issue = line.issues.first { throw remember(CommandFailure(issue)) }
     if let shell = line.shell {
@@ -20,11 +20,12 @@ extension Session {
       return
     }
     if line.background != nil { return try startJob(line, output) }
+    if let redirection = line.redirection { return try await redirected(line, to: redirection, output) }
     guard let pipe = line.pipe else { return try await bound(line, output) }
     var inner = line
     inner.pipe = nil
     output.flush()
-    let child = try PipeOutput(pipe.text, renderer: output.renderer)
+    let child = try PipeOutput(pipe.text, from: output)
     var failure: CommandFailure?
     do throws(CommandFailure) {
       try await bound(inner, child)
@@ -34,6 +35,24 @@ extension Session {
     let status = await child.finish()
     if let failure { throw failure }
     guard status == 0 else { throw .other("'\(pipe.text)' ended with status \(status)") }
+  }
+
+  /// `… > file`.
+  private func redirected(
+    _ line: CommandLine, to redirection: CommandLine.Redirection, _ output: any Output
+  ) async throws(CommandFailure) {
+    var inner = line
+    inner.redirection = nil
+    let file: FileOutput
+    do throws(SystemError) {
+      file = try FileOutput(
+        FileContent.expanded(redirection.path), appends: redirection.appends, from: output)
+    } catch {
+      throw remember(
+        .usage("cannot write '\(redirection.path)': \(error.reason)", at: redirection.span))
+    }
+    try await bound(inner, file)
+    if let error = file.failure { throw .other("cannot write '\(redirection.path)': \(error.reason)") }
   }
 
   /// `x = …`.
@@ -114,6 +133,24 @@ extension Session {
   private func unknown(_ first: Argument) -> CommandFailure {
     let name = first.plainText
     let knowledge = knowledgeWithoutStates
+    if knowledge.serviceNames.contains(where: { $0.hasSameUTF8(as: name) }) || name == Knowledge.systemService
+    {
+      return .usage(
+        "'\(name)' is a service, not a command", at: first.span,
+        hint:
+          "'procedures \(name)' lists what it has; \(name).PROCEDURE calls it; 'describe \(name)' shows more")
+    }
+    if knowledge.serverNames.contains(where: { $0.hasSameUTF8(as: name) }) {
+      return .usage(
+        "'\(name)' is a server, not a command", at: first.span,
+        hint:
+          "'\(name) SERVICE.RPC' calls it; 'use \(name)' makes it the one that is called; 'describe \(name)' shows more"
+      )
+    }
+    if knowledge.clientNames.contains(where: { $0.hasSameUTF8(as: name) }) {
+      return .usage(
+        "'\(name)' is a client, not a command", at: first.span, hint: "'as \(name)' calls as that client")
+    }
     var known = CommandRegistry.names
     known += knowledge.procedures(on: nil).map(\.signature.qualifiedName)
     let suggestion = Suggestion.text(for: name, among: known)
@@ -146,7 +183,7 @@ extension Session {
       do throws(SystemError) {
         bytes = try FileContent.read(0, limit: ShellLimits.fileBytesMax) { Task.isCancelled }
       } catch {
-        throw .usage("cannot read standard input: \(error.reason)")
+        throw .usage("cannot read standard input: \(FileContent.reason(error))")
       }
       guard let bytes else { throw .interrupted }
       // A terminal can be read again: Ctrl-D ends one text, not all of them.

@@ -22,20 +22,20 @@ extension Session {
       }
       let waiters = change { $0.jobs.finish(number, status) }
       output.job(number, text, status, collected.text)
-      for waiter in waiters { waiter.resume() }
+      for waiter in waiters { waiter.answer(true) }
     }
     change { $0.jobs.attach(task, to: number) }
     output.emit(.note("[\(number)] \(text)"))
   }
 
-  /// Waits until a job has ended, or this task is cancelled together with the job.
-  func wait(for number: Int) async {
-    await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        if !change({ $0.jobs.wait(number, continuation) }) { continuation.resume() }
-      }
+  /// Waits until a job has ended. False when this task was cancelled before that: the job runs on.
+  func wait(for number: Int) async -> Bool {
+    let end = FirstAnswer<Bool>()
+    if !change({ $0.jobs.wait(number, end) }) { end.answer(true) }
+    return await withTaskCancellationHandler {
+      await end.value()
     } onCancel: {
-      cancelJob(number)
+      end.answer(false)
     }
   }
 

@@ -17,6 +17,8 @@ final class Session: Sendable {
     var sourceDepth = 0
     /// Whether `-` may still be read, and what it held when it was.
     var standardInput: StandardInput
+    /// Servers that are connected but did not answer the last ping, and why.
+    var silent: [String: RPCError] = [:]
     /// Servers that are being asked for their catalogue.
     var refreshing: Set<String> = []
     var isEnding = false
@@ -65,9 +67,11 @@ final class Session: Sendable {
 
   /// What is known at this moment, the servers' states included.
   var knowledge: Knowledge {
-    var (knowledge, backend) = state.withLock { ($0.knowledge, $0.backend) }
+    var (knowledge, backend, silent) = state.withLock { ($0.knowledge, $0.backend, $0.silent) }
     for server in knowledge.topology.servers {
-      knowledge.states[server.name] = backend.state(of: server.name)
+      let state = backend.state(of: server.name)
+      // A connection to a server that hangs looks as good as any.
+      knowledge.states[server.name] = state.isUp ? silent[server.name].map { .down($0) } ?? state : state
     }
     knowledge.jobs = state.withLock { $0.jobs.running }
     return knowledge
@@ -83,6 +87,20 @@ final class Session: Sendable {
   }
 
   func end() { state.withLock { $0.isEnding = true } }
+
+  // MARK: Servers that hang
+
+  /// A server has answered something. True when it had not before.
+  @discardableResult
+  func noteAnswer(of server: String) -> Bool {
+    state.withLock { $0.silent.removeValue(forKey: server) != nil }
+  }
+
+  /// A server did not answer a ping. True when that is new.
+  @discardableResult
+  func noteSilence(of server: String, _ error: RPCError) -> Bool {
+    state.withLock { $0.silent.updateValue(error, forKey: server) == nil }
+  }
 
   // MARK: Notices
 
@@ -142,6 +160,7 @@ final class Session: Sendable {
     catalogue.nameParameters(as: knowledgeWithoutStates.declared)
     let known = catalogue
     state.withLock { state in
+      state.silent[server] = nil
       state.knowledge.catalogues[server] = known
       state.version += 1
     }

@@ -13,6 +13,7 @@ struct Settings: Hashable, Sendable {
   /// Calls of a script in flight at once; 1 waits for each answer.
   var pipeline = 256
   var isColored = false
+  var expanded = ExpandedLayout.auto
   /// Goes with every call.
   var metadata: [String: Value] = [:]
 }
@@ -31,6 +32,16 @@ struct Setting: Sendable {
     Setting(
       name: "color", help: "colours on the terminal", choices: onOff, read: { onOff($0.isColored) },
       write: { settings, text in set(&settings.isColored, text) }),
+    Setting(
+      name: "expanded", help: "tables as records: on, off, or where rows do not fit",
+      choices: ExpandedLayout.allCases.map(\.rawValue), read: { $0.expanded.rawValue },
+      write: { settings, text in
+        guard let expanded = ExpandedLayout(rawValue: text) else {
+          return "one of \(ExpandedLayout.allCases.map(\.rawValue).joined(separator: ", "))"
+        }
+        settings.expanded = expanded
+        return nil
+      }),
     Setting(
       name: "hints", help: "dim hints behind the cursor while typing", choices: onOff,
       read: { onOff($0.hints) },
@@ -63,7 +74,7 @@ struct Setting: Sendable {
       name: "retry", help: "repeat a call that was certainly not executed", choices: onOff,
       read: { onOff($0.retry) }, write: { settings, text in set(&settings.retry, text) }),
     Setting(
-      name: "slow", help: "tell the time of calls that take longer", choices: ["0", "500ms", "1s"],
+      name: "slow", help: "show the time of calls that take longer", choices: ["0", "500ms", "1s"],
       read: { Quantity.duration($0.slow) },
       write: { settings, text in
         guard let duration = Quantity.duration(parsing: text) else { return "a time such as 500ms or 2s" }
