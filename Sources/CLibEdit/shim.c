@@ -7,19 +7,17 @@
 #include <termios.h>
 #include <unistd.h>
 
-EditLine *rpc_edit_open(const char *program) { return el_init(program, stdin, stdout, stderr); }
+EditLine *rpc_edit_open(const char *program) {
+  FILE *nowhere = fopen("/dev/null", "we");
+  if (nowhere == NULL) return NULL;
+  EditLine *edit = el_init_fd(program, stdin, nowhere, stderr, 0, 1, 2);
+  if (edit == NULL) fclose(nowhere);
+  return edit;
+}
 
 int rpc_edit_set_editor(EditLine *edit, const wchar_t *editor) { return el_wset(edit, EL_EDITOR, editor); }
 
 int rpc_edit_set_signal(EditLine *edit, int handles) { return el_wset(edit, EL_SIGNAL, handles); }
-
-int rpc_edit_set_prompt(EditLine *edit, rpc_edit_prompt prompt, wchar_t escape) {
-  return el_wset(edit, EL_PROMPT_ESC, prompt, escape);
-}
-
-int rpc_edit_set_right_prompt(EditLine *edit, rpc_edit_prompt prompt, wchar_t escape) {
-  return el_wset(edit, EL_RPROMPT_ESC, prompt, escape);
-}
 
 int rpc_edit_set_get_character(EditLine *edit, rpc_edit_get_character get) {
   return el_wset(edit, EL_GETCFN, get);
@@ -48,8 +46,6 @@ int rpc_edit_add_function(
 int rpc_edit_bind(EditLine *edit, const wchar_t *key, const wchar_t *function) {
   return el_wset(edit, EL_BIND, key, function, NULL);
 }
-
-int rpc_edit_refresh(EditLine *edit) { return el_wset(edit, EL_REFRESH); }
 
 int rpc_history_set_size(HistoryW *history, int size) {
   HistEventW event;

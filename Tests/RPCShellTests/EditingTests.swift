@@ -133,6 +133,16 @@ import Testing
     try terminal.wait(for: "$1 = ONE")
   }
 
+  @Test("output without a line end stays, and the prompt begins below it")
+  func unfinishedOutput() throws {
+    let terminal = try terminal([])
+    terminal.send("!printf half\r")
+    try terminal.wait("the prompt below it") { $0.text.contains("\nhalf\nrpc>") && $0.column == 5 }
+    terminal.send("text.upper x\r")
+    try terminal.wait(for: "$1 = X")
+    #expect(terminal.screen.text.contains("rpc> !printf half"))
+  }
+
   @Test("undo takes changes back one by one")
   func undo() throws {
     let terminal = try terminal([])
@@ -167,6 +177,37 @@ import Testing
     try without.wait("the line") { $0.currentLine.hasPrefix("rpc> text.upper kept") }
     without.send("\r")
     try without.wait(for: "$1 = KEPT")
+  }
+
+  @Test(
+    "wide characters that wrap are drawn right, from whichever end the line is changed",
+    arguments: [30, 31, 40])
+  func wideWrapping(columns: Int) throws {
+    let terminal = try terminal([], columns: columns)
+    var text = "text.upper \"" + String(repeating: "日本語", count: 8) + "\""
+    func check(_ what: String, cursor: Int) throws {
+      let content = LineDisplay.Content(
+        prompt: Prompt(place: "", right: "", isColored: false), text: text, cursor: cursor, hint: nil)
+      let wanted = LineDisplayTests.expected(content, columns)
+      try terminal.wait(what) { screen in
+        let rows = screen.text.split(separator: "\n", omittingEmptySubsequences: false)
+        return screen.row == wanted.row && screen.column == wanted.column && rows.count == wanted.rows.count
+          && zip(rows, wanted.rows).dropLast().allSatisfy { $0 == $1.trimmingEndForTest }
+          && rows[rows.count - 1].hasPrefix(wanted.rows[wanted.rows.count - 1])
+      }
+    }
+    terminal.send(text)
+    try check("the line", cursor: text.unicodeScalars.count)
+    terminal.send("\u{1}call ")
+    text = "call " + text
+    try check("the line with a word before it", cursor: 5)
+    terminal.send("\u{4}")
+    text.remove(at: text.index(text.startIndex, offsetBy: 5))
+    try check("the line without a letter", cursor: 5)
+    terminal.send("t\u{1}\u{5}\r")
+    try terminal.wait(for: "日本語日")
+    try terminal.wait(for: "$1 =")
+    #expect(terminal.screen.unknown.isEmpty)
   }
 
   @Test("the first command after a resize has the new width")

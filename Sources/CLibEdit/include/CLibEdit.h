@@ -11,15 +11,13 @@
 // Swift cannot call variadic functions: every form of el_wset, el_wget and history_w that the shell uses has a
 // function of its own here, with the types that the form really takes.
 
-typedef wchar_t *(*rpc_edit_prompt)(EditLine *);
 typedef unsigned char (*rpc_edit_function)(EditLine *, wint_t);
 typedef int (*rpc_edit_get_character)(EditLine *, wchar_t *);
 
+// Reads and edits lines on standard input and output, but draws nothing: its output goes nowhere.
 EditLine *rpc_edit_open(const char *program);
 int rpc_edit_set_editor(EditLine *edit, const wchar_t *editor);
 int rpc_edit_set_signal(EditLine *edit, int handles);
-int rpc_edit_set_prompt(EditLine *edit, rpc_edit_prompt prompt, wchar_t escape);
-int rpc_edit_set_right_prompt(EditLine *edit, rpc_edit_prompt prompt, wchar_t escape);
 int rpc_edit_set_get_character(EditLine *edit, rpc_edit_get_character get);
 int rpc_edit_set_client_data(EditLine *edit, void *data);
 void *rpc_edit_client_data(EditLine *edit);
@@ -29,7 +27,6 @@ int rpc_edit_set_prepared_terminal(EditLine *edit, int on);
 int rpc_edit_add_function(
     EditLine *edit, const wchar_t *name, const wchar_t *help, rpc_edit_function function);
 int rpc_edit_bind(EditLine *edit, const wchar_t *key, const wchar_t *function);
-int rpc_edit_refresh(EditLine *edit);
 
 int rpc_history_set_size(HistoryW *history, int size);
 int rpc_history_set_unique(HistoryW *history, int unique);

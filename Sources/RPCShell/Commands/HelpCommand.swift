@@ -38,7 +38,8 @@ enum HelpCommand: Command {
 
       service.rpc ARG…     calls without 'call'        x = …          keeps a result as $x
       … &                  runs in the background      _  $3  $3.key  earlier results
-      … | command          pipes the output            !command       runs a program
+      … | command          pipes the output            … > file       writes it into a file
+      !command             runs a program              \\x             tables as records, or as rows
       # or -- starts a comment. 'help COMMAND' tells more, with examples.
 
       """

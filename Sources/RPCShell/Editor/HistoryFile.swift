@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RPCWire
 
 /// The history of all sessions: one entry per line, newlines and backslashes escaped. Every entry is appended on its
 /// own under a lock, so that parallel shells lose nothing.
@@ -22,7 +23,7 @@ struct HistoryFile: Sendable {
     var entries: [String] = []
     for line in bytes.split(separator: .newline).suffix(ShellLimits.historyEntriesMax) {
       let entry = Self.decoded(line)
-      if entry != entries.last { entries.append(entry) }
+      if !entries.last.hasSameUTF8(as: entry) { entries.append(entry) }
     }
     return entries
   }

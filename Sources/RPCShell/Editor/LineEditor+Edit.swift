@@ -50,7 +50,6 @@ extension LineEditor {
   /// Opens the command in `$VISUAL` or `$EDITOR`; what is saved is the line then. It runs with Enter, not by itself.
   func editElsewhere() -> UInt8 {
     _ = reopenRowsAbove()
-    eraseHint()
     let folder = Environment["TMPDIR"] ?? "/tmp"
     var template = Array("\(folder)/rpc-client-XXXXXX".utf8CString)
     // Only its owner can read it.
@@ -64,7 +63,7 @@ extension LineEditor {
     Glibc.close(descriptor)
     guard isWritten else { return failEditing("cannot write \(path)") }
     let editor = Environment["VISUAL"] ?? Environment["EDITOR"] ?? "vi"
-    write("\u{1b}[?2004l\r\n")
+    leaveLine("\r\n\u{1b}[?2004l")
     rpc_edit_set_prepared_terminal(edit, 0)
     let child = try? ChildProcess.start(["/bin/sh", "-c", "exec \(editor) \"$1\"", "sh", path])
     let status = child?.waitNow() ?? 127
@@ -89,14 +88,11 @@ extension LineEditor {
     } catch {
       return failEditing("cannot read what was saved: \(FileContent.reason(error))")
     }
-    write("\r\u{1b}[J")
-    rpc_edit_refresh(edit)
     return UInt8(CC_NORM)
   }
 
   private func failEditing(_ message: String) -> UInt8 {
     tell(message)
-    rpc_edit_refresh(edit)
     return UInt8(CC_NORM)
   }
 }

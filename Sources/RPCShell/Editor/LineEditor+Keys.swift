@@ -21,8 +21,10 @@ extension LineEditor {
       LineEditor.at(edit)?.insertLastArgument() ?? 0
     }
     add("rpc-edit", "Edit the line in $EDITOR") { edit, _ in LineEditor.at(edit)?.editElsewhere() ?? 0 }
+    add("rpc-clear-screen", "Clear the screen") { edit, _ in LineEditor.at(edit)?.clearScreen() ?? 0 }
     add("rpc-undo", "Take the last change back") { edit, _ in LineEditor.at(edit)?.takeBack() ?? 0 }
     bind("^I", "rpc-complete")
+    bind("^L", "rpc-clear-screen")
     for key in ["\\e.", "\\e_"] { bind(key, "rpc-last-argument") }
     bind("^X^E", "rpc-edit")
     for key in ["\\037", "^X^U"] { bind(key, "rpc-undo") }
@@ -51,6 +53,12 @@ extension LineEditor {
   private func bind(_ key: String, _ function: String) {
     WideText.with(key) { key in WideText.with(function) { function in _ = rpc_edit_bind(edit, key, function) }
     }
+  }
+
+  private func clearScreen() -> UInt8 {
+    display.forget()
+    write("\u{1b}[H\u{1b}[2J")
+    return UInt8(CC_NORM)
   }
 
   // MARK: History
@@ -114,7 +122,7 @@ extension LineEditor {
     let pasted = Self.cleaned(String(whole))
     guard !isTooLong, insert(pasted) else {
       tell("That is more than \(ShellLimits.promptBytesMax / 1024) KiB: put it into a file and write @file.")
-      return UInt8(CC_REDISPLAY)
+      return UInt8(CC_NORM)
     }
     return UInt8(CC_REFRESH)
   }
@@ -181,7 +189,7 @@ extension LineEditor {
     let size = Terminal.size(of: 1)
     let rows = CandidateList.rows(candidates, width: size.columns, style: advisor.style)
     let page = min(ShellLimits.candidateRowsMax, max(4, size.rows - 2))
-    write("\r\n")
+    leaveLine()
     for (index, row) in rows.enumerated() {
       write(row + "\r\n")
       guard (index + 1) % page == 0, index + 1 < rows.count else { continue }
@@ -190,7 +198,7 @@ extension LineEditor {
       write("\r\u{1b}[K")
       if answer == "q" || answer == "n" || answer == "\u{3}" || answer == "\u{1b}" || answer == nil { break }
     }
-    return UInt8(CC_REDISPLAY)
+    return UInt8(CC_NORM)
   }
 
   /// The next key of a list; nil when it ends.
@@ -211,6 +219,6 @@ extension LineEditor {
 
   /// A line about the line, below it.
   func tell(_ message: String) {
-    write("\r\n" + advisor.style.paint(message, .warning) + "\r\n")
+    leaveLine("\r\n" + advisor.style.paint(message, .warning) + "\r\n")
   }
 }

@@ -1,13 +1,12 @@
 import CLibEdit
 import Glibc
 
-/// Ctrl-R and Ctrl-S. The search has the rows of the prompt to itself while it goes on; afterwards libedit draws the
-/// line again.
+/// Ctrl-R and Ctrl-S. The search has the rows of the prompt to itself while it goes on; afterwards the line is
+/// drawn again.
 extension LineEditor {
   func search(_ direction: IncrementalSearch.Direction) -> UInt8 {
     var search = IncrementalSearch(history.entries, direction)
-    eraseHint()
-    eraseLine()
+    write(display.erase(columns: columns))
     var wasResized = false
     var accepted: String?
     reading: while true {
@@ -43,7 +42,6 @@ extension LineEditor {
     write("\r\u{1b}[J")
     if let accepted { replaceLine(accepted) }
     if wasResized { el_resize(edit) }
-    rpc_edit_refresh(edit)
     return UInt8(CC_NORM)
   }
 

@@ -2,7 +2,7 @@ import CLibEdit
 import Glibc
 
 /// The prompt on libedit's native wide API, with a reader of its own below it: while libedit waits for a key, this
-/// waits for keys, signals and news together, and draws hints. Main thread only.
+/// waits for keys, signals and news together, and draws the line: libedit's own drawing goes nowhere. Main thread only.
 final class LineEditor: PromptReader {
   let edit: OpaquePointer
   private let historyHandle: OpaquePointer?
@@ -24,8 +24,7 @@ final class LineEditor: PromptReader {
   private(set) var mainPrompt = Prompt(place: "", right: "", isColored: false)
   /// The prompt of this row.
   private(set) var prompt = Prompt(place: "", right: "", isColored: false)
-  private var promptText = WideText("")
-  private var rightText = WideText("")
+  var display = LineDisplay()
   /// Texts that libedit points into.
   var kept: [WideText] = []
   /// How `read` was ended, when not by a line.
@@ -34,8 +33,6 @@ final class LineEditor: PromptReader {
   private var typedAhead = 0
   /// Whether the last byte was one of them.
   private var isTypedAhead = false
-  /// Columns that the hint behind the cursor takes, 0 when none is drawn.
-  private var hintColumns = 0
 
   /// - Parameter entries: history, oldest first.
   init?(_ signals: SignalSource, _ advisor: any PromptAdvisor, entries: [String]) {
@@ -56,6 +53,7 @@ final class LineEditor: PromptReader {
     open = nil
     show(prompt)
     history.begin()
+    write(LineDisplay.newRow(columns: columns))
     while true {
       let answer = readRow()
       guard case .line(let row) = answer else {
@@ -88,9 +86,13 @@ final class LineEditor: PromptReader {
       el_reset(edit)
       return ending
     }
-    guard let line, count > 0 else { return .end }
+    guard let line, count > 0 else {
+      display.forget()
+      return .end
+    }
     var text = WideText.string(line, count: Int(count))
     if text.hasSuffix("\n") { text.removeLast() }
+    drawFinally(text, "\r\n")
     return .line(text)
   }
 
@@ -120,8 +122,6 @@ final class LineEditor: PromptReader {
       rpc_history_set_unique(historyHandle, 1)
       rpc_edit_set_history(edit, historyHandle)
     }
-    rpc_edit_set_prompt(edit, { LineEditor.at($0)?.promptText.pointer }, 1)
-    rpc_edit_set_right_prompt(edit, { LineEditor.at($0)?.rightText.pointer }, 1)
     rpc_edit_set_get_character(edit, { LineEditor.at($0)?.getCharacter($1) ?? -1 })
     addKeys()
     // The person's own bindings last, so that they win.
@@ -138,15 +138,12 @@ final class LineEditor: PromptReader {
   func show(_ main: Prompt) {
     mainPrompt = main
     prompt = open.map { main.continuation($0) } ?? main
-    promptText = WideText(prompt.marked)
-    rightText = WideText(prompt.right)
   }
 
   /// Takes the rows above back into the line being edited.
   func reopenRowsAbove() -> Bool {
     guard !above.isEmpty else { return false }
-    eraseHint()
-    eraseLine()
+    write(display.erase(columns: columns))
     write("\u{1b}[\(heightsAbove.reduce(0, +))A\u{1b}[J")
     let (text, rows) = (line.text, above)
     above = ""
@@ -156,7 +153,6 @@ final class LineEditor: PromptReader {
     replaceLine(rows + text)
     // The end of the row above is where one wanted to go.
     el_cursor(edit, Int32(-(text.unicodeScalars.count + 1)))
-    rpc_edit_refresh(edit)
     return true
   }
 
@@ -193,17 +189,16 @@ final class LineEditor: PromptReader {
 
   // MARK: Waiting for a key
 
-  /// libedit's source of characters: it has drawn everything and has nothing to do.
+  /// libedit's source of characters: it has dealt with the last one and has nothing to do.
   private func getCharacter(_ out: UnsafeMutablePointer<wchar_t>?) -> Int32 {
     undo.note(line.text, line.cursor)
     while true {
       if pendingSignals.isEmpty, let scalar = input.next() {
-        eraseHint()
         out?.pointee = wchar_t(bitPattern: translated(scalar).value)
         return 1
       }
       if input.isAtEnd { return 0 }
-      drawHint()
+      if !hasWaitingInput { draw() }
       if let ending = wait() {
         self.ending = ending
         // What libedit takes for an interruption; it gives the line up.
@@ -244,15 +239,11 @@ final class LineEditor: PromptReader {
     switch event {
     case .woken: showNotices()
     case .signal(SIGINT):
-      eraseHint()
-      moveBelow()
-      write("^C\r\n")
+      leaveLine("^C\r\n")
       input.clear()
       return .interrupted
     case .signal(SIGTERM), .signal(SIGHUP):
-      eraseHint()
-      moveBelow()
-      write("\r\n")
+      leaveLine()
       if case .signal(let number) = event { return .terminated(number) }
     case .signal(SIGWINCH): resized()
     case .signal(SIGTSTP): suspend()
@@ -265,26 +256,27 @@ final class LineEditor: PromptReader {
 
   var columns: Int { Terminal.size(of: 1).columns }
 
-  private func position(of text: String) -> ScreenPosition {
-    ScreenPosition(after: prompt.text, text, columns: columns)
+  /// Draws what differs from what is there, with the hint for what is typed.
+  func draw() {
+    let (text, cursor, count) = line
+    let hint = advisor.showsHints && cursor == count ? advisor.hint(above + text) : nil
+    let size = Terminal.size(of: 1)
+    let content = LineDisplay.Content(prompt: prompt, text: text, cursor: cursor, hint: hint)
+    write(display.draw(content, columns: size.columns, rows: size.rows, style: advisor.style))
   }
 
-  private func drawHint() {
-    guard advisor.showsHints, hintColumns == 0, !hasWaitingInput else { return }
-    let (text, cursor, count) = line
-    guard cursor == count, let hint = advisor.hint(above + text)
-    else { return }
-    let place = position(of: text)
-    // On the first row the right prompt keeps its place.
-    let reserved = place.row == 0 && !prompt.right.isEmpty ? TextWidth.columns(prompt.right) + 2 : 1
-    let room = columns - place.column - reserved
-    guard room >= 4 else { return }
-    let gap = hint.isError && !hint.text.hasPrefix(" ") && text.last != " " ? "  " : ""
-    let shown = TextWidth.cut(TextWidth.harmless(gap + hint.text), to: room)
-    hintColumns = TextWidth.columns(shown)
-    let role: TextRole = hint.isError ? .bad : .dim
-    let painted = advisor.style.isColored ? advisor.style.paint(shown, role) : shown
-    write("\u{1b}7" + painted + "\u{1b}8")
+  /// Draws the line as it stays, and goes below it.
+  func leaveLine(_ end: String = "\r\n") {
+    drawFinally(line.text, end)
+  }
+
+  /// Without a hint, and with the cursor at the end; what comes next is drawn where that leaves the cursor.
+  private func drawFinally(_ text: String, _ end: String) {
+    let size = Terminal.size(of: 1)
+    let content = LineDisplay.Content(
+      prompt: prompt, text: text, cursor: text.unicodeScalars.count, hint: nil)
+    write(display.draw(content, columns: size.columns, rows: size.rows, style: advisor.style) + end)
+    display.forget()
   }
 
   /// Whether keys wait that will change the line at once, as in a paste.
@@ -295,60 +287,25 @@ final class LineEditor: PromptReader {
     return ioctl(0, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
   }
 
-  func eraseHint() {
-    guard hintColumns > 0 else { return }
-    // Not to the end of the row: libedit believes the right prompt to be there.
-    write("\u{1b}7" + String(repeating: " ", count: hintColumns) + "\u{1b}8")
-    hintColumns = 0
-  }
-
-  /// To the last row of the line, wherever the cursor is in it.
-  private func moveBelow() {
-    let (text, cursor, _) = line
-    let rows =
-      position(of: text).row
-      - position(of: String(String.UnicodeScalarView(text.unicodeScalars.prefix(cursor)))).row
-    if rows > 0 { write("\u{1b}[\(rows)B") }
-    if position(of: text).column > 0 { write("\r\u{1b}[\(position(of: text).column)C") }
-  }
-
-  /// Back to the first row of the prompt, everything from there on erased.
-  func eraseLine() {
-    let (text, cursor, _) = line
-    let before = String(String.UnicodeScalarView(text.unicodeScalars.prefix(cursor)))
-    let rows = ScreenPosition(after: prompt.text, before, columns: columns).row
-    write("\r" + (rows > 0 ? "\u{1b}[\(rows)A" : "") + "\u{1b}[J")
-  }
-
   /// Prints news above the prompt and draws the line again below them.
   private func showNotices() {
     let notices = advisor.takeNotices()
     let next = advisor.prompt()
-    // Something is known that was not: the hint is drawn anew.
-    eraseHint()
     guard !notices.isEmpty || next != mainPrompt else { return }
-    eraseLine()
+    if !notices.isEmpty { write(display.erase(columns: columns)) }
     for notice in notices { write(notice.replacing("\n", with: "\r\n") + "\r\n") }
     show(next)
-    rpc_edit_refresh(edit)
   }
 
-  private func resized() {
-    hintColumns = 0
-    eraseLine()
-    el_resize(edit)
-    rpc_edit_refresh(edit)
-  }
+  private func resized() { el_resize(edit) }
 
   private func suspend() {
-    eraseHint()
-    moveBelow()
-    write("\u{1b}[?2004l\r\n")
+    leaveLine()
+    write("\u{1b}[?2004l")
     rpc_edit_set_prepared_terminal(edit, 0)
     Suspension.stop()
     rpc_edit_set_prepared_terminal(edit, 1)
     write("\u{1b}[?2004h")
     el_resize(edit)
-    rpc_edit_refresh(edit)
   }
 }

@@ -1,3 +1,5 @@
+import RPCWire
+
 /// The commands of before, and where the arrows are among them. Pure.
 struct PromptHistory: Sendable {
   private(set) var entries: [String] = []
@@ -10,7 +12,7 @@ struct PromptHistory: Sendable {
 
   /// Adds an entry; false when it is the one before.
   mutating func add(_ line: String) -> Bool {
-    guard entries.last != line, !line.isEmpty else { return false }
+    guard !line.isEmpty, !entries.last.hasSameUTF8(as: line) else { return false }
     entries.append(line)
     if entries.count > ShellLimits.historyEntriesMax { entries.removeFirst(entries.count / 10) }
     return true
@@ -36,14 +38,14 @@ struct PromptHistory: Sendable {
   }
 
   private mutating func step(_ direction: Int, _ line: String) -> String? {
-    if line != shown {
+    if !shown.hasSameUTF8(as: line) {
       draft = line
       index = entries.count
     }
     var candidate = index + direction
     while entries.indices.contains(candidate) {
       // Entries that look the same as what is there would be no step.
-      if entries[candidate].hasPrefix(draft), entries[candidate] != line {
+      if entries[candidate].hasPrefix(draft), !entries[candidate].hasSameUTF8(as: line) {
         index = candidate
         shown = entries[candidate]
         return entries[candidate]

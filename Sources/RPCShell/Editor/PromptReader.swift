@@ -36,13 +36,6 @@ struct Prompt: Hashable, Sendable {
     let dots = String(repeating: ".", count: max(1, TextWidth.columns(text) - 3))
     return Prompt(place: "", name: dots + open.mark, right: "", isColored: isColored)
   }
-
-  /// For the line editor: escapes between `\1`. One SGR at the front and one in the middle, never two together and
-  /// none at the end, which it would lose.
-  var marked: String {
-    guard isColored else { return text }
-    return "\u{1}\u{1b}[1;36m\u{1}" + place + name + "\u{1}\u{1b}[0m\u{1}> "
-  }
 }
 
 /// What the editor asks while someone types. Called on the main thread; must not wait for anything.
