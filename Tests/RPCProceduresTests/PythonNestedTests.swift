@@ -14,7 +14,9 @@ struct PythonNestedTests {
       try await python.prepare(outer)
       for _ in 0..<3 {
         var calls: [PendingCall] = []
-        for number in 0..<8 { calls.append(await python.start(outer, [.int(Int64(number))], milliseconds: 60_000)) }
+        for number in 0..<8 {
+          calls.append(await python.start(outer, [.int(Int64(number))], milliseconds: 60_000))
+        }
         for (number, call) in calls.enumerated() {
           #expect(try await call.result() == [.int(Int64(number) + 2)])
         }
@@ -34,7 +36,9 @@ struct PythonNestedTests {
         "import rpc\ndef outerCrowd(a): return rpc.call(None, 'service1.innerCrowd', a)")
       var calls: [PendingCall] = []
       try await python.prepare(outer)
-      for number in 0..<60 { calls.append(await python.start(outer, [.int(Int64(number))], milliseconds: 120_000)) }
+      for number in 0..<60 {
+        calls.append(await python.start(outer, [.int(Int64(number))], milliseconds: 120_000))
+      }
       for (number, call) in calls.enumerated() {
         #expect(try await call.result() == [.int(Int64(number) + 1)])
       }

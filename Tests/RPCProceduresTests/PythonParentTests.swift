@@ -36,7 +36,10 @@ struct PythonParentTests {
         try await failure { try await python.call(Self.good, [1], milliseconds: 2000) } == nil
       }
       for number in 0..<20 {
-        #expect(try await python.call(Self.good, [.int(Int64(number))], milliseconds: 60_000) == [.int(Int64(number) + 1)])
+        #expect(
+          try await python.call(Self.good, [.int(Int64(number))], milliseconds: 60_000) == [
+            .int(Int64(number) + 1)
+          ])
       }
     }
   }
