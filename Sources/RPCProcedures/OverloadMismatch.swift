@@ -25,12 +25,13 @@ internal struct OverloadMismatch: CustomStringConvertible {
       return "too many arguments: expected \(count == 0 ? "none" : "\(count)"), found \(arguments.count)"
     }
     let missing = parameters.indices.dropFirst(arguments.count).map { index in
-      overloads.count == 1 && parameters[index].name != nil
+      overloads.count == 1
         ? "'\(parameters[index])'" : "\(index + 1) (\(types(at: index, of: overloads)))"
     }
     let most = 8
     let rest = missing.count > most ? " and \(missing.count - most) more" : ""
-    return "missing argument\(missing.count == 1 ? "" : "s") \(missing.prefix(most).joined(separator: ", "))\(rest)"
+    return
+      "missing argument\(missing.count == 1 ? "" : "s") \(missing.prefix(most).joined(separator: ", "))\(rest)"
   }
 
   // MARK: Of which types

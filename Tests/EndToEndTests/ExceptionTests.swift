@@ -45,7 +45,7 @@ struct ExceptionTests {
       ["the client 'me' is not a tenant", "'closed'"]
     ),
     ("closed.chekc", "[1]", "RPCNotFound", ["'check'"]),
-    ("own.repeat", "[]", "InvalidArguments", ["own.repeat: missing arguments 'str', 'int'; valid:"]),
+    ("own.repeat", "[]", "InvalidArguments", ["missing arguments 'str', 'int'; valid:"]),
     ("own.check", "[-5]", "ExecutionException", ["-5 is below zero"]),
     ("own.check", "[0]", "ExecutionException", ["declares", "str"]),
   ]

@@ -143,7 +143,8 @@ struct InitFileTests {
     for unit in "network:".utf16 { sixteen += [UInt8(unit & 0xff), UInt8(unit >> 8)] }
     #expect(
       try InitFileErrorTests.errors(bytes: sixteen) == ["1:1: the file is UTF-16 text; save it as UTF-8"])
-    let named = InitFileErrorTests.valid.replacing("ip: 127.0.0.1, port: 8181", with: "ip: localhost., port: 8181")
+    let named = InitFileErrorTests.valid.replacing(
+      "ip: 127.0.0.1, port: 8181", with: "ip: localhost., port: 8181")
     let file = try InitFile.parse(Array(named.utf8), path: directory.path + "/init.yaml")
     #expect(file.network.servers[0].host == "localhost.")
   }
@@ -151,10 +152,12 @@ struct InitFileTests {
   @Test(
     "a host name is labels of letters, digits, '-' and '_', and does not end in a number",
     arguments: [
-      ("localhost", true), ("localhost.", true), ("a.b-c.d_e", true), ("1.example", true), ("0x7f.example", true),
+      ("localhost", true), ("localhost.", true), ("a.b-c.d_e", true), ("1.example", true),
+      ("0x7f.example", true),
       ("", false), (".", false), ("..", false), ("a..", false), ("a..b", false), ("-a", false), ("a-", false),
       ("1.2.3", false), ("127.1", false), ("0x7f.0.0.1", false), ("0x7f000001", false), ("a.0X", false),
-      ("a.0xfg", true), ("2130706433", false), ("a.1.", false), ("é", false), ("a b", false), ("a\u{301}", false),
+      ("a.0xfg", true), ("2130706433", false), ("a.1.", false), ("é", false), ("a b", false),
+      ("a\u{301}", false),
       (String(repeating: "a", count: 63), true), (String(repeating: "a", count: 64), false),
       (String(repeating: "a.", count: 126) + "a", true), (String(repeating: "a.", count: 126) + "a.", true),
       (String(repeating: "a.", count: 126) + "ab", false),
@@ -166,7 +169,8 @@ struct InitFileTests {
   @Test(
     "whatever a path may hold, its source's name breaks no line and leads nowhere",
     arguments: [
-      "a\nb.py", "a..b.py", "...py", "\u{2028}.py", "a\u{85}\u{7}.py", "plain 'name'.py", "e\u{301}.py", "\u{e9}.py",
+      "a\nb.py", "a..b.py", "...py", "\u{2028}.py", "a\u{85}\u{7}.py", "plain 'name'.py", "e\u{301}.py",
+      "\u{e9}.py",
     ])
   func sourceNames(name: String) throws {
     let directory = TemporaryDirectory(inMemory: true)

@@ -124,7 +124,8 @@ struct ManifestTests {
       "a file name of 256 bytes, the limit is 255",
       Samples.manifest([
         {
-          var it = Samples.procedure("text", "x"); it.sourceName = String(repeating: "x", count: 256); return it
+          var it = Samples.procedure("text", "x"); it.sourceName = String(repeating: "x", count: 256);
+          return it
         }()
       ])
     ),

@@ -38,12 +38,12 @@ struct OverloadMismatchTests {
     signature([Parameter(.int)]), signature([]), signature([.init(.int), .init(.int), .init(.int)]),
   ]
 
-  static let cases:
-    [(overloads: [Signature], arguments: [ValueType], returns: [ValueType]?, cause: String)] = [
+  static let cases: [(overloads: [Signature], arguments: [ValueType], returns: [ValueType]?, cause: String)] =
+    [
       (named, [], nil, "missing argument 'name: str'"),
       (pair, [], nil, "missing arguments 'a: int', 'b: float'"),
       (pair, [.int], nil, "missing argument 'b: float'"),
-      (plain, [.int], nil, "missing argument 2 (List[str])"),
+      (plain, [.int], nil, "missing argument 'List[str]'"),
       (overloaded, [.int], nil, "missing argument 2 (str or int)"),
       (none, [.int], nil, "too many arguments: expected none, found 1"),
       (named, [.string, .int], nil, "too many arguments: expected 1, found 2"),

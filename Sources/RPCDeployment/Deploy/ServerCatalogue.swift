@@ -40,7 +40,8 @@ public struct ServerCatalogue: Hashable, Sendable {
   public init(_ manifest: Manifest, generation: Int) {
     self.init(
       server: manifest.server, generation: generation, digest: manifest.digest,
-      services: manifest.services.filter { $0.providers.contains { $0.hasSameUTF8(as: manifest.server) } }.map {
+      services: manifest.services.filter { $0.providers.contains { $0.hasSameUTF8(as: manifest.server) } }.map
+      {
         Service(name: $0.name, tenants: $0.tenants, providers: $0.providers)
       },
       procedures: manifest.procedures)

@@ -16,7 +16,8 @@ extension InitFileReader {
         report(node.place, "'servers' is empty: declare at least one")
       }
     } else {
-      report(network["servers"]?.place ?? node.place, "'servers' is missing in 'network': declare at least one")
+      report(
+        network["servers"]?.place ?? node.place, "'servers' is missing in 'network': declare at least one")
     }
     if let node = network["clients"], !node.isNull {
       let list = entries(node, "'clients'", known: ["ip", "port", "key"])

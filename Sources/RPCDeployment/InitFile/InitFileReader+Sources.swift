@@ -85,7 +85,8 @@ extension InitFileReader {
       if let language = Language(fileName: name) { return language }
       report(
         place,
-        "unknown language of '\(name)': name the file .py or .lua, or add 'language: python' or 'language: lua'")
+        "unknown language of '\(name)': name the file .py or .lua, or add 'language: python' or 'language: lua'"
+      )
       return nil
     }
     guard let text = text(node, "'language'") else { return nil }

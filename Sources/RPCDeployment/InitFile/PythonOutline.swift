@@ -23,7 +23,8 @@ package enum PythonOutline {
   /// Each gives a module names that it need not spell.
   private static let dynamicWords: Set<String> = [
     "__builtins__", "__class__", "__dict__", "__getattr__", "__getattribute__", "__globals__", "__import__",
-    "__setattr__", "_getframe", "attrgetter", "builtins", "compile", "coding", "ctypes", "currentframe", "eval",
+    "__setattr__", "_getframe", "attrgetter", "builtins", "compile", "coding", "ctypes", "currentframe",
+    "eval",
     "exec", "f_globals", "f_locals", "gc", "getattr", "globals", "importlib", "inspect", "locals", "marshal",
     "methodcaller", "modules", "pickle", "runpy", "setattr", "vars",
   ]

@@ -12,7 +12,9 @@ package enum SourceName {
     }
     if name.utf8.contains(UInt8(ascii: "/")) { return "a file name with '/'" }
     if hasDoubleDot(name) { return "a file name with '..'" }
-    if name.unicodeScalars.contains(where: isControl) { return "a file name with a line break or control character" }
+    if name.unicodeScalars.contains(where: isControl) {
+      return "a file name with a line break or control character"
+    }
     return nil
   }
 

@@ -169,7 +169,8 @@ final class YamlReader {
   private func alias(at begin: Place) throws(Failure) -> YamlNode {
     let name = Self.string(event.data.alias.anchor) ?? ""
     guard var node = anchors[UTF8Key(name)] else {
-      throw Failure(place: begin, message: "unknown alias '*\(name)': there is no anchor '&\(name)' before it")
+      throw Failure(
+        place: begin, message: "unknown alias '*\(name)': there is no anchor '&\(name)' before it")
     }
     try count(node.size - 1)
     node.place = begin

@@ -11,7 +11,8 @@ struct Fields {
       throw DeploymentError(.malformed, "\(place) is not a map")
     }
     // Decoding has refused duplicate keys already; a value built by hand keeps its first.
-    self.entries = Dictionary(entries.map { (UTF8Key($0.key), $0.value) }, uniquingKeysWith: { first, _ in first })
+    self.entries = Dictionary(
+      entries.map { (UTF8Key($0.key), $0.value) }, uniquingKeysWith: { first, _ in first })
     self.place = place
   }
 
