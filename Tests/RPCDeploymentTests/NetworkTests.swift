@@ -337,7 +337,8 @@ struct NetworkTests {
     try network.directory.write("def helo(name): return name", to: "src/hello.py")
     let certain = await network.initialize()
     #expect(certain.exit == .wrongInput)
-    #expect(certain.errors.contains("the source 'src/hello.py' has no function 'hello' (did you mean 'helo'?)"))
+    #expect(
+      certain.errors.contains("the source 'src/hello.py' has no function 'hello' (did you mean 'helo'?)"))
   }
 
   @Test("some servers can be named, and wrong input asks no server")

@@ -73,7 +73,8 @@ public struct InitFile: Sendable {
   public func manifests() -> [String: Manifest] {
     var manifests: [String: Manifest] = [:]
     for server in network.servers {
-      let provided = Set(network.services.filter { $0.providers.contains { $0.hasSameUTF8(as: server.name) } }.map(\.name))
+      let provided = Set(
+        network.services.filter { $0.providers.contains { $0.hasSameUTF8(as: server.name) } }.map(\.name))
       manifests[server.name] = Manifest(
         server: server.name, servers: network.servers, clients: clients, services: network.services,
         procedures: procedures.filter { provided.contains($0.signature.service) })
