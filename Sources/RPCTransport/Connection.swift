@@ -19,33 +19,23 @@ public final class Connection: EventHandler, TimerTarget {
   /// How many bytes the handler needs before it can go on, where it knows: sizes the next read.
   @exclusivity(unchecked) public var bytesWanted = 0
 
-  private var handler: (any ConnectionHandler)?
+  internal private(set) var handler: (any ConnectionHandler)?
   private var watch: Watch?
   private var interest: Interest = .readable
-  private let input = LoopCell(ByteQueue())
-  private let output = LoopCell(ByteQueue())
+  internal let input = LoopCell(ByteQueue())
+  internal let output = LoopCell(ByteQueue())
   /// Flags alone, set and read one by one.
-  @exclusivity(unchecked) private var state = State()
+  @exclusivity(unchecked) internal var state = State()
   private var lingerTimer: TimerID?
   /// What the server's connections may hold together, and what this one counts for in it.
-  private let budget: MemoryBudget?
-  @exclusivity(unchecked) private var countedBytes = 0
+  internal let budget: MemoryBudget?
+  @exclusivity(unchecked) internal var countedBytes = 0
   /// Bytes that the handler keeps for this connection besides its buffers.
-  @exclusivity(unchecked) private var handlerBytes = 0
-  /// Whether the peer is one that nobody knows, and so shares less memory.
-  public var isStranger: Bool {
-    get { state.isStranger }
-    set {
-      guard newValue != state.isStranger else { return }
-      budget?.move(countedBytes, toStrangers: newValue)
-      state.isStranger = newValue
-    }
-  }
-
+  @exclusivity(unchecked) internal var handlerBytes = 0
   /// How long a closed connection waits for the peer to end too, in nanoseconds.
   public static let lingerNanoseconds: UInt64 = 1_000_000_000
 
-  private struct State {
+  internal struct State {
     var isOpen = true
     var isDelivering = false
     var isReadingPaused = false
@@ -223,49 +213,6 @@ public final class Connection: EventHandler, TimerTarget {
     guard state.isOpen else { return release() }
     flush()
     count()
-  }
-
-  // MARK: Memory
-
-  /// Keeps `bytes` more, or with a negative number less, for the handler: counted like the connection's own buffers.
-  public func hold(_ bytes: Int) {
-    handlerBytes += bytes
-    count()
-  }
-
-  /// What stands in the way of holding `bytes` more, see `MemoryBudget`.
-  public func excess(of bytes: Int) -> (actual: Int, limit: Int)? {
-    budget?.excess(of: bytes, isStranger: state.isStranger)
-  }
-
-  /// Whether so much more may be held. Where not, the handler has ended the connection, and what is kept is dropped.
-  private func mayHold(_ bytes: Int) -> Bool {
-    guard bytes > 0, let excess = excess(of: bytes) else { return true }
-    loop.buffers.value.giveBack(&input.value)
-    state.hasUndelivered = false
-    handler?.memoryExceeded(on: self, actual: excess.actual, limit: excess.limit)
-    precondition(!isReceiving, "a connection without memory ends")
-    return false
-  }
-
-  /// Brings the server's account of this connection up to date: nothing to do while it holds no buffers.
-  @inline(__always)
-  private func count() {
-    let now = input.value.allocatedBytes + output.value.allocatedBytes + handlerBytes
-    if now != countedBytes { count(now) }
-  }
-
-  private func count(_ now: Int) {
-    let growth = now - countedBytes
-    countedBytes = now
-    guard let budget else { return }
-    budget.change(by: growth, isStranger: state.isStranger)
-    // Replies that the peer does not read: nothing that could be said would reach it.
-    guard growth > 0, state.isOpen, output.value.count > BufferPool.freshBytes,
-      let excess = budget.excess(of: 0, isStranger: state.isStranger)
-    else { return }
-    handler?.memoryExceeded(on: self, actual: excess.actual, limit: excess.limit)
-    close()
   }
 
   // MARK: Writing

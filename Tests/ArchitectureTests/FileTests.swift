@@ -9,7 +9,6 @@ struct FileTests {
   /// Longer ones that are to be split, with the lines that they may have until then.
   static let longer = [
     "Sources/RPCProcedures/Python/worker.py": 448,
-    "Sources/RPCTransport/Connection.swift": 426,
     "Tests/RPCClientTests/RecoveryTests.swift": 538,
     "Tests/RPCDeploymentTests/InitFileErrorTests.swift": 618,
     "Tests/RPCProceduresTests/PythonRuntimeTests.swift": 403,
