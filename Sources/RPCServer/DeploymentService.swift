@@ -42,7 +42,7 @@ internal final class DeploymentService: Sendable {
     let accepted = thread.mailbox.post { loop in
       worker.on(loop).handle(procedure, values, connection, completion)
     }
-    if !accepted { completion(.failure(Session.draining)) }
+    if !accepted { completion(.failure(CallCore.draining)) }
   }
 
   /// A connection by which deployment calls came is closed: its deployment ends.

@@ -50,6 +50,9 @@ public struct ServerOptions: Sendable {
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax
 
+  /// What connections may speak.
+  internal var dialects = Dialects.all
+
   /// What is written down: nothing unless asked for, since a library is quiet. `rpc-server` asks.
   public var log = LogOptions()
 

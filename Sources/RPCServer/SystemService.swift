@@ -2,12 +2,12 @@ internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
 
-/// Runs one call of the service `system` for one session.
+/// Runs one call of the service `system` for one connection.
 internal struct SystemService {
   let host: ServerLoop
-  let session: Session
+  let connection: ServerConnection
 
-  func run(_ call: ActiveCall, index: Int, arguments: [UInt8]) {
+  func run(_ call: ServerCall, index: Int, arguments: [UInt8]) {
     let loop = host.loop
     let values: [Value]
     do {
@@ -27,13 +27,13 @@ internal struct SystemService {
     }
   }
 
-  private func succeed(_ call: ActiveCall, _ values: [Value]) {
+  private func succeed(_ call: ServerCall, _ values: [Value]) {
     call.conclude(.success(Value.list(values).messagePack), on: host.loop)
   }
 
   // MARK: stats
 
-  private func stats(_ call: ActiveCall) {
+  private func stats(_ call: ServerCall) {
     let confined = LoopConfined((call: call, host: host), to: host.loop)
     let mailbox = host.loop.mailbox
     host.core.gatherMetrics { snapshot in
@@ -47,7 +47,7 @@ internal struct SystemService {
 
   // MARK: source
 
-  private func source(_ call: ActiveCall, _ values: [Value]) {
+  private func source(_ call: ServerCall, _ values: [Value]) {
     do throws(RPCError) {
       guard values.count == 3, let service = values[0].stringValue, let name = values[1].stringValue,
         let spelled = values[2].listValue
@@ -63,9 +63,9 @@ internal struct SystemService {
       let procedure = try host.catalogue.find(
         service: service, procedure: name, arguments: types, returns: nil)
       guard
-        session.allows(service: procedure.service, in: host.catalogue)
-          || host.core.deployers.include(session.caller)
-      else { throw session.notRegistered(procedure, host.catalogue) }
+        connection.allows(service: procedure.service, in: host.catalogue)
+          || host.core.deployers.include(connection.caller)
+      else { throw host.calls.notAllowed(procedure, connection) }
       guard case .source(let unit) = procedure.implementation else {
         throw RPCError(.failedPrecondition, "\(procedure.signature) is part of the program and has no source")
       }
@@ -77,8 +77,8 @@ internal struct SystemService {
 
   // MARK: deployment
 
-  private func deploy(_ call: ActiveCall, _ procedure: SystemProcedure, _ values: [Value]) {
-    let caller = session.caller
+  private func deploy(_ call: ServerCall, _ procedure: SystemProcedure, _ values: [Value]) {
+    let caller = connection.caller
     do throws(RPCError) {
       try host.core.deployers.check(caller)
     } catch {
@@ -99,8 +99,8 @@ internal struct SystemService {
     }
     let confined = LoopConfined(call, to: host.loop)
     let mailbox = host.loop.mailbox
-    session.hasDeployed = true
-    service.handle(procedure, values, connection: ObjectIdentifier(session)) { result in
+    connection.hasDeployed = true
+    service.handle(procedure, values, connection: ObjectIdentifier(connection)) { result in
       mailbox.post { loop in
         confined.on(loop).conclude(result.map { Value.list($0).messagePack }, on: loop)
       }

@@ -66,6 +66,16 @@ struct LogTests {
     }
   }
 
+  private final class Nowhere: ReplySink {
+    func end(_ outcome: CallOutcome) {}
+  }
+
+  private static func call(by caller: Caller, on loop: EventLoop) -> ServerCall {
+    ServerCall(
+      id: 1, procedure: procedure, caller: caller, started: loop.now, deadline: nil, arguments: [],
+      sink: Nowhere())
+  }
+
   @Test("the server's words, one line each")
   func words() throws {
     let lines = try Self.lines { log, loop in
@@ -73,7 +83,7 @@ struct LogTests {
       log.connected(caller)
       log.greeted(caller, dialect: "native")
       log.executed(Self.procedure, by: caller, times: 1)
-      let call = ActiveCall(id: 1, procedure: Self.procedure, started: loop.now, deadline: nil) { _, _ in }
+      let call = Self.call(by: caller, on: loop)
       log.concluded(call, .success([]), by: caller, now: loop.now + 12_345)
       log.concluded(
         call,
@@ -104,7 +114,7 @@ struct LogTests {
     let lines = try Self.lines(.info, .json) { log, loop in
       let caller = Self.newCaller()
       log.connected(caller)
-      let call = ActiveCall(id: 1, procedure: Self.procedure, started: loop.now, deadline: nil) { _, _ in }
+      let call = Self.call(by: caller, on: loop)
       log.concluded(
         call, .failure(RPCError(.executionException, "a \"b\"", executed: .yes, source: "add.py:3")),
         by: caller, now: loop.now + 5_000)

@@ -125,7 +125,8 @@ struct MemoryLimitTests {
       let frame = await peer.nextFromTask()
       if frame?.values == [.int(Int64(Self.mebibyte - 100))] { served += 1 }
     }
-    #expect((1...4).contains(served))
+    // Those that came when others had ended fitted again.
+    #expect((1...7).contains(served))
     peer.startCall(keep, [bytes])
     #expect(await peer.nextFromTask()?.kind == .reply)
   }

@@ -123,7 +123,7 @@ internal final class LoopLog: TimerTarget {
   }
 
   /// A call that took its time.
-  func concluded(_ call: ActiveCall, _ result: Result<[UInt8], RPCError>, by caller: Caller, now: UInt64) {
+  func concluded(_ call: ServerCall, _ result: Result<[UInt8], RPCError>, by caller: Caller, now: UInt64) {
     let duration = (now > call.started ? now - call.started : 0) / 1000
     switch result {
     case .success:

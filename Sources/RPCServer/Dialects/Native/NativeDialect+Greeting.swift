@@ -4,11 +4,11 @@ internal import RPCTransport
 internal import RPCWire
 
 /// Who is at the other end: its HELLO, and the proof of its key.
-extension Session {
+extension NativeDialect {
   func greet(_ payload: RawSpan, into output: inout ByteQueue) throws(WireError) {
     let hello = try Hello(payload: payload)
     guard hello.version == Preface.majorVersion else {
-      refuse(
+      connection.refuse(
         RPCError(
           .protocolError,
           "version \(hello.version) of the protocol is not supported, version \(Preface.majorVersion) is"))
@@ -17,7 +17,7 @@ extension Session {
     let willProve = hello.features.contains(Feature.proof)
     // Proofs without a nonce are those of versions whose servers had no keys.
     guard !willProve || hello.nonce != nil else {
-      refuse(
+      connection.refuse(
         RPCError(
           .unauthenticated,
           "'\(hello.agent.prefix(64))' proves its key in the way of version 1.0, which another server could pass on: "
@@ -28,16 +28,14 @@ extension Session {
       do {
         try caller.claim(identity, in: host.catalogue, willProve: willProve)
       } catch {
-        refuse(error)
+        connection.refuse(error)
         return
       }
     }
     peerFrameBytes = max(WireLimits.helloBytesMax, hello.frameBytes)
     decoder.frameBytesLimit = host.options.frameBytes
-    dialect = .native
-    renewAccess(in: host.catalogue)
-    host.greeted(self)
-    armTimer()
+    isGreeted = true
+    connection.greeted()
     var answer = Hello(agent: host.agent)
     answer.frameBytes = host.options.frameBytes
     answer.callsInFlight = host.options.callsPerConnection
@@ -48,14 +46,16 @@ extension Session {
       answer.serverProof = ServerProof(of: host.core.key, to: nonce, channel: channelBinding)
     }
     // One that does not speak of it may be unable to answer while it waits.
-    if hello.keepaliveMilliseconds > 0 { keepalive.milliseconds = host.options.keepaliveMilliseconds }
+    if hello.keepaliveMilliseconds > 0 {
+      connection.keepalive.milliseconds = host.options.keepaliveMilliseconds
+    }
     if willProve {
       challenge = RandomBytes.challenge()
       answer.challenge = challenge
       answer.features = [Feature.proof]
     }
     answer.encode(to: &output)
-    if isDraining { goAway(into: &output) }
+    if connection.isDraining { goAway(into: &output) }
   }
 
   func prove(_ proof: Proof, into output: inout ByteQueue) throws(WireError) {
@@ -64,13 +64,13 @@ extension Session {
       try caller.prove(
         proof, challenge: challenge,
         scope: ProofScope(serverKey: host.core.key.publicKey.bytes, channel: channelBinding),
-        serverName: host.core.serverName, local: SocketAddress.local(of: connection.descriptor),
+        serverName: host.core.serverName, local: SocketAddress.local(of: socket.descriptor),
         in: host.catalogue)
     } catch {
-      refuse(error)
+      connection.refuse(error)
       return
     }
-    renewAccess(in: host.catalogue)
+    connection.renewAccess()
     host.log.proved(caller)
     output.appendEmptyFrame(.proof, callID: 0)
   }

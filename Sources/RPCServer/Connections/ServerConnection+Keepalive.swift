@@ -12,12 +12,12 @@ struct Keepalive {
   var pinged: UInt64?
 }
 
-extension Session {
+extension ServerConnection {
   /// Since when the peer has been silent, where that is of interest.
   var silentSince: UInt64? {
     guard keepalive.milliseconds > 0, !calls.isEmpty else { return nil }
-    if let pinged = keepalive.pinged, pinged >= connection.lastReceived { return pinged }
-    return max(connection.lastReceived, keepalive.busySince)
+    if let pinged = keepalive.pinged, pinged >= socket.lastReceived { return pinged }
+    return max(socket.lastReceived, keepalive.busySince)
   }
 
   /// The first call is in flight after a time without.
@@ -33,21 +33,24 @@ extension Session {
     let now = host.loop.now
     guard let since = silentSince else { return false }
     // Nobody can be heard while this side does not read.
-    guard connection.isReading else {
+    guard socket.isReading else {
       keepalive.busySince = now
       keepalive.pinged = nil
       return false
     }
     guard now >= since + UInt64(keepalive.milliseconds) * 1_000_000 else { return false }
-    if let pinged = keepalive.pinged, pinged >= connection.lastReceived {
+    if let pinged = keepalive.pinged, pinged >= socket.lastReceived {
       host.log.refusedConnection(
         caller,
         RPCError(
           .unavailable, "the client has stopped answering: no PONG within \(keepalive.milliseconds) ms"))
-      connection.close()
+      socket.close()
     } else {
       keepalive.pinged = now
-      connection.send { $0.appendEmptyFrame(.ping, callID: 0) }
+      guard let dialect else { return false }
+      var isAsked = false
+      socket.send { isAsked = dialect.ping(into: &$0) }
+      guard isAsked else { return false }
       armTimer()
     }
     return true

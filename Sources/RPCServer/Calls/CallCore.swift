@@ -1,0 +1,234 @@
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// What happens to every call, whichever dialect it came in: find, authorise, admit, run, count, log. One for each loop.
+///
+/// A closure's call in the native dialect is answered where its frame is read, which repeats none of the decisions
+/// that are here: the dialect asks `authorise` and counts and logs through this.
+internal final class CallCore {
+  // The loop owns its core: a reference that is not counted costs the hot path nothing.
+  unowned(unsafe) let host: ServerLoop
+  /// Calls in flight that this loop may have: its share of the server's.
+  private let callsMax: Int
+  /// Closures that run on, though their callers have been answered: told to stop, they have not yet.
+  private var leftBehind = 0
+
+  init(host: ServerLoop) {
+    self.host = host
+    callsMax = max(1, host.options.callsPerServer / max(1, host.options.loops))
+  }
+
+  static let draining = RPCError(.unavailable, "the server is shutting down", executed: .no)
+
+  // MARK: Find and authorise
+
+  /// The overloads of a procedure that the caller may call.
+  ///
+  /// - Throws: `ServiceNotFound`, `RPCNotFound` or `ClientNotRegistered`.
+  func overloads(
+    service: String, procedure: String, for connection: ServerConnection
+  ) throws(RPCError) -> [BoundProcedure] {
+    let overloads = try host.catalogue.overloads(service: service, procedure: procedure)
+    try authorise(overloads[0], for: connection)
+    return overloads
+  }
+
+  /// The overload that takes these types, which the caller may call. Access is decided before types are looked at.
+  func find(
+    service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?,
+    for connection: ServerConnection
+  ) throws(RPCError) -> BoundProcedure {
+    _ = try overloads(service: service, procedure: procedure, for: connection)
+    return try host.catalogue.find(
+      service: service, procedure: procedure, arguments: arguments, returns: returns)
+  }
+
+  @inline(__always)
+  func authorise(_ procedure: BoundProcedure, for connection: ServerConnection) throws(RPCError) {
+    guard connection.allows(service: procedure.service, in: host.catalogue) else {
+      throw notAllowed(procedure, connection)
+    }
+  }
+
+  func notAllowed(_ procedure: BoundProcedure, _ connection: ServerConnection) -> RPCError {
+    RPCError(
+      .clientNotRegistered,
+      connection.caller.refusal(
+        of: procedure.signature.service, in: host.catalogue,
+        isDeployer: host.core.deployers.include(connection.caller)))
+  }
+
+  /// A mismatch of arguments names every signature that would be right.
+  func explained(_ error: RPCError, _ procedure: BoundProcedure) -> RPCError {
+    guard error.exception == .invalidArguments else { return error }
+    let signature = procedure.signature
+    let overloads =
+      (try? host.catalogue.overloads(service: signature.service, procedure: signature.name)) ?? [procedure]
+    return host.catalogue.invalidArguments("\(signature.qualifiedName): \(error.message)", overloads)
+  }
+
+  /// The arguments as bytes, checked against the declared types.
+  func checkedArguments(
+    of procedure: BoundProcedure, _ reader: inout MessagePackReader
+  ) throws(RPCError) -> [UInt8] {
+    let signature = procedure.signature
+    let start = reader.offset
+    do throws(WireError) {
+      let count = try reader.readListHeader()
+      guard count == signature.parameters.count else {
+        throw WireError.unexpectedType(
+          expected: "\(signature.parameters.count) arguments", found: "\(count)")
+      }
+      for parameter in signature.parameters { try parameter.type.check(&reader) }
+      try reader.finish()
+    } catch {
+      throw explained(RPCError(.invalidArguments, "\(error)"), procedure)
+    }
+    return reader.slice(start..<reader.offset).withUnsafeBytes { Array($0) }
+  }
+
+  // MARK: Admit and run
+
+  /// Begins a call whose arguments fit its procedure: it is answered through `sink`, now or later.
+  ///
+  /// - Parameters:
+  ///   - id: unique among the connection's calls in flight.
+  ///   - timeoutNanoseconds: the caller's, 0 for none.
+  /// - Throws: why it is not begun, and then `sink` is not used.
+  func start(
+    _ id: UInt64, _ procedure: BoundProcedure, _ arguments: [UInt8], timeoutNanoseconds: UInt64,
+    context: CallContext = CallContext(), on connection: ServerConnection, sink: any ReplySink
+  ) throws(RPCError) {
+    try CallFrame.checkDepth(context.depth, of: procedure.signature.qualifiedName)
+    try admit(arguments, on: connection)
+    let call = ServerCall(
+      id: id, procedure: procedure, caller: connection.caller, started: host.loop.now,
+      deadline: deadline(of: procedure, timeout: timeoutNanoseconds), arguments: arguments, context: context,
+      sink: sink, core: self, connection: connection)
+    connection.began(call)
+    run(call, on: connection)
+  }
+
+  /// Refuses a call that is one too many, or whose arguments are, with numbers.
+  private func admit(_ arguments: [UInt8], on connection: ServerConnection) throws(RPCError) {
+    let inFlight = connection.calls.count
+    guard inFlight < host.options.callsPerConnection else {
+      throw RPCError(
+        .resourceExhausted, "\(inFlight) calls are in flight on this connection", actual: inFlight,
+        limit: host.options.callsPerConnection, retryAfterMilliseconds: 10)
+    }
+    // Work counts until it ends: else a flood of calls, each cancelled at once, could start any number.
+    let running = host.metrics.value.callsInFlight + leftBehind
+    guard running < callsMax else {
+      throw RPCError(
+        .resourceExhausted, "\(running) calls are in flight on this loop of the server", actual: running,
+        limit: callsMax, retryAfterMilliseconds: 10)
+    }
+    if let excess = connection.socket.excess(of: arguments.count) {
+      throw Self.memoryExceeded(
+        actual: excess.actual, limit: excess.limit, isStranger: connection.socket.isStranger)
+    }
+  }
+
+  static func memoryExceeded(actual: Int, limit: Int, isStranger: Bool) -> RPCError {
+    let whose = isStranger ? "the connections of unknown peers" : "the connections"
+    return RPCError(
+      .resourceExhausted, "\(whose) would hold \(actual) bytes of memory, the limit is \(limit)",
+      actual: actual,
+      limit: limit, retryAfterMilliseconds: 100)
+  }
+
+  /// When a call must have ended: by its caller's timeout (nanoseconds, 0 for none) or its procedure's own,
+  /// whichever is shorter.
+  private func deadline(of procedure: BoundProcedure, timeout: UInt64) -> UInt64? {
+    let own = procedure.procedure.timeoutMilliseconds.map { UInt64($0) * 1_000_000 }
+    switch (timeout, own) {
+    case (0, nil): return nil
+    case (0, let own?): return host.loop.now + own
+    case (_, nil): return host.loop.now + timeout
+    case (_, let own?): return host.loop.now + min(timeout, own)
+    }
+  }
+
+  private func run(_ call: ServerCall, on connection: ServerConnection) {
+    switch call.procedure.implementation {
+    case .immediate(let body): call.conclude(Self.runImmediate(body, call.arguments), on: host.loop)
+    case .suspending(let body): runSuspending(call, body)
+    case .source(let unit): runSource(call, unit)
+    case .system(let index):
+      SystemService(host: host, connection: connection).run(call, index: index, arguments: call.arguments)
+    }
+  }
+
+  private static func runImmediate(_ body: NativeBody, _ arguments: [UInt8]) -> CallOutcome {
+    var output = ByteQueue()
+    var reader = MessagePackReader(arguments.span.bytes)
+    do {
+      try body(&reader, &output)
+      return .success(output.copy())
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  private func runSuspending(_ call: ServerCall, _ body: @escaping AsyncBody) {
+    let confined = LoopConfined((call: call, core: self), to: host.loop)
+    let mailbox = host.loop.mailbox
+    let arguments = call.arguments
+    let task = Task.detached {
+      let result: CallOutcome
+      do throws(RPCError) {
+        result = .success(try await body(arguments))
+      } catch {
+        result = .failure(error)
+      }
+      mailbox.post { loop in
+        let (call, core) = confined.on(loop)
+        if call.isConcluded { core.leftBehind -= 1 }
+        call.conclude(result, on: loop)
+      }
+    }
+    call.stop = { [self] _ in
+      leftBehind += 1
+      task.cancel()
+    }
+  }
+
+  private func runSource(_ call: ServerCall, _ unit: SourceUnit) {
+    let loop = host.loop
+    guard let runtime = host.runtime(for: unit.procedure.language) else {
+      return call.conclude(
+        .failure(RPCError(.unavailable, "this server runs no \(unit.procedure.language.rawValue)")), on: loop)
+    }
+    let invocation = Invocation(
+      unit: unit, arguments: call.arguments, deadline: call.deadline, depth: call.context.depth
+    ) { result in
+      call.conclude(result, on: loop)
+    }
+    call.stop = { reason in runtime.cancel(invocation, reason: reason) }
+    runtime.invoke(invocation)
+  }
+
+  // MARK: Count and log
+
+  /// Closures that were run on the spot, without an exception.
+  @inline(__always)
+  func executed(_ procedure: BoundProcedure, times count: UInt64, by caller: Caller) {
+    guard count > 0 else { return }
+    host.countExecutions(procedure, count)
+    host.log.executed(procedure, by: caller, times: count)
+  }
+
+  /// A call that was begun.
+  func concluded(_ call: ServerCall, _ outcome: CallOutcome) {
+    host.log.concluded(call, outcome, by: call.caller, now: Syscall.monotonicNanoseconds())
+    host.count(call, outcome)
+  }
+
+  /// A call that ended before it began, or a closure that raised.
+  func failed(_ procedure: BoundProcedure?, _ error: RPCError, by caller: Caller) {
+    host.countFailure(procedure, error)
+    host.log.failed(procedure, error, by: caller)
+  }
+}

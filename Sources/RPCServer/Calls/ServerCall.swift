@@ -1,0 +1,105 @@
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// What a caller sends along with a call besides its arguments.
+internal struct CallContext {
+  /// W3C trace context: 26 bytes, or none.
+  var trace: [UInt8] = []
+  /// A MessagePack map, or nothing.
+  var metadata: [UInt8] = []
+  /// How deep it is nested in calls of procedures: 0 for a client's.
+  var depth = 0
+}
+
+/// A call that could not be answered at once. Lives on its connection's loop until it is concluded, which
+/// happens exactly once: by its result, its deadline, its caller's cancel or the end of the connection.
+internal final class ServerCall: TimerTarget {
+  /// The caller's number of it, unique among the calls in flight of its connection.
+  let id: UInt64
+  let procedure: BoundProcedure
+  let caller: Caller
+  /// When it began, on the loop's clock.
+  let started: UInt64
+  /// When it must have ended, on the loop's clock.
+  let deadline: UInt64?
+  /// What its connection holds for it while it is in flight.
+  let arguments: [UInt8]
+  let context: CallContext
+  private let sink: any ReplySink
+  /// Who counts and logs it, and whose table it is in.
+  private let core: CallCore?
+  private let connection: ServerConnection?
+  private(set) var isConcluded = false
+  private var timer: TimerID?
+  /// Ends the work where it is being done.
+  var stop: ((RPCError) -> Void)?
+
+  init(
+    id: UInt64, procedure: BoundProcedure, caller: Caller, started: UInt64, deadline: UInt64?,
+    arguments: [UInt8], context: CallContext = CallContext(), sink: any ReplySink, core: CallCore? = nil,
+    connection: ServerConnection? = nil
+  ) {
+    self.id = id
+    self.procedure = procedure
+    self.caller = caller
+    self.started = started
+    self.deadline = deadline
+    self.arguments = arguments
+    self.context = context
+    self.sink = sink
+    self.core = core
+    self.connection = connection
+  }
+
+  /// The only timer of a call: runtimes are told to stop when it fires.
+  func armDeadline(on loop: EventLoop) {
+    guard !isConcluded, let deadline else { return }
+    timer = loop.schedule(at: deadline, self)
+  }
+
+  func timerFired(tag: UInt64, on loop: EventLoop) {
+    timer = nil
+    end(deadlineExceeded, on: loop)
+  }
+
+  private var deadlineExceeded: RPCError {
+    let milliseconds = (deadline ?? 0) > started ? ((deadline ?? 0) - started) / 1_000_000 : 0
+    return RPCError(
+      .deadlineExceeded,
+      "\(procedure.signature.qualifiedName) did not finish within its deadline of \(milliseconds) ms",
+      executed: .maybe)
+  }
+
+  /// Ends the call before its result: the caller is answered at once, the work is told to stop.
+  func end(_ reason: RPCError, on loop: EventLoop) {
+    guard !isConcluded else { return }
+    let stop = stop
+    conclude(.failure(reason), on: loop)
+    stop?(reason)
+  }
+
+  /// Ends the call with its result.
+  func conclude(_ result: CallOutcome, on loop: EventLoop) {
+    guard !isConcluded else { return }
+    isConcluded = true
+    if let timer { loop.cancel(timer) }
+    timer = nil
+    stop = nil
+    let outcome = said(result, on: loop)
+    connection?.ended(self)
+    core?.concluded(self, outcome)
+    sink.end(outcome)
+    connection?.afterAnswer()
+  }
+
+  /// A missed deadline is reported in the same words whoever noticed it first.
+  private func said(_ result: CallOutcome, on loop: EventLoop) -> CallOutcome {
+    guard case .failure(let error) = result, error.exception == .deadlineExceeded, let deadline,
+      loop.now >= deadline
+    else { return result }
+    var said = deadlineExceeded
+    said.executed = error.executed
+    return .failure(said)
+  }
+}

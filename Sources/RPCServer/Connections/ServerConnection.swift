@@ -1,0 +1,213 @@
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// One connection of a client: its socket, who is calling, the calls that are not answered yet, its timers and its
+/// end. What is said on it is its dialect's, of which it knows none by name. Belongs to one loop.
+internal final class ServerConnection: ConnectionHandler, TimerTarget {
+  let socket: Connection
+  let host: ServerLoop
+  let caller: Caller
+  /// What the peer speaks, once its first bytes have told; nil again once the connection is closed.
+  private(set) var dialect: (any Dialect)?
+  /// What may be spoken.
+  private let dialects: [any Dialect.Type]
+  /// What was agreed on inside TLS.
+  var alpn: String?
+  /// Calls that are not answered yet, by the caller's id. Whole entries go in and out, and nobody is called
+  /// meanwhile; every call on the fast path asks whether there are any.
+  @exclusivity(unchecked) private(set) var calls: [UInt64: ServerCall] = [:]
+  @exclusivity(unchecked) private var access = Access()
+  /// No more calls are taken.
+  private(set) var isDraining = false
+  var keepalive = Keepalive()
+  /// Whether bytes are being handled: the connection ends behind all of them, not in between.
+  private var isReceivingBytes = false
+  /// Whether a deployment may end with this connection.
+  var hasDeployed = false
+  /// Since when a request is on its way that is not whole yet.
+  var frameStarted: UInt64?
+  var timer: TimerID?
+  var timerDue: UInt64 = 0
+  let opened: UInt64
+
+  init(
+    socket: Connection, host: ServerLoop, caller: Caller, dialects: [any Dialect.Type]
+  ) {
+    self.socket = socket
+    self.host = host
+    self.caller = caller
+    self.dialects = dialects
+    opened = socket.lastReceived
+    socket.isStranger = true
+  }
+
+  func start() throws(SystemError) {
+    try socket.start(self)
+    armTimer()
+  }
+
+  var isGreeted: Bool { dialect?.isGreeted ?? false }
+
+  // MARK: Input
+
+  func received(_ bytes: RawSpan, into output: inout ByteQueue, on socket: Connection) -> Int {
+    isReceivingBytes = true
+    let progress = read(bytes, into: &output)
+    socket.bytesWanted = progress.wanted
+    // A request that is on its way has until the frame timeout. Whole ones need no clock, whether they were taken or
+    // wait here for their turn: their peer has done its part.
+    if progress.consumed == bytes.byteCount || progress.wanted == 0 {
+      frameStarted = nil
+    } else if frameStarted == nil || progress.consumed > 0 {
+      frameStarted = host.loop.now
+      armTimer()
+    }
+    isReceivingBytes = false
+    if socket.inputHasEnded, progress.consumed == bytes.byteCount { endIfAllIsAnswered() }
+    return progress.consumed
+  }
+
+  @inline(__always)
+  private func read(_ bytes: RawSpan, into output: inout ByteQueue) -> Progress {
+    if let dialect { return dialect.read(bytes, into: &output) }
+    return recognise(bytes, into: &output)
+  }
+
+  private func recognise(_ bytes: RawSpan, into output: inout ByteQueue) -> Progress {
+    switch Dialects.choose(bytes, alpn: alpn, among: dialects) {
+    case .wait(let count): return .consumed(0, wanted: count)
+    case .none:
+      refuse(
+        RPCError(
+          .protocolError,
+          "the connection begins like none of the dialects: "
+            + dialects.map { $0.name }.joined(separator: ", ")))
+      return .consumed(bytes.byteCount)
+    case .speak(let type):
+      let dialect = type.init(on: self)
+      self.dialect = dialect
+      if dialect.isGreeted { greeted() }
+      return dialect.read(bytes, into: &output)
+    }
+  }
+
+  /// The peer has said who it is: called by the dialect, once `isGreeted` holds.
+  func greeted() {
+    renewAccess()
+    if let dialect { host.log.greeted(caller, dialect: type(of: dialect).name) }
+    armTimer()
+  }
+
+  /// One last error, then the end; whatever else came in is thrown away. It goes by way of `send`, behind the
+  /// answers of this turn: nothing may follow it.
+  func refuse(_ error: RPCError) {
+    host.log.refusedConnection(caller, error)
+    host.metrics.value.errors += 1
+    socket.send { output in
+      if let dialect {
+        dialect.refuse(error, into: &output)
+      } else {
+        Dialects.refuseUnrecognised(error, into: &output)
+      }
+    }
+    socket.closeAfterFlush()
+  }
+
+  func memoryExceeded(on socket: Connection, actual: Int, limit: Int) {
+    refuse(CallCore.memoryExceeded(actual: actual, limit: limit, isStranger: socket.isStranger))
+  }
+
+  func inputEnded(on socket: Connection) {
+    guard case .closeAfterCalls = dialect?.inputEnded() ?? .closeNow else { return socket.close() }
+    if !socket.keepsInput { endIfAllIsAnswered() }
+  }
+
+  /// Ends a connection whose peer has ended its side, once nothing waits for an answer.
+  private func endIfAllIsAnswered() {
+    guard calls.isEmpty, case .closeAfterCalls = dialect?.inputEnded() ?? .closeNow else { return }
+    socket.closeAfterFlush()
+  }
+
+  // MARK: Calls in flight
+
+  func began(_ call: ServerCall) {
+    calls[call.id] = call
+    socket.hold(call.arguments.count)
+    host.metrics.value.callsInFlight += 1
+    call.armDeadline(on: host.loop)
+    if calls.count == 1 { becameBusy() }
+  }
+
+  /// Takes a concluded call out.
+  func ended(_ call: ServerCall) {
+    guard calls.removeValue(forKey: call.id) != nil else { return }
+    socket.hold(-call.arguments.count)
+    host.metrics.value.callsInFlight -= 1
+  }
+
+  /// After an answer that was not part of a read: goes on reading, or ends what was waiting for it.
+  func afterAnswer() {
+    guard socket.isReceiving else { return }
+    if isDraining, calls.isEmpty { return socket.closeAfterFlush() }
+    socket.resumeReading()
+    if socket.inputHasEnded, !isReceivingBytes, !socket.keepsInput { endIfAllIsAnswered() }
+  }
+
+  // MARK: Access
+
+  /// The caller's rights in the generation in force.
+  @inline(__always)
+  func allows(service: Int, in catalogue: Catalogue) -> Bool {
+    if access.serial != catalogue.serial { renewAccess() }
+    return access.allows(service: service)
+  }
+
+  /// Works out what the caller may do in the generation in force: when it has introduced itself, or another is in force.
+  func renewAccess() {
+    let catalogue = host.catalogue
+    let identities = caller.identities(in: catalogue)
+    access = Access(catalogue: catalogue, identities: identities)
+    let deployers = host.core.deployers
+    // Where nobody can be known, nobody is a stranger.
+    socket.isStranger =
+      identities.isEmpty && !(caller.key != nil && deployers.include(caller))
+      && (!catalogue.clients.isEmpty || deployers.areListed)
+  }
+
+  // MARK: What the server says by itself
+
+  /// Takes no more calls; closes when those in flight are answered.
+  func drain() {
+    guard !isDraining else { return }
+    isDraining = true
+    if let dialect, socket.isReceiving { socket.send { dialect.drain(into: &$0) } }
+    if calls.isEmpty { socket.closeAfterFlush() }
+  }
+
+  /// The peer takes no answers any more beyond those in flight.
+  func peerDrains() {
+    isDraining = true
+    if calls.isEmpty { socket.closeAfterFlush() }
+  }
+
+  /// Says that what the peer knows of procedures may be outdated.
+  func announce(generation: Int) {
+    guard let dialect, dialect.isGreeted, socket.isReceiving else { return }
+    socket.send { dialect.generationChanged(generation, into: &$0) }
+  }
+
+  // MARK: The end
+
+  func closed(_ socket: Connection, reason: CloseReason) {
+    if let timer { host.loop.cancel(timer) }
+    timer = nil
+    for call in Array(calls.values) {
+      call.end(RPCError(.cancelled, "the caller's connection ended", executed: .maybe), on: host.loop)
+    }
+    if hasDeployed { host.core.deployments?.connectionEnded(ObjectIdentifier(self)) }
+    // It holds the connection in turn.
+    dialect = nil
+    host.closed(self, reason: reason)
+  }
+}

@@ -1,0 +1,35 @@
+internal import RPCWire
+
+/// The dialects of a server, in the order in which they look at the first bytes of a connection.
+internal struct Dialects {
+  static let all: [any Dialect.Type] = [
+    NativeDialect.self,
+    JSONLinesDialect.self,
+  ]
+
+  /// The last words to a peer that speaks none of them: whoever it is, it can read a line.
+  static func refuseUnrecognised(_ error: RPCError, into output: inout ByteQueue) {
+    JSONDialect.appendException(error, id: nil, to: &output)
+  }
+
+  /// What a connection is to do that begins with these bytes.
+  enum Choice {
+    case speak(any Dialect.Type)
+    case wait(bytes: Int)
+    case none
+  }
+
+  static func choose(_ first: RawSpan, alpn: String?, among dialects: [any Dialect.Type]) -> Choice {
+    guard first.byteCount > 0 else { return .wait(bytes: 1) }
+    var needed: Int?
+    for dialect in dialects {
+      switch dialect.recognise(first, alpn: alpn) {
+      case .yes: return .speak(dialect)
+      // The least that somebody needs: another may not recognise it by then.
+      case .needs(let bytes): needed = min(needed ?? .max, max(bytes, first.byteCount + 1))
+      case .no: break
+      }
+    }
+    return needed.map { .wait(bytes: $0) } ?? .none
+  }
+}

@@ -1,0 +1,150 @@
+internal import Glibc
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// The json dialect: one object a line. A request without an `id` is answered before the next line is
+/// looked at, so that its answer is the next one; those with an `id` run side by side. All answers leave by
+/// way of `Connection.send`, which keeps their order whether they came at once or later.
+internal final class JSONLinesDialect: Dialect {
+  static let name = "json"
+
+  // The connection lets go of its dialect when it is closed, so this holds nothing for ever.
+  private let connection: ServerConnection
+  private let socket: Connection
+  let host: ServerLoop
+  private let core: CallCore
+  private let caller: Caller
+  /// The number under which the next call is kept: a line's id may be anything.
+  private var nextCallID: UInt64 = 1
+  /// Bytes of an unfinished line that are known to hold no line end.
+  private var bytesSearched = 0
+
+  init(on connection: ServerConnection) {
+    self.connection = connection
+    socket = connection.socket
+    host = connection.host
+    core = connection.host.calls
+    caller = connection.caller
+  }
+
+  static func recognise(_ first: RawSpan, alpn: String?) -> Recognition {
+    guard alpn == nil else { return .no }
+    switch unsafe first.unsafeLoad(fromByteOffset: 0, as: UInt8.self) {
+    case UInt8(ascii: "{"), UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
+      return .yes
+    default: return .no
+    }
+  }
+
+  // MARK: Input
+
+  func read(_ bytes: RawSpan, into output: inout ByteQueue) -> Progress {
+    var offset = 0
+    let limit = host.options.jsonBytes
+    // What was looked through before is not looked through again with every piece of a long line that comes.
+    var searched = bytesSearched
+    bytesSearched = 0
+    while offset < bytes.byteCount {
+      if socket.outputBytes > socket.limits.outputHighWater { return .consumed(offset) }
+      let next: Int
+      let end: Int
+      if let found = Self.lineEnd(in: bytes, from: max(offset, searched)) {
+        end = found
+        next = found + 1
+      } else {
+        // The last line needs no line end: nothing can follow it.
+        end = bytes.byteCount
+        next = end
+      }
+      guard end - offset <= limit else {
+        connection.refuse(
+          RPCError(
+            .resourceExhausted, "a line is longer than the limit of \(limit) bytes", actual: end - offset,
+            limit: limit))
+        return .consumed(bytes.byteCount)
+      }
+      if end == next, !socket.inputHasEnded {
+        bytesSearched = end - offset
+        return .consumed(offset, wanted: end - offset + 1)
+      }
+      searched = 0
+      let line = bytes.extracting(offset..<end)
+      if !Self.isBlank(line) {
+        guard handle(line) else {
+          socket.pauseReading()
+          return .consumed(offset)
+        }
+      }
+      offset = next
+      if !socket.isReceiving { return .consumed(bytes.byteCount) }
+    }
+    return .consumed(offset)
+  }
+
+  /// Starts one request, or returns false when it has to wait for those before it.
+  private func handle(_ line: RawSpan) -> Bool {
+    let request: JSONDialect.Request
+    do {
+      request = try JSONDialect.request(from: line)
+    } catch {
+      guard error.id != nil || connection.calls.isEmpty else { return false }
+      refuseCall(error.error, id: error.id)
+      return true
+    }
+    if request.id == nil, !connection.calls.isEmpty { return false }
+    do {
+      try start(request, of: line)
+    } catch {
+      refuseCall(error, id: request.id)
+    }
+    return true
+  }
+
+  private func start(_ request: JSONDialect.Request, of line: RawSpan) throws(RPCError) {
+    if connection.isDraining { throw CallCore.draining }
+    if let client = request.client, caller.claimed.map({ !$0.hasSameUTF8(as: client) }) ?? true {
+      try caller.claim(client, in: host.catalogue, willProve: false)
+      connection.renewAccess()
+    }
+    // Who may call is known before a byte of the arguments is decoded.
+    let overloads = try core.overloads(service: request.service, procedure: request.rpc, for: connection)
+    let (procedure, arguments) = try resolve(request, request.arguments(in: line), overloads)
+    let callID = nextCallID
+    nextCallID += 1
+    try core.start(
+      callID, procedure, arguments, timeoutNanoseconds: (request.timeoutMicroseconds ?? 0) * 1000,
+      on: connection,
+      sink: JSONReplySink(socket, id: request.id, limit: host.options.jsonBytes))
+  }
+
+  private func refuseCall(_ error: RPCError, id: JSONDialect.ID?) {
+    core.failed(nil, error, by: caller)
+    socket.send { JSONDialect.appendException(error, id: id, to: &$0) }
+  }
+
+  private static func lineEnd(in bytes: RawSpan, from offset: Int) -> Int? {
+    unsafe bytes.withUnsafeBytes { bytes in
+      guard offset < bytes.count, let start = bytes.baseAddress else { return nil }
+      let found = unsafe memchr(start + offset, Int32(UInt8(ascii: "\n")), bytes.count - offset)
+      return unsafe found.map { unsafe UnsafeRawPointer($0) - start }
+    }
+  }
+
+  private static func isBlank(_ line: RawSpan) -> Bool {
+    unsafe line.withUnsafeBytes { bytes in
+      unsafe bytes.allSatisfy {
+        $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r")
+      }
+    }
+  }
+
+  // MARK: What the server says by itself
+
+  func refuse(_ error: RPCError, into output: inout ByteQueue) {
+    JSONDialect.appendException(error, id: nil, to: &output)
+  }
+
+  /// Whoever pipes lines in and closes that side still reads the answers.
+  func inputEnded() -> EndOfInput { .closeAfterCalls }
+}
