@@ -62,8 +62,7 @@ public struct DeploymentReport: Sendable {
   /// Whether a server refused a source of that file name.
   func refuses(sourceNamed name: String) -> Bool {
     servers.contains { server in
-      guard case .refused(let error) = server.outcome, let place = error.source else { return false }
-      return place.hasSameUTF8(as: name) || place.utf8.starts(with: "\(name):".utf8)
+      server.loadFailures.contains { $0.sourceName.hasSameUTF8(as: name) }
     }
   }
 
