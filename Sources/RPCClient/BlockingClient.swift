@@ -56,8 +56,7 @@ internal final class BlockingClient: Sendable {
       deadline = started &+ duration
     }
     var attempts = 0
-    var moves = 0
-    var mayHaveExecuted = false
+    var history = AttemptHistory()
     var failedServer: String?
     while true {
       attempts += 1
@@ -67,7 +66,8 @@ internal final class BlockingClient: Sendable {
         defer { pool.giveBack(connection) }
         do throws(AttemptFailure) {
           try connection.call(
-            route, options: call, deadline: deadline, isRetry: mayHaveExecuted, encode: encode, decode: decode
+            route, options: call, deadline: deadline, isRetry: history.mayHaveExecuted, encode: encode,
+            decode: decode
           )
           return (connection.server.name, attempts)
         } catch {
@@ -80,40 +80,30 @@ internal final class BlockingClient: Sendable {
         failure = AttemptFailure(error: error.error)
         failedServer = server
       }
-      if failure.error.executed == .maybe { mayHaveExecuted = true }
       let now = Syscall.monotonicNanoseconds()
       let remaining = deadline == .max ? nil : deadline > now ? deadline - now : 0
-      if remaining == 0, failure.isOwnExpiry || failure.error.executed == .no {
-        let executed: RPCError.Executed = mayHaveExecuted ? .maybe : .no
-        throw .noAnswer(
-          within: call.deadline, executed: executed, after: failure.isOwnExpiry ? nil : failure.error)
-      }
       let serverPause = pool.pause(of: failedServer, at: now)
-      let circumstances = RetryDecision.Circumstances(
-        idempotent: failure.isIdempotent, attempts: attempts, neverBegan: failure.neverBegan, moves: moves,
-        hasAlternative: pool.hasAlternative(route, to: failedServer, at: now), serverPause: serverPause,
-        remaining: remaining)
-      switch RetryDecision.decide(
-        failure.error, call.retry, circumstances, chance: Double.random(in: 0..<1))
-      {
-      case .move:
-        moves += 1
-        attempts -= 1
+      let decision = history.failed(
+        failure.error, &attempts, call.retry,
+        RetryDecision.Circumstances(
+          idempotent: failure.isIdempotent, neverBegan: failure.neverBegan,
+          hasAlternative: pool.hasAlternative(route, to: failedServer, at: now), serverPause: serverPause,
+          remaining: remaining), chance: Double.random(in: 0..<1))
+      if remaining == 0, failure.isOwnExpiry || failure.error.executed == .no {
+        throw .noAnswer(
+          within: call.deadline, executed: history.mayHaveExecuted ? .maybe : .no,
+          after: failure.isOwnExpiry ? nil : failure.error)
+      }
+      switch decision {
+      case .move: break
       case .retry(let nanoseconds): sleep(nanoseconds)
       case .fail:
         // Those who wait for better times wait as long as their deadline lets them.
-        if call.waitForReady, failure.error.exception == .unavailable, failure.error.executed == .no,
+        guard call.waitForReady, failure.error.exception == .unavailable, failure.error.executed == .no,
           serverPause < remaining ?? .max
-        {
-          attempts -= 1
-          sleep(max(serverPause, 1_000_000))
-          continue
-        }
-        if mayHaveExecuted, failure.error.executed == .no {
-          failure.error.executed = .maybe
-          failure.error.message += "; an earlier attempt may have been executed"
-        }
-        throw failure.error
+        else { throw history.final(failure.error) }
+        attempts -= 1
+        sleep(max(serverPause, 1_000_000))
       }
     }
   }

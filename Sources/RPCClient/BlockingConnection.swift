@@ -1,32 +1,27 @@
-internal import CLinux
-internal import Glibc
-internal import RPCKeys
 internal import RPCTransport
 internal import RPCWire
 
-/// One native connection whose calls do their input and output on the caller's own thread: a call costs one
-/// write and one read, and no change of threads.
+/// One native connection whose calls do their input and output on the caller's own thread: a call costs one write and
+/// one read, and no change of threads. A `BlockingSocket` around a `ClientStateMachine`.
 ///
 /// `@unchecked Sendable`: one caller at a time has it; between calls it waits in a pool, behind a lock. Only
 /// `interrupt` may come from elsewhere, and touches nothing but the descriptor, which never changes.
 internal final class BlockingConnection: @unchecked Sendable {
+  /// Stands for the one call that is being made.
+  private final class Ticket {}
+
   internal let server: Topology.Server
   /// When a call last ended, on the monotonic clock.
-  internal private(set) var lastUsed: UInt64
-
+  private var lastUsed: UInt64
   private let socket: BlockingSocket
-  private var nextID: UInt64 = 1
-  private var bindings: [UInt64: (id: UInt32, isIdempotent: Bool)] = [:]
-  private var frameBytesMax = WireLimits.frameBytes
-  private var goAwayReason = ""
-  /// The server's, while it is being answered.
-  private var hello: Hello?
+  private let ticket = Ticket()
+  private var machine: ClientStateMachine<Ticket>
 
   /// How long a connection may have rested before it is looked at for news before use, in nanoseconds.
   private static let restNanoseconds: UInt64 = 1_000_000
 
   /// No new call may use it: it is broken, or its server goes away.
-  internal var isRetired: Bool { socket.isRetired }
+  internal var isRetired: Bool { socket.isBroken || !machine.isReady }
 
   // MARK: Opening
 
@@ -40,67 +35,19 @@ internal final class BlockingConnection: @unchecked Sendable {
     lastUsed = started
     let end = min(deadline, started &+ options.connectTimeout.nanoseconds)
     socket = try BlockingSocket(to: server, from: source, options: options, by: end)
-    try greet(identity, options, by: end)
-  }
-
-  private func greet(
-    _ identity: String?, _ options: ClientOptions, by deadline: UInt64
-  ) throws(RPCError) {
-    let introduction = Introduction(to: server, proving: options.key)
-    socket.output.append(Preface.bytes)
-    introduction.hello(identity: identity, options: options).encode(to: &socket.output)
-    do {
-      try socket.send(by: deadline)
-      while !socket.isGreeted {
-        try socket.receive(by: deadline) { [self] header, payload throws(AttemptFailure) in
-          if header.kind == FrameKind.error.rawValue { throw connectionError(payload, executed: .no) }
-          try decoding { () throws(WireError) in
-            guard header.kind == FrameKind.hello.rawValue else {
-              let name = FrameKind(rawValue: header.kind)?.name ?? ""
-              throw .malformedFrame("a \(name) came before the HELLO")
-            }
-            let hello = try Hello(payload: payload)
-            guard hello.version == Preface.majorVersion else {
-              throw .malformedFrame("version \(hello.version), this client speaks \(Preface.majorVersion)")
-            }
-            frameBytesMax = hello.frameBytes
-            self.hello = hello
-          }
-          socket.isGreeted = true
-          return true
-        }
+    machine = ClientStateMachine(to: server, identity: identity, options: options, at: started)
+    do throws(AttemptFailure) {
+      try send(by: end)
+      try receive(by: end) { input throws(AttemptFailure) in
+        if case .control(.goingAway) = input { throw goingAway }
+        if case .control(.ready) = input { return true }
+        return false
       }
-      if let hello = hello.take() { try answer(hello, introduction) }
-      if options.key != nil { try awaitProof(by: deadline) }
     } catch {
       var reason = error.error
+      if error.isOwnExpiry { reason = .noHello(from: server, within: options.connectTimeout) }
       reason.executed = .no
-      if reason.exception == .deadlineExceeded {
-        reason = .noHello(from: server, within: options.connectTimeout)
-      }
       throw reason
-    }
-  }
-
-  /// Checks the server's key and proves ours, where they are asked for.
-  private func answer(_ hello: Hello, _ introduction: Introduction) throws(AttemptFailure) {
-    do {
-      try introduction.answer(to: hello, at: socket.peer)?.encode(to: &socket.output)
-    } catch {
-      throw AttemptFailure(error: error)
-    }
-  }
-
-  /// Waits until the server says that it knows the key.
-  private func awaitProof(by deadline: UInt64) throws(AttemptFailure) {
-    try socket.send(by: deadline)
-    var isProven = false
-    while !isProven {
-      try socket.receive(by: deadline) { [self] header, payload throws(AttemptFailure) in
-        isProven = header.kind == FrameKind.proof.rawValue
-        if !isProven { try handleControl(header, payload) }
-        return isProven
-      }
     }
   }
 
@@ -112,13 +59,11 @@ internal final class BlockingConnection: @unchecked Sendable {
   /// Whether the connection is still good after it has rested: takes in what the server told meanwhile.
   internal func isUsable(at now: UInt64) -> Bool {
     guard !isRetired, socket.hasNews || now &- lastUsed > Self.restNanoseconds else { return !isRetired }
-    do {
-      try socket.receiveNews { [self] header, payload throws(AttemptFailure) in
-        try handleControl(header, payload)
-        return false
-      }
+    do throws(AttemptFailure) {
+      repeat { _ = try handleInput { _ in false } } while try socket.fill(waiting: false)
+      try send(by: now &+ socket.silenceMax)
     } catch {
-      socket.isRetired = true
+      socket.isBroken = true
     }
     return !isRetired
   }
@@ -136,194 +81,214 @@ internal final class BlockingConnection: @unchecked Sendable {
     defer { lastUsed = Syscall.monotonicNanoseconds() }
     while true {
       let binding = try bind(route.binding, by: deadline)
-      let id = takeID()
-      try queueCall(id, binding.id, call, deadline: deadline, isRetry: isRetry, encode: encode)
-      var outcome = Outcome.none
-      do {
-        try socket.send(by: deadline)
-        while case .none = outcome {
-          try socket.receive(by: deadline) { [self] header, payload throws(AttemptFailure) in
-            outcome = try handleAnswer(header, payload, to: id, route: route, decode: decode)
-            if case .none = outcome { return false }
-            return true
+      var isStale = false
+      do throws(AttemptFailure) {
+        let id = try queue(binding.id, call, deadline: deadline, isRetry: isRetry, encode: encode)
+        try answer(to: id, by: deadline) { input, payload throws(AttemptFailure) in
+          switch input {
+          case .reply:
+            do throws(WireError) {
+              try decode(payload)
+            } catch {
+              throw AttemptFailure(error: Call.undecodable(error, route: route, from: server.name))
+            }
+          case .control(.failed(_, let error, let neverBegan)):
+            throw AttemptFailure(error: error, neverBegan: neverBegan)
+          case .control(.stale): isStale = true
+          case .control(.goingAway(_, let tickets)):
+            if tickets.isEmpty { return false }
+            throw goingAway
+          default: return false
           }
+          return true
         }
       } catch {
         var failure = error
         failure.isIdempotent = binding.isIdempotent
-        // The answer to a call that is given up comes later, and is passed over.
-        if failure.error.exception == .deadlineExceeded, !isRetired { cancel(id) }
         throw failure
       }
-      guard case .failed(let error) = outcome else { return }
-      guard error.exception == .staleBinding else {
-        // What a server refuses since it goes away is nobody's attempt.
-        let isRefusal = isRetired && error.exception == .unavailable && error.executed == .no
-        throw AttemptFailure(error: error, neverBegan: isRefusal, isIdempotent: binding.isIdempotent)
-      }
-      bindings[route.binding.serial] = nil
-      if isRetired { throw goingAway }
+      guard isStale else { return }
+      machine.forget(route.binding)
       rebinds += 1
       guard rebinds <= ClientLimits.rebindsMax else {
-        throw AttemptFailure(
-          error: RPCError(
-            .unavailable, "\(server.label) changed its procedures \(rebinds) times during the call"))
+        throw AttemptFailure(error: .everStale(server, rebinds))
       }
+      if machine.phase == .draining { throw goingAway }
     }
-  }
-
-  private enum Outcome {
-    case none
-    case succeeded
-    case failed(RPCError)
   }
 
   private func bind(
     _ key: BindingKey, by deadline: UInt64
   ) throws(AttemptFailure) -> (id: UInt32, isIdempotent: Bool) {
-    if let known = bindings[key.serial] { return known }
-    let id = takeID()
-    let bind = Bind(
-      service: key.service, procedure: key.procedure, arguments: key.argumentTypes, returns: key.returnTypes)
-    bind.encode(to: &socket.output, callID: id)
-    try socket.send(by: deadline)
-    var answer: (id: UInt32, isIdempotent: Bool)?
-    var refusal: RPCError?
-    while answer == nil, refusal == nil {
-      try socket.receive(by: deadline) { [self] header, payload throws(AttemptFailure) in
-        guard header.callID == id,
-          header.kind == FrameKind.bound.rawValue || header.kind == FrameKind.error.rawValue
-        else {
-          try handleControl(header, payload)
+    while true {
+      if case .bound(let id, let isIdempotent) = machine.way(of: ticket, key) { return (id, isIdempotent) }
+      do throws(AttemptFailure) {
+        try send(by: deadline)
+        try receive(by: deadline) { input throws(AttemptFailure) in
+          switch input {
+          case .control(.bound(let tickets, _, _)): return !tickets.isEmpty
+          case .control(.refused(let tickets, let error, _)) where !tickets.isEmpty:
+            throw AttemptFailure(error: error)
+          // It came behind the BIND of a call that was given up: it asks for itself.
+          case .control(.refused(_, _, let later)): return !later.isEmpty
           // One that goes away answers what it has, and a BIND is nothing.
-          if isRetired { throw goingAway }
-          return false
-        }
-        try decoding { () throws(WireError) in
-          if header.kind == FrameKind.error.rawValue {
-            refusal = try RPCError(payload: payload)
-          } else {
-            let bound = try Bound(payload: payload)
-            answer = (bound.procedureID, bound.idempotent)
+          case .control(.goingAway): throw goingAway
+          default: return false
           }
         }
-        return true
+      } catch {
+        _ = machine.takeWaiting { _ in true }
+        var failure = error
+        // Only a BIND was lost: the call was not sent.
+        if failure.error.executed == .maybe {
+          failure.error.executed = .no
+          failure.neverBegan = failure.error.exception == .unavailable
+        }
+        throw failure
       }
     }
-    if let refusal { throw AttemptFailure(error: refusal) }
-    guard let answer else { preconditionFailure("a BIND is bound or refused") }
-    if bindings.count >= ClientLimits.routesMax { bindings.removeAll() }
-    bindings[key.serial] = answer
-    return answer
   }
 
-  private func queueCall(
-    _ id: UInt64, _ procedureID: UInt32, _ options: CallOptions, deadline: UInt64, isRetry: Bool,
+  private func queue(
+    _ procedureID: UInt32, _ options: CallOptions, deadline: UInt64, isRetry: Bool,
     encode: (inout ByteQueue) -> Void
-  ) throws(AttemptFailure) {
+  ) throws(AttemptFailure) -> UInt64 {
     var timeout: UInt32 = 0
     if deadline != .max {
       let now = Syscall.monotonicNanoseconds()
-      guard deadline > now else { throw socket.expired(.no) }
+      guard deadline > now else { throw .expired(.no) }
       timeout = UInt32(clamping: (deadline - now + 999) / 1000)
     }
     var flags: FrameHeader.Flags = isRetry ? .retry : []
     if !options.metadata.isEmpty { flags.insert(.metadata) }
-    let mark = CallFrame.begin(
-      in: &socket.output, callID: id, procedureID: procedureID, timeoutMicroseconds: timeout, flags: flags)
-    if flags.contains(.metadata) { options.metadata.encode(to: &socket.output) }
-    encode(&socket.output)
-    socket.output.endFrame(mark)
-    let bytes = socket.output.count - mark - FrameHeader.byteCount
-    guard bytes <= frameBytesMax else {
-      socket.output.truncate(to: mark)
-      throw AttemptFailure(
-        error: RPCError(
-          .resourceExhausted,
-          "a call of \(bytes) bytes is larger than the limit of \(frameBytesMax) bytes of \(server.label)",
-          actual: bytes, limit: frameBytesMax))
-    }
-  }
-
-  private func handleAnswer(
-    _ header: FrameHeader, _ payload: RawSpan, to id: UInt64, route: Route,
-    decode: (RawSpan) throws(WireError) -> Void
-  ) throws(AttemptFailure) -> Outcome {
-    switch FrameKind(rawValue: header.kind) {
-    case .reply where header.callID == id:
-      do {
-        try decode(payload)
-      } catch {
-        return .failed(Call.undecodable(error, route: route, from: server.name))
+    takeOutput()
+    do throws(RPCError) {
+      return try machine.send(
+        ticket, procedureID: procedureID, timeoutMicroseconds: timeout, flags: flags, into: &socket.output
+      ) { queue in
+        if flags.contains(.metadata) { options.metadata.encode(to: &queue) }
+        encode(&queue)
       }
-      return .succeeded
-    case .error where header.callID == id:
-      var answer: RPCError?
-      try decoding { () throws(WireError) in answer = try RPCError(payload: payload) }
-      return answer.map { .failed($0) } ?? .none
-    default:
-      try handleControl(header, payload)
-      // Calls above the last one that the server took were not executed.
-      if isRetired, header.kind == FrameKind.goAway.rawValue, header.callID < id { throw goingAway }
-      return .none
-    }
-  }
-
-  /// Everything that is no answer to what is being waited for.
-  private func handleControl(_ header: FrameHeader, _ payload: RawSpan) throws(AttemptFailure) {
-    switch FrameKind(rawValue: header.kind) {
-    case .ping:
-      try socket.answerPing(header.callID)
-    case .generation: bindings.removeAll()
-    case .goAway:
-      socket.isRetired = true
-      try decoding { () throws(WireError) in
-        goAwayReason = try GoAway(header: header, payload: payload).reason
-      }
-    case .error where header.callID == 0: throw connectionError(payload, executed: .maybe)
-    // Answers to calls and BINDs that were given up.
-    case .pong, .reply, .error, .bound: break
-    case .hello: throw socket.broken(.malformedFrame("a second HELLO"))
-    case .proof: throw socket.broken(.malformedFrame("a PROOF that nobody waits for"))
-    case .bind, .call, .cancel, nil:
-      let name = FrameKind(rawValue: header.kind)?.name ?? ""
-      throw socket.broken(.malformedFrame("a server does not send \(name)"))
-    }
-  }
-
-  private var goingAway: AttemptFailure {
-    AttemptFailure(error: .shuttingDown(server, goAwayReason), neverBegan: true)
-  }
-
-  private func cancel(_ id: UInt64) {
-    socket.output.appendEmptyFrame(.cancel, callID: id)
-    // The caller has waited long enough: if the socket takes no more, disconnecting cancels as well.
-    do { try socket.send(by: 0) } catch { socket.isRetired = true }
-  }
-
-  private func takeID() -> UInt64 {
-    defer { nextID += 1 }
-    return nextID
-  }
-}
-
-// MARK: Errors
-
-extension BlockingConnection {
-  private func decoding(_ body: () throws(WireError) -> Void) throws(AttemptFailure) {
-    do { try body() } catch { throw socket.broken(error) }
-  }
-
-  private func connectionError(_ payload: RawSpan, executed: RPCError.Executed) -> AttemptFailure {
-    socket.isRetired = true
-    do {
-      var error = try RPCError(payload: payload)
-      error.message = "\(server.label): \(error.message)"
-      error.executed = executed
-      return AttemptFailure(error: error)
     } catch {
-      return socket.broken(error)
+      throw AttemptFailure(error: error)
     }
   }
 
+  private func answer(
+    to id: UInt64, by deadline: UInt64,
+    _ handle: (Input, RawSpan) throws(AttemptFailure) -> Bool
+  ) throws(AttemptFailure) {
+    do throws(AttemptFailure) {
+      try socket.send(by: deadline)
+      try receive(by: deadline, handle)
+    } catch {
+      // The answer to a call that is given up comes later, and is passed over.
+      if error.isOwnExpiry, !socket.isBroken {
+        machine.cancel(id)
+        do { try send(by: 0) } catch { socket.isBroken = true }
+      }
+      throw error
+    }
+  }
+
+  private var goingAway: AttemptFailure { AttemptFailure(error: machine.drainingError, neverBegan: true) }
+
+  // MARK: Frames
+
+  /// What came in: a reply to the call that is being made, or another frame.
+  private enum Input {
+    case reply
+    case control(ClientStateMachine<Ticket>.Event)
+  }
+
+  private func receive(
+    by deadline: UInt64, _ handle: (Input) throws(AttemptFailure) -> Bool
+  ) throws(AttemptFailure) {
+    try receive(by: deadline) { input, _ throws(AttemptFailure) in try handle(input) }
+  }
+
+  /// Hands what comes to `handle` until it returns true, and keeps the connection alive meanwhile.
+  private func receive(
+    by deadline: UInt64, _ handle: (Input, RawSpan) throws(AttemptFailure) -> Bool
+  ) throws(AttemptFailure) {
+    var pinged: UInt64 = 0
+    while try !handleInput(handle) {
+      if !socket.output.isEmpty {
+        try socket.send(by: min(deadline, Syscall.monotonicNanoseconds() &+ socket.silenceMax))
+      }
+      switch try socket.wait(by: deadline) {
+      case .came: pinged = 0
+      case .expired: throw .expired(.maybe)
+      case .silent where pinged > 0:
+        socket.isBroken = true
+        throw AttemptFailure(
+          error: .noPong(from: server, within: .nanoseconds(Int64(socket.silenceMax))), isUnresponsive: true)
+      case .silent:
+        pinged = machine.ping(at: Syscall.monotonicNanoseconds())
+        takeOutput()
+      }
+    }
+  }
+
+  private func handleInput(_ handle: (Input) throws(AttemptFailure) -> Bool) throws(AttemptFailure) -> Bool {
+    try handleInput { input, _ throws(AttemptFailure) in try handle(input) }
+  }
+
+  /// Hands the whole frames that are there to `handle`, until it returns true; whether it did.
+  private func handleInput(
+    _ handle: (Input, RawSpan) throws(AttemptFailure) -> Bool
+  ) throws(AttemptFailure) -> Bool {
+    // Moved out, so that the handler may do as it likes with the socket while it looks at the bytes.
+    var bytes = ByteQueue()
+    swap(&bytes, &socket.input)
+    defer { swap(&bytes, &socket.input) }
+    var outcome = Result<Bool, AttemptFailure>.success(false)
+    do throws(WireError) {
+      while case .success(false) = outcome, let header = try machine.frame(in: bytes.bytes, at: 0) {
+        let end = FrameHeader.byteCount + Int(header.length)
+        outcome = try handleFrame(header, bytes.bytes.extracting(FrameHeader.byteCount..<end), handle)
+        bytes.consume(end)
+      }
+      if case .success(false) = outcome {
+        try machine.checkRest(bytes.bytes)
+        socket.bytesWanted = machine.bytesNeeded(in: bytes.bytes, at: 0)
+      }
+    } catch {
+      socket.isBroken = true
+      throw AttemptFailure(error: machine.broken(error, bytes.bytes))
+    }
+    return try outcome.get()
+  }
+
+  private func handleFrame(
+    _ header: FrameHeader, _ payload: RawSpan, _ handle: (Input, RawSpan) throws(AttemptFailure) -> Bool
+  ) throws(WireError) -> Result<Bool, AttemptFailure> {
+    var input = Input.reply
+    if header.kind == FrameKind.reply.rawValue {
+      if try machine.reply(header.callID) == nil { return .success(false) }
+    } else {
+      let event = try machine.control(header, payload, at: Syscall.monotonicNanoseconds()) { socket.peer }
+      takeOutput()
+      if case .ended(let error) = event {
+        socket.isBroken = true
+        return .failure(AttemptFailure(error: error))
+      }
+      input = .control(event)
+    }
+    do throws(AttemptFailure) {
+      return .success(try handle(input, payload))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  private func takeOutput() {
+    socket.output.append(contentsOf: machine.output)
+    machine.output.removeAll()
+  }
+
+  private func send(by deadline: UInt64) throws(AttemptFailure) {
+    takeOutput()
+    try socket.send(by: deadline)
+  }
 }

@@ -13,23 +13,30 @@ internal struct AttemptFailure: Error {
   var isOwnExpiry = false
   /// The server has a connection and does not answer on it.
   var isUnresponsive = false
+
+  /// The caller's time is over.
+  static func expired(_ executed: RPCError.Executed) -> AttemptFailure {
+    AttemptFailure(error: .noAnswer(within: nil, executed: executed), isOwnExpiry: true)
+  }
 }
 
-/// A socket whose caller waits for it: opens it, writes what is queued, hands over whole frames. It belongs
-/// to one thread at a time.
+/// A socket whose caller waits for it: opens it, writes what is queued, reads what comes. It belongs to one thread at
+/// a time.
 internal final class BlockingSocket {
   internal let server: Topology.Server
-  /// Nothing can be sent or received any more, or nothing new should be.
-  internal var isRetired = false
-  /// The server has said HELLO.
-  internal var isGreeted = false
+  /// Nothing can be sent or received any more.
+  internal var isBroken = false
   /// What `send` writes.
   internal var output = ByteQueue()
+  /// What came and was not taken yet.
+  internal var input = ByteQueue()
+  /// How many bytes the next frame needs, where that is known.
+  internal var bytesWanted = 0
+  /// How long the server may be silent while a call is in flight, in nanoseconds.
+  internal let silenceMax: UInt64
 
   private let descriptor: Descriptor
   private let options: ClientOptions
-  private var decoder: FrameDecoder
-  private var input = ByteQueue()
 
   private static let readBytes = 16 * 1024
 
@@ -41,7 +48,7 @@ internal final class BlockingSocket {
   ) throws(RPCError) {
     self.server = server
     self.options = options
-    decoder = FrameDecoder(frameBytesLimit: options.frameBytes)
+    silenceMax = options.keepalive.orNever
     descriptor = try Self.connect(to: server, from: source, by: deadline, timeout: options.connectTimeout)
     _ = rpc_set_nonblocking(descriptor.raw, 0)
     limitReads()
@@ -130,98 +137,49 @@ internal final class BlockingSocket {
       }
       guard Self.wait(descriptor.raw, for: POLLOUT, until: deadline) else {
         // Half a frame is out: nothing can follow it.
-        isRetired = true
-        throw expired(.no)
+        isBroken = true
+        throw .expired(.no)
       }
-    }
-  }
-
-  /// A server that asks and then does not read is as good as gone.
-  internal func answerPing(_ callID: UInt64) throws(AttemptFailure) {
-    output.appendEmptyFrame(.pong, callID: callID)
-    try send(by: Syscall.monotonicNanoseconds() &+ options.keepalive.orNever)
-  }
-
-  /// Hands frames to `handle` until it returns true, reading where there is none left.
-  internal func receive(
-    by deadline: UInt64, _ handle: (FrameHeader, RawSpan) throws(AttemptFailure) -> Bool
-  ) throws(AttemptFailure) {
-    var isPinged = false
-    while true {
-      if try deliver(handle) { return }
-      if options.busyPoll != .zero, try spin() { continue }
-      var isSilent = false
-      if deadline != .max {
-        let end = min(deadline, Syscall.monotonicNanoseconds() &+ options.keepalive.orNever)
-        isSilent = !Self.wait(descriptor.raw, for: POLLIN, until: end)
-        if isSilent, end == deadline { throw expired(.maybe) }
-      }
-      if !isSilent, try fill(0) {
-        isPinged = false
-        continue
-      }
-      // Nothing for the whole keepalive time.
-      if isPinged { throw unresponsive() }
-      isPinged = true
-      output.appendEmptyFrame(.ping, callID: 0)
-      try send(by: min(deadline, Syscall.monotonicNanoseconds() &+ options.keepalive.orNever))
     }
   }
 
   /// Whether something came behind the last answer.
   internal var hasNews: Bool { !input.isEmpty }
 
-  /// Takes in what has come meanwhile, without waiting.
-  internal func receiveNews(
-    _ handle: (FrameHeader, RawSpan) throws(AttemptFailure) -> Bool
-  ) throws(AttemptFailure) {
-    repeat { _ = try deliver(handle) } while try fill(Int32(MSG_DONTWAIT))
+  internal enum Wait {
+    case came
+    /// Nothing for as long as the server may be silent.
+    case silent
+    case expired
+  }
+
+  /// Waits for input.
+  internal func wait(by deadline: UInt64) throws(AttemptFailure) -> Wait {
+    if options.busyPoll != .zero, try spin() { return .came }
+    if deadline != .max {
+      let end = min(deadline, Syscall.monotonicNanoseconds() &+ silenceMax)
+      if !Self.wait(descriptor.raw, for: POLLIN, until: end) { return end == deadline ? .expired : .silent }
+    }
+    return try fill(waiting: true) ? .came : .silent
   }
 
   /// Looks for input again and again for the busy-poll time.
   private func spin() throws(AttemptFailure) -> Bool {
     let end = Syscall.monotonicNanoseconds() &+ options.busyPoll.nanoseconds
     repeat {
-      if try fill(Int32(MSG_DONTWAIT)) { return true }
+      if try fill(waiting: false) { return true }
     } while Syscall.monotonicNanoseconds() < end
     return false
   }
 
-  /// Hands the whole frames that are there to `handle`, until it returns true; whether it did.
-  private func deliver(
-    _ handle: (FrameHeader, RawSpan) throws(AttemptFailure) -> Bool
-  ) throws(AttemptFailure) -> Bool {
-    // Moved out, so that the handler may do as it likes with this object while it looks at the bytes.
-    var bytes = ByteQueue()
-    swap(&bytes, &input)
-    defer { swap(&bytes, &input) }
-    while true {
-      let header: FrameHeader?
-      do {
-        header = try decoder.next(in: bytes.bytes, at: 0)
-      } catch {
-        throw broken(error, bytes.bytes)
-      }
-      guard let header else {
-        // What is no frame may be too short to be read as one.
-        if !isGreeted, ForeignServer.recognise(bytes.bytes) != nil { throw broken(.truncated, bytes.bytes) }
-        return false
-      }
-      let end = FrameHeader.byteCount + Int(header.length)
-      let isDone = try handle(header, bytes.bytes.extracting(FrameHeader.byteCount..<end))
-      bytes.consume(end)
-      if isDone { return true }
-    }
-  }
-
   /// Reads what there is; false when there is nothing yet.
-  private func fill(_ flags: Int32) throws(AttemptFailure) -> Bool {
-    let room = max(Self.readBytes, decoder.bytesNeeded(in: input.bytes, at: 0) - input.count)
+  internal func fill(waiting: Bool) throws(AttemptFailure) -> Bool {
+    let room = max(Self.readBytes, bytesWanted - input.count)
     var count = 0
     var code: Int32 = 0
     repeat {
       input.fill(upTo: min(room, 1024 * 1024)) { buffer in
-        count = recv(descriptor.raw, buffer.baseAddress, buffer.count, flags)
+        count = recv(descriptor.raw, buffer.baseAddress, buffer.count, waiting ? 0 : Int32(MSG_DONTWAIT))
         code = errno
         return max(count, 0)
       }
@@ -238,25 +196,10 @@ internal final class BlockingSocket {
 
   // MARK: Errors
 
-  /// - Parameter bytes: what the server sent, for recognising one that speaks something else.
-  internal func broken(_ error: WireError, _ bytes: RawSpan = RawSpan()) -> AttemptFailure {
-    isRetired = true
-    return AttemptFailure(error: .brokenProtocol(by: server, error, first: isGreeted ? nil : bytes))
-  }
-
   private func lost(_ reason: CloseReason, executed: RPCError.Executed) -> AttemptFailure {
-    isRetired = true
+    isBroken = true
     var error = RPCError.lostConnection(to: server, reason)
     error.executed = executed
     return AttemptFailure(error: error, neverBegan: executed == .no)
-  }
-
-  private func unresponsive() -> AttemptFailure {
-    isRetired = true
-    return AttemptFailure(error: .noPong(from: server, within: options.keepalive), isUnresponsive: true)
-  }
-
-  internal func expired(_ executed: RPCError.Executed) -> AttemptFailure {
-    AttemptFailure(error: .noAnswer(within: nil, executed: executed), isOwnExpiry: true)
   }
 }

@@ -21,7 +21,7 @@ internal final class Call: TimerTarget, @unchecked Sendable {
     case new
     /// Waits for a connection, a binding, room or the next attempt.
     case waiting
-    /// On the wire, as `callID` of `session`.
+    /// On the wire, as `callID` of `connection`.
     case sent
     case done
   }
@@ -52,8 +52,8 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   @exclusivity(unchecked) internal unowned(unsafe) var core: ClientCore?
   /// Set while an attempt is the channel's, which outlives it likewise.
   @exclusivity(unchecked) internal unowned(unsafe) var channel: ClientChannel?
-  /// Set while the call is in the session's table.
-  @exclusivity(unchecked) internal unowned(unsafe) var session: Session?
+  /// Set while the call is in the connection's table.
+  @exclusivity(unchecked) internal unowned(unsafe) var connection: ClientConnection?
   @exclusivity(unchecked) internal var callID: UInt64 = 0
   @exclusivity(unchecked) internal var attempts = 0
   /// The next of the calls that are over, while this is one.
@@ -61,19 +61,16 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   @exclusivity(unchecked) internal var deadlineTimer: TimerID?
   @exclusivity(unchecked) internal var retryTimer: TimerID?
   /// What goes beyond a call that is sent and answered; nil until something does.
-  @exclusivity(unchecked) internal var trouble: Trouble?
+  @exclusivity(unchecked) internal var retryState: RetryState?
   /// Whether `failure` says why there is no reply.
   @usableFromInline @exclusivity(unchecked) internal var hasFailed = false
 
   /// The history of a call that did not go smoothly.
-  internal final class Trouble {
-    /// An attempt went out whose fate is not known.
-    var mayHaveExecuted = false
-    var moves = 0
+  internal final class RetryState {
+    var attempts = AttemptHistory()
     var rebinds = 0
     /// The channel that the last attempt failed at.
     var failedChannel: ObjectIdentifier?
-    var lastError: RPCError?
     var failure: RPCError?
   }
 
@@ -110,26 +107,26 @@ internal final class Call: TimerTarget, @unchecked Sendable {
     arguments.removeAll()
     wasCancelledEarly = false
     if metadata != nil { metadata = nil }
-    if trouble != nil {
-      trouble = nil
+    if retryState != nil {
+      retryState = nil
       hasFailed = false
     }
   }
 
-  internal var mayHaveExecuted: Bool { trouble?.mayHaveExecuted ?? false }
+  internal var mayHaveExecuted: Bool { retryState?.attempts.mayHaveExecuted ?? false }
 
   /// The history, begun if need be.
-  internal var history: Trouble {
-    if let trouble { return trouble }
-    let begun = Trouble()
-    trouble = begun
+  internal var history: RetryState {
+    if let retryState { return retryState }
+    let begun = RetryState()
+    retryState = begun
     return begun
   }
 
   /// Why there is no reply; asked where `hasFailed`.
   @usableFromInline
   internal var failure: RPCError {
-    trouble?.failure ?? RPCError(.unavailable, "the call ended without a reason", executed: .maybe)
+    retryState?.failure ?? RPCError(.unavailable, "the call ended without a reason", executed: .maybe)
   }
 
   internal func setFailure(_ error: RPCError) {

@@ -7,7 +7,7 @@ internal final class ClientChannel: TimerTarget {
   private enum State {
     case idle
     case connecting(Connector)
-    case open(Session)
+    case open(ClientConnection)
     /// Not before `until`, on the loop's clock.
     case down(RPCError, until: UInt64)
   }
@@ -19,12 +19,12 @@ internal final class ClientChannel: TimerTarget {
 
   @exclusivity(unchecked) private var state = State.idle {
     didSet {
-      if case .open(let session) = state { openSession = session } else { openSession = nil }
+      if case .open(let connection) = state { openConnection = connection } else { openConnection = nil }
       core.forgetShortcuts()
     }
   }
-  /// The session of `state`, at hand for every call.
-  @exclusivity(unchecked) private var openSession: Session?
+  /// The connection of `state`, at hand for every call.
+  @exclusivity(unchecked) private var openConnection: ClientConnection?
   private var waiting = CallQueue()
   /// Calls that ended while they waited, since such calls were last taken out.
   private var endedCalls = 0
@@ -46,7 +46,7 @@ internal final class ClientChannel: TimerTarget {
   }
 
   /// Calls given to this channel and not answered: what balancing goes by.
-  internal var outstanding: Int { waiting.count + (openSession?.load ?? 0) }
+  internal var outstanding: Int { waiting.count + (openConnection?.load ?? 0) }
 
   /// How a channel compares with others that a call may take, best first.
   internal enum Standing: Int {
@@ -64,7 +64,8 @@ internal final class ClientChannel: TimerTarget {
 
   internal var standing: Standing {
     switch state {
-    case .open(let session) where session.isReady: session.keepalivePing == nil ? .ready : .silent
+    case .open(let connection) where connection.isReady:
+      connection.machine.keepalive.ping == nil ? .ready : .silent
     case .open, .connecting: .connecting
     case .idle: .idle
     case .down: pause > 0 ? .down : .idle
@@ -83,7 +84,7 @@ internal final class ClientChannel: TimerTarget {
 
   /// Sends a call, or keeps it until the connection stands.
   internal func accept(_ call: Call) {
-    if let openSession { return openSession.send(call) }
+    if let openConnection { return openConnection.send(call) }
     switch state {
     case .down(let error, let until) where core.loop.now < until && !call.waitForReady:
       var error = error
@@ -103,7 +104,7 @@ internal final class ClientChannel: TimerTarget {
   }
 
   internal func ping(_ completion: @escaping (Result<Duration, RPCError>) -> Void) {
-    if case .open(let session) = state, session.isReady { return session.ping(completion) }
+    if case .open(let connection) = state, connection.isReady { return connection.ping(completion) }
     if case .down(let error, let until) = state, core.loop.now < until { return completion(.failure(error)) }
     pings.append(completion)
     wantConnection()
@@ -112,11 +113,13 @@ internal final class ClientChannel: TimerTarget {
   // MARK: Calls that wait
 
   /// The routes of the calls that were not sent.
-  internal var routesWaiting: [Route] { (waiting.elements + (openSession?.waitingCalls ?? [])).map(\.route) }
+  internal var routesWaiting: [Route] {
+    (waiting.elements + (openConnection?.waitingCalls ?? [])).map(\.route)
+  }
 
   /// Takes out calls that were not sent.
   internal func takeWaiting(where isTaken: (Call) -> Bool) -> [Call] {
-    (waiting.take(where: isTaken) + (openSession?.takeWaiting(where: isTaken) ?? [])).filter {
+    (waiting.take(where: isTaken) + (openConnection?.takeWaiting(where: isTaken) ?? [])).filter {
       $0.phase == .waiting
     }
   }
@@ -124,10 +127,12 @@ internal final class ClientChannel: TimerTarget {
   /// A call that waits here has ended. It stays in its queue until there are more such calls than others.
   internal func waitingCallEnded() {
     endedCalls += 1
-    guard endedCalls >= 64, endedCalls * 2 >= waiting.count + (openSession?.waitingCount ?? 0) else { return }
+    guard endedCalls >= 64, endedCalls * 2 >= waiting.count + (openConnection?.waitingCount ?? 0) else {
+      return
+    }
     endedCalls = 0
     _ = waiting.take { $0.phase == .done }
-    _ = openSession?.takeWaiting { $0.phase == .done }
+    _ = openConnection?.takeWaiting { $0.phase == .done }
   }
 
   // MARK: Connecting
@@ -173,16 +178,16 @@ internal final class ClientChannel: TimerTarget {
     // A client that stopped reading answers because its requests are not read would wait for a server that
     // waits for it. What it sends is bounded by calls in flight instead.
     limits.outputHighWater = .max
-    let connection = Connection(adopting: Descriptor(descriptor), on: core.loop, limits: limits)
-    let session = Session(channel: self, connection: connection, loop: core.loop)
-    state = .open(session)
+    let socket = Connection(adopting: Descriptor(descriptor), on: core.loop, limits: limits)
+    let connection = ClientConnection(channel: self, connection: socket, loop: core.loop)
+    state = .open(connection)
     do {
-      try session.start()
+      try connection.start()
     } catch {
       return attemptEnded(RPCError(.unavailable, "\(error): \(server.label)"))
     }
     while let call = waiting.popFirst() {
-      if call.phase == .waiting { session.send(call) }
+      if call.phase == .waiting { connection.send(call) }
     }
   }
 
@@ -251,56 +256,58 @@ internal final class ClientChannel: TimerTarget {
     case .connecting(let connector):
       connector.cancel()
       attemptEnded(RPCError(.unavailable, "no connection to \(server.label) within \(timeout)"))
-    case .open(let session) where !session.isReady:
-      session.close(.noHello(from: server, within: core.options.connectTimeout))
+    case .open(let connection) where !connection.isReady:
+      connection.close(.noHello(from: server, within: core.options.connectTimeout))
     case .open, .idle, .down: break
     }
   }
 
-  // MARK: What sessions tell
+  // MARK: What connections report
 
-  internal func sessionReady(_ session: Session) {
+  internal func connectionReady(_ connection: ClientConnection) {
     cancelAttemptTimer()
-    guard isCurrent(session) else { return }
+    guard isCurrent(connection) else { return }
     isLossAnnounced = false
-    roundTripMeasured(session)
-    core.emit(.connected(server: server.name, generation: session.generation))
+    roundTripMeasured(connection)
+    core.emit(.connected(server: server.name, generation: connection.machine.generation))
     let completions = pings
     pings = []
-    for completion in completions { session.ping(completion) }
+    for completion in completions { connection.ping(completion) }
     core.channelIsReady(self)
   }
 
-  internal func roundTripMeasured(_ session: Session) {
-    guard isCurrent(session) else { return }
-    core.report(self, .up(generation: session.generation, roundTrip: session.roundTrip))
+  internal func roundTripMeasured(_ connection: ClientConnection) {
+    guard isCurrent(connection) else { return }
+    core.report(self, .up(generation: connection.machine.generation, roundTrip: connection.machine.roundTrip))
   }
 
-  internal func generationChanged(_ session: Session) {
+  internal func generationChanged(_ connection: ClientConnection) {
     core.forgetShortcuts()
-    guard isCurrent(session) else { return }
-    roundTripMeasured(session)
-    core.emit(.generation(server: server.name, serial: session.generation))
+    guard isCurrent(connection) else { return }
+    roundTripMeasured(connection)
+    core.emit(.generation(server: server.name, serial: connection.machine.generation))
   }
 
   /// The next call opens a new connection, to an address that is looked up anew.
-  internal func sessionDraining(_ session: Session, reason: String) {
-    guard isCurrent(session) else { return }
+  internal func connectionDraining(_ connection: ClientConnection, reason: String) {
+    guard isCurrent(connection) else { return }
     cancelAttemptTimer()
     core.emit(.draining(server: server.name, reason: reason))
-    let error = session.drainingError
+    let error = connection.machine.drainingError
     // A moment's pause, so that callers try another provider before a server that is on its way out.
     failures += 1
     goDown(error)
     if core.options.staysConnected { wantConnection() }
   }
 
-  internal func sessionEnded(_ session: Session, _ error: RPCError?) {
+  internal func connectionEnded(_ connection: ClientConnection, _ error: RPCError?) {
     // One that was replaced, since its server drained or moved, is no loss.
-    guard isCurrent(session) else { return }
+    guard isCurrent(connection) else { return }
     cancelAttemptTimer()
     // One that served was a good connection: the next attempt may follow at once.
-    if !session.isUnresponsive, session.answers > 0 || core.loop.now &- session.opened > 1_000_000_000 {
+    if !connection.isUnresponsive,
+      connection.machine.answers > 0 || core.loop.now &- connection.opened > 1_000_000_000
+    {
       failures = 0
     } else {
       failures += 1
@@ -318,8 +325,8 @@ internal final class ClientChannel: TimerTarget {
     if core.options.staysConnected { wantConnection() }
   }
 
-  private func isCurrent(_ session: Session) -> Bool {
-    if case .open(let current) = state { return current === session }
+  private func isCurrent(_ connection: ClientConnection) -> Bool {
+    if case .open(let current) = state { return current === connection }
     return false
   }
 
@@ -336,7 +343,7 @@ internal final class ClientChannel: TimerTarget {
     switch old {
     case .connecting(let connector):
       connector.cancel()
-    case .open(let session): session.retire()
+    case .open(let connection): connection.retire()
     case .idle, .down: break
     }
     if !waiting.isEmpty || core.options.staysConnected { wantConnection() }
@@ -351,7 +358,7 @@ internal final class ClientChannel: TimerTarget {
     state = .idle
     switch old {
     case .connecting(let connector): connector.cancel()
-    case .open(let session): session.close(error)
+    case .open(let connection): connection.close(error)
     case .idle, .down: break
     }
     failWaiting(error)

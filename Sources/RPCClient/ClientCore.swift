@@ -137,7 +137,7 @@ public final class ClientCore {
     if route.channelsVersion != topologyVersion { resolve(route) }
     if let channel = route.onlyChannel { return channel }
     // The last one that failed comes last.
-    let failed = call.trouble?.failedChannel
+    let failed = call.retryState?.failedChannel
     func rank(_ channel: ClientChannel) -> (Int, Int, UInt64) {
       (
         ObjectIdentifier(channel) == failed ? .max : channel.standing.rawValue,
@@ -219,25 +219,21 @@ public final class ClientCore {
     var error = error
     if neverBegan { error.executed = .no }
     call.phase = .waiting
-    call.session = nil
+    call.connection = nil
     let channel = call.channel
     call.channel = nil
     if error.server == nil { error.server = channel?.server.name }
     let history = call.history
-    history.lastError = error
     history.failedChannel = channel.map { ObjectIdentifier($0) }
-    if error.executed == .maybe { history.mayHaveExecuted = true }
-    let circumstances = RetryDecision.Circumstances(
-      idempotent: call.isIdempotent, attempts: call.attempts, neverBegan: neverBegan,
-      moves: history.moves, hasAlternative: hasAlternative(call), serverPause: channel?.pause ?? 0,
-      remaining: call.remaining(at: loop.now))
+    let decision = history.attempts.failed(
+      error, &call.attempts, call.retry,
+      RetryDecision.Circumstances(
+        idempotent: call.isIdempotent, neverBegan: neverBegan, hasAlternative: hasAlternative(call),
+        serverPause: channel?.pause ?? 0, remaining: call.remaining(at: loop.now)), chance: chance())
     // Never in the same breath: a server that fails at once must not keep the loop.
-    switch RetryDecision.decide(error, call.retry, circumstances, chance: chance()) {
-    case .fail: deferFailure(call, final(call, error))
-    case .move:
-      history.moves += 1
-      call.attempts -= 1
-      call.retryTimer = loop.schedule(after: 0, call, tag: Call.retryTag)
+    switch decision {
+    case .fail: deferFailure(call, history.attempts.final(error))
+    case .move: call.retryTimer = loop.schedule(after: 0, call, tag: Call.retryTag)
     case .retry(let nanoseconds):
       call.retryTimer = loop.schedule(after: nanoseconds, call, tag: Call.retryTag)
     }
@@ -247,17 +243,8 @@ public final class ClientCore {
     guard call.route.server == nil else { return false }
     if call.route.channelsVersion != topologyVersion { resolve(call.route) }
     return call.route.channels.contains {
-      ObjectIdentifier($0) != call.trouble?.failedChannel && $0.standing != .down
+      ObjectIdentifier($0) != call.retryState?.failedChannel && $0.standing != .down
     }
-  }
-
-  /// What the caller is told, seen over all attempts.
-  private func final(_ call: Call, _ error: RPCError) -> RPCError {
-    guard call.mayHaveExecuted, error.executed == .no else { return error }
-    var error = error
-    error.executed = .maybe
-    error.message += "; an earlier attempt may have been executed"
-    return error
   }
 
   internal func timerFired(for call: Call, tag: UInt64) {
@@ -282,8 +269,8 @@ public final class ClientCore {
 
   /// Ends a call from our side; the server is told.
   private func end(_ call: Call, _ error: RPCError) {
-    if let session = call.session {
-      session.cancel(call)
+    if let connection = call.connection {
+      connection.cancel(call)
     } else if call.phase == .waiting, call.retryTimer == nil {
       call.channel?.waitingCallEnded()
     }
@@ -298,7 +285,7 @@ public final class ClientCore {
   }
 
   private func deadlineError(_ call: Call) -> RPCError {
-    .noAnswer(within: call.patience, executed: executed(call), after: call.trouble?.lastError)
+    .noAnswer(within: call.patience, executed: executed(call), after: call.retryState?.attempts.lastError)
   }
 
   private func executed(_ call: Call) -> RPCError.Executed {
@@ -318,7 +305,7 @@ public final class ClientCore {
     }
     if let completion = call.completion.take() { completion(call, payload) }
     call.core = nil
-    call.session = nil
+    call.connection = nil
     call.channel = nil
     call.retire()
   }

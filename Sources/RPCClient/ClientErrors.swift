@@ -47,6 +47,11 @@ extension RPCError {
     return RPCError(.unavailable, "\(server.label) is shutting down\(detail)")
   }
 
+  /// The ids of a procedure were out of date again and again.
+  internal static func everStale(_ server: Topology.Server, _ times: Int) -> RPCError {
+    RPCError(.unavailable, "\(server.label) changed its procedures \(times) times during the call")
+  }
+
   /// None of a server's addresses could be connected to.
   ///
   /// - Parameter failures: each address that was tried, and why it did not do.

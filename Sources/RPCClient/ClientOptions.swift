@@ -44,7 +44,7 @@ public struct ClientOptions: Sendable {
 
 extension Duration {
   /// Nanoseconds of an option whose zero means never.
-  internal var orNever: UInt64 { nanoseconds == 0 ? Session.never : nanoseconds }
+  internal var orNever: UInt64 { nanoseconds == 0 ? Keepalive.never : nanoseconds }
 }
 
 /// What one call may be told.

@@ -1,11 +1,11 @@
 internal import RPCTransport
-internal import RPCWire
+package import RPCWire
 
-/// A procedure as callers name it, with their types: what a connection binds once. Sessions keep their
+/// A procedure as callers name it, with their types: what a connection binds once. Connections keep their
 /// bindings in an array by `index`, so that a call needs no lookup; an index is reused only after its
 /// owner is gone, and `serial` tells the two apart.
 @usableFromInline
-internal final class BindingKey: Sendable {
+package final class BindingKey: Sendable {
   let service: String
   let procedure: String
   let argumentTypes: [ValueType]
@@ -20,7 +20,9 @@ internal final class BindingKey: Sendable {
     var serial: UInt64 = 0
   }
 
-  init(service: String, procedure: String, argumentTypes: [ValueType], returnTypes: [ValueType]?) {
+  package init(
+    service: String, procedure: String, argumentTypes: [ValueType], returnTypes: [ValueType]?
+  ) {
     self.service = service
     self.procedure = procedure
     self.argumentTypes = argumentTypes
@@ -58,7 +60,7 @@ internal final class Route: Sendable {
   @exclusivity(unchecked) nonisolated(unsafe) unowned(unsafe) var onlyChannel: ClientChannel?
   /// Where its last call went, and by which id: good for the next one too while the core's `epoch` is the
   /// same.
-  @exclusivity(unchecked) nonisolated(unsafe) var shortcut: Unmanaged<Session>?
+  @exclusivity(unchecked) nonisolated(unsafe) var shortcut: Unmanaged<ClientConnection>?
   @exclusivity(unchecked) nonisolated(unsafe) var shortcutEpoch: UInt64 = 0
   @exclusivity(unchecked) nonisolated(unsafe) var procedureID: UInt32 = 0
   @exclusivity(unchecked) nonisolated(unsafe) var isIdempotent = false

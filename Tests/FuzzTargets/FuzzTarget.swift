@@ -41,6 +41,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case history
   /// All that a client sends over a connection.
   case session
+  /// All that a server sends over a connection.
+  case client
 
   public func run(_ bytes: [UInt8]) throws(BrokenPromise) {
     switch self {
@@ -64,6 +66,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .recording: try ShellTargets.recording(bytes)
     case .history: try ShellTargets.history(bytes)
     case .session: try SessionTarget.session(bytes)
+    case .client: try ClientTarget.client(bytes)
     }
   }
 }

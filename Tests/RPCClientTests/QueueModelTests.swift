@@ -129,7 +129,7 @@ struct QueueModelTests {
   func bindingTable(seed: UInt64) {
     var generator = PureTests.Seeded(state: seed)
     var routes = RouteTable()
-    var table = BindingTable()
+    var table = BindingTable<Call>()
     var model = BindingModel()
     var nextID: UInt64 = 1
     for step in 0..<5_000 {
@@ -150,7 +150,7 @@ struct QueueModelTests {
           nextID += 1
         case .binding:
           #expect(model.states[key.serial] == .binding)
-          table.wait(call)
+          table.wait(call, for: key)
           model.later[key.serial, default: []].append(call)
         case .bound(let id, _): #expect(model.states[key.serial] == .bound(id))
         }

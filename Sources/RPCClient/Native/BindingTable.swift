@@ -2,7 +2,7 @@ internal import RPCWire
 
 /// What one connection knows of procedures' ids. By the index of a `BindingKey`; no lookup on the way of a
 /// call.
-internal struct BindingTable {
+internal struct BindingTable<Ticket: AnyObject> {
   internal enum State {
     case unbound
     case binding
@@ -13,12 +13,12 @@ internal struct BindingTable {
     var serial: UInt64 = 0
     var state = State.unbound
     /// The calls that the BIND was sent for, and those that came while it was on its way.
-    var first: [Call] = []
-    var later: [Call] = []
+    var first: [Ticket] = []
+    var later: [Ticket] = []
 
     var waitingCount: Int { first.count + later.count }
 
-    mutating func takeWaiting(where isTaken: (Call) -> Bool) -> [Call] {
+    mutating func takeWaiting(where isTaken: (Ticket) -> Bool) -> [Ticket] {
       let taken = first.filter(isTaken) + later.filter(isTaken)
       first.removeAll(where: isTaken)
       later.removeAll(where: isTaken)
@@ -39,32 +39,32 @@ internal struct BindingTable {
   }
 
   /// A BIND is sent for calls of one binding.
-  internal mutating func begin(_ key: BindingKey, _ calls: [Call], callID: UInt64) {
+  internal mutating func begin(_ key: BindingKey, _ tickets: [Ticket], callID: UInt64) {
     while slots.count <= key.index { slots.append(Slot()) }
     precondition(slots[key.index].waitingCount == 0, "calls keep the key that they wait for")
-    slots[key.index] = Slot(serial: key.serial, state: .binding, first: calls)
+    slots[key.index] = Slot(serial: key.serial, state: .binding, first: tickets)
     inFlight[callID] = (key.index, key.serial)
-    waitingCount += calls.count
+    waitingCount += tickets.count
   }
 
   /// A call comes while its BIND is on its way.
-  internal mutating func wait(_ call: Call) {
-    slots[call.route.binding.index].later.append(call)
+  internal mutating func wait(_ ticket: Ticket, for key: BindingKey) {
+    slots[key.index].later.append(ticket)
     waitingCount += 1
   }
 
   /// The calls that waited for this BIND, or nil when there was none.
-  internal mutating func succeeded(_ callID: UInt64, _ bound: Bound) -> [Call]? {
+  internal mutating func succeeded(_ callID: UInt64, _ bound: Bound) -> [Ticket]? {
     finish(callID, .bound(id: bound.procedureID, isIdempotent: bound.idempotent)).map { $0.first + $0.later }
   }
 
   /// The calls that this BIND was sent for, and those that came later and may have another answer; nil when there was
   /// no such BIND.
-  internal mutating func failed(_ callID: UInt64) -> (first: [Call], later: [Call])? {
+  internal mutating func failed(_ callID: UInt64) -> (first: [Ticket], later: [Ticket])? {
     finish(callID, .unbound)
   }
 
-  private mutating func finish(_ callID: UInt64, _ state: State) -> (first: [Call], later: [Call])? {
+  private mutating func finish(_ callID: UInt64, _ state: State) -> (first: [Ticket], later: [Ticket])? {
     guard let (index, serial) = inFlight.removeValue(forKey: callID) else { return nil }
     guard slots[index].serial == serial else { return ([], []) }
     let slot = slots[index]
@@ -86,9 +86,9 @@ internal struct BindingTable {
   }
 
   /// Takes out calls that wait; their BINDs stay on the wire.
-  internal mutating func takeWaiting(where isTaken: (Call) -> Bool = { _ in true }) -> [Call] {
+  internal mutating func takeWaiting(where isTaken: (Ticket) -> Bool = { _ in true }) -> [Ticket] {
     guard waitingCount > 0 else { return [] }
-    var calls: [Call] = []
+    var calls: [Ticket] = []
     for index in slots.indices where slots[index].waitingCount > 0 {
       calls += slots[index].takeWaiting(where: isTaken)
     }
@@ -96,5 +96,5 @@ internal struct BindingTable {
     return calls
   }
 
-  internal var waitingCalls: [Call] { slots.flatMap { $0.first + $0.later } }
+  internal var waitingCalls: [Ticket] { slots.flatMap { $0.first + $0.later } }
 }
