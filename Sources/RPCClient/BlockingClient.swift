@@ -80,6 +80,7 @@ internal final class BlockingClient: Sendable {
         failure = AttemptFailure(error: error.error)
         failedServer = server
       }
+      if failure.error.server == nil { failure.error.server = failedServer }
       let now = Syscall.monotonicNanoseconds()
       let remaining = deadline == .max ? nil : deadline > now ? deadline - now : 0
       let serverPause = pool.pause(of: failedServer, at: now)
@@ -90,9 +91,11 @@ internal final class BlockingClient: Sendable {
           hasAlternative: pool.hasAlternative(route, to: failedServer, at: now), serverPause: serverPause,
           remaining: remaining), chance: Double.random(in: 0..<1))
       if remaining == 0, failure.isOwnExpiry || failure.error.executed == .no {
-        throw .noAnswer(
+        var error = RPCError.noAnswer(
           within: call.deadline, executed: history.mayHaveExecuted ? .maybe : .no,
           after: failure.isOwnExpiry ? nil : failure.error)
+        error.server = failedServer
+        throw error
       }
       switch decision {
       case .move: break

@@ -112,8 +112,12 @@ internal final class BlockingPool: Sendable {
         let record = state.servers[server.name] ?? Server()
         return (server.name == failed ? .max : record.standing(at: now), record.lastChosen)
       }
-      let best = candidates.min { rank($0) < rank($1) } ?? candidates[0]
-      let idle = candidates.filter { rank($0).0 == 2 }.min { rank($0) < rank($1) }
+      var best = candidates[0]
+      var idle: Topology.Server?
+      if candidates.count > 1 {
+        best = candidates.min { rank($0) < rank($1) } ?? best
+        idle = candidates.filter { rank($0).0 == 2 }.min { rank($0) < rank($1) }
+      }
       let resting = state.servers[best.name]?.resting
       if resting != nil || candidates.count == 1 {
         state.turn += 1

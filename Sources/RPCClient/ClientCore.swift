@@ -275,7 +275,7 @@ public final class ClientCore {
       call.channel?.waitingCallEnded()
     }
     var error = error
-    error.server = call.channel?.server.name ?? call.trouble?.lastError?.server
+    error.server = call.channel?.server.name ?? call.retryState?.attempts.lastError?.server
     call.setFailure(error)
     finish(call, RawSpan())
   }

@@ -222,3 +222,12 @@ final class FakeServer: Sendable {
     }
   }
 }
+
+extension RPCError {
+  /// As the client passes it on: with the server's name.
+  func from(_ server: String) -> RPCError {
+    var error = self
+    error.server = server
+    return error
+  }
+}

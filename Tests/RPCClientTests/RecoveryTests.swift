@@ -15,9 +15,8 @@ struct RecoveryTests {
     var waited = Set(client.topology.servers.map(\.name))
     let events = client.events()
     client.connectAll()
-    for await event in events {
-      if case .connected(let server, _) = event { waited.remove(server) }
-      if waited.isEmpty { return }
+    for await event in events where !waited.isEmpty {
+      if case .connected(let server, _) = event, waited.remove(server) != nil, waited.isEmpty { return }
     }
   }
 
@@ -331,10 +330,11 @@ struct RecoveryTests {
     }
     let client = Self.client(server)
     #expect(
-      await LifecycleTests.error { () throws(RPCError) in try await client.invoke("math.x", []) } == raised)
+      await LifecycleTests.error { () throws(RPCError) in try await client.invoke("math.x", []) }
+        == raised.from("s1"))
     #expect(
       await LifecycleTests.error { () throws(RPCError) in try await client.invoke("math.missing", []) }
-        == RPCError(.rpcNotFound, "no 'missing'"))
+        == RPCError(.rpcNotFound, "no 'missing'").from("s1"))
     #expect(calls.withLock { $0 } == 1)
     await client.close()
   }
