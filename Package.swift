@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// What every Swift target of the house is built with.
-let house: [SwiftSetting] = [
+/// What every Swift target is built with.
+let swiftSettings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .treatAllWarnings(as: .error),
   .enableUpcomingFeature("ExistentialAny"),
@@ -14,7 +14,7 @@ let house: [SwiftSetting] = [
 ]
 
 /// The wire target marks each unsafe expression, so that a review can find them all.
-let strict: [SwiftSetting] = house + [.strictMemorySafety()]
+let strictSettings: [SwiftSetting] = swiftSettings + [.strictMemorySafety()]
 
 let package = Package(
   name: "SimpleRPC",
@@ -40,12 +40,12 @@ let package = Package(
     .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
 
-    // The house, from the ground up
-    .target(name: "RPCWire", swiftSettings: strict),
-    .target(name: "RPCTransport", dependencies: ["CLinux", "RPCWire"], swiftSettings: house),
+    // Libraries, the lowest layer first
+    .target(name: "RPCWire", swiftSettings: strictSettings),
+    .target(name: "RPCTransport", dependencies: ["CLinux", "RPCWire"], swiftSettings: swiftSettings),
     .target(
       name: "RPCKeys", dependencies: ["RPCWire", .product(name: "Crypto", package: "swift-crypto")],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .target(
       name: "RPCProcedures",
       dependencies: [
@@ -57,23 +57,24 @@ let package = Package(
       ].map {
         .embedInCode("Python/\($0).py")
       },
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .target(
-      name: "RPCClient", dependencies: ["RPCWire", "RPCTransport", "RPCKeys", "CLinux"], swiftSettings: house),
+      name: "RPCClient", dependencies: ["RPCWire", "RPCTransport", "RPCKeys", "CLinux"],
+      swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
       dependencies: [
         "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", .product(name: "Yams", package: "Yams"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .target(
       name: "RPCServer",
       dependencies: [
         "RPCWire", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .target(
       name: "RPCShell",
       dependencies: [
@@ -81,7 +82,7 @@ let package = Package(
         "CLinux",
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
 
     // The programs: parse arguments, call run()
     .executableTarget(
@@ -90,20 +91,20 @@ let package = Package(
         "RPCServer", "RPCKeys", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .executableTarget(
       name: "initializer",
       dependencies: [
         "RPCClient", "RPCDeployment", "RPCKeys", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .executableTarget(
       name: "rpc-client",
       dependencies: [
         "RPCShell", "RPCTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .executableTarget(
       name: "rpc-bench",
       dependencies: [
@@ -111,25 +112,26 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
 
     // The programs of Docs/EMBEDDING.md, built with the tests so that they stay true.
     .executableTarget(
       name: "embedded-server", dependencies: ["RPCServer"], path: "Examples/embedded-server",
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .executableTarget(
       name: "embedded-client", dependencies: ["RPCClient"], path: "Examples/embedded-client",
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
 
     // What the benchmarks load; no product.
     .executableTarget(
       name: "bench-server", dependencies: ["RPCServer", "RPCProcedures", "RPCWire"],
-      path: "Benchmarks/server", swiftSettings: house),
+      path: "Benchmarks/server", swiftSettings: swiftSettings),
 
     // Tests
     .target(
-      name: "TestSupport", dependencies: ["RPCTransport"], path: "Tests/TestSupport", swiftSettings: house),
-    .testTarget(name: "ArchitectureTests", swiftSettings: house),
+      name: "TestSupport", dependencies: ["RPCTransport"], path: "Tests/TestSupport",
+      swiftSettings: swiftSettings),
+    .testTarget(name: "ArchitectureTests", swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
@@ -137,48 +139,50 @@ let package = Package(
         "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client",
         "RPCClient", "RPCWire", "CLinux",
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCDeploymentTests",
-      dependencies: ["TestSupport", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire"],
-      swiftSettings: house),
-    .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: house),
+      dependencies: [
+        "TestSupport", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire",
+      ],
+      swiftSettings: swiftSettings),
+    .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCTransport", "RPCWire"],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCTransport", "RPCWire"],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .testTarget(
-      name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: house),
+      name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCServerTests",
       dependencies: ["TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCTransport", "RPCWire"],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .target(
       name: "FuzzTargets",
       dependencies: [
         "RPCWire", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCDeployment", "RPCClient", "RPCServer",
         "RPCShell", "CLua",
       ],
-      path: "Tests/FuzzTargets", swiftSettings: house),
+      path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(
-      name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz", swiftSettings: house),
-    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: house),
+      name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz", swiftSettings: swiftSettings),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: swiftSettings),
     .testTarget(
       name: "ConformanceTests",
       dependencies: ["RPCServer", "RPCClient", "RPCProcedures", "RPCTransport", "RPCWire"],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCClientTests",
       dependencies: ["TestSupport", "RPCClient", "RPCKeys", "RPCServer", "RPCTransport", "RPCWire"],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCShellTests",
       dependencies: [
         "TestSupport", "RPCShell", "RPCWire", "RPCProcedures", "RPCClient", "RPCTransport", "RPCServer",
         "rpc-client",
       ],
-      swiftSettings: house),
+      swiftSettings: swiftSettings),
   ]
 )

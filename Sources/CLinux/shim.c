@@ -33,22 +33,4 @@ ssize_t rpc_send_descriptor(int socket, const void *bytes, size_t count, int pas
   return sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-ssize_t rpc_receive_descriptor(int socket, void *bytes, size_t count, int *passed) {
-  struct iovec part = {.iov_base = bytes, .iov_len = count};
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(sizeof(int))];
-  } control;
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
-  *passed = -1;
-  ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  if (received < 0) return received;
-  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-      memcpy(passed, CMSG_DATA(header), sizeof(int));
-  }
-  return received;
-}
-
 int rpc_set_thread_name(const char *name) { return pthread_setname_np(pthread_self(), name); }

@@ -86,7 +86,7 @@ internal struct DecodedResults<Output> {
 @usableFromInline
 internal final class BlockingAnswer<Output: Sendable>: Sendable {
   private let result = Lock<Result<Output, RPCError>?>(nil)
-  private let finished = Finished()
+  private let finished = Latch()
 
   @usableFromInline
   internal init() {}

@@ -25,7 +25,8 @@ internal final class Deployers: Sendable {
   /// Whether there is a file.
   var areListed: Bool { file != nil }
 
-  func include(_ caller: Caller) -> Bool {
+  /// Whether the caller has proven a key that may deploy.
+  func contains(_ caller: Caller) -> Bool {
     guard let key = caller.key else { return false }
     return (try? trusted())?.contains(key) ?? false
   }

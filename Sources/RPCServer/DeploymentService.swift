@@ -14,13 +14,13 @@ internal final class DeploymentService: Sendable {
   ///
   /// - Throws: `DeploymentError` where the directory cannot be used, `SystemError` where no thread starts.
   init(directory: String, core: ServerCore) throws {
-    let made = Handover<LoopConfined<DeploymentWorker>>()
-    let store = Handover<GenerationStore>()
+    let made = TransferBox<LoopConfined<DeploymentWorker>>()
+    let store = TransferBox<GenerationStore>()
     store.put(try GenerationStore(directory: directory))
     thread = try LoopThread(name: "rpc-deploy") { loop in
       made.put(LoopConfined(DeploymentWorker(store: store.take(), core: core, loop: loop), to: loop))
     }
-    let ready = Finished()
+    let ready = Latch()
     thread.mailbox.post { _ in ready.signal() }
     ready.wait()
     worker = made.take()

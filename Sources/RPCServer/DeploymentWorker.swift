@@ -60,7 +60,7 @@ internal final class DeploymentWorker {
     core.log.note(
       "generation \(generation.serial) restored: \(units.count) procedures as server '\(generation.manifest.server)'"
     )
-    core.distribute(core.catalogue(of: Served(generation, units)), completion: completion)
+    core.distribute(core.activate(ActiveGeneration(generation, units)), completion: completion)
   }
 
   /// Says in the log and in `system.stats` what is wrong with the store, when that changed.
@@ -201,7 +201,7 @@ internal final class DeploymentWorker {
     core.log.note(
       "generation \(generation.serial) in force: \(loaded.units.count) procedures as server '\(generation.manifest.server)'"
     )
-    core.distribute(core.catalogue(of: Served(generation, loaded.units))) {
+    core.distribute(core.activate(ActiveGeneration(generation, loaded.units))) {
       answer(.success([.int(Int64(generation.serial))]))
     }
   }
@@ -217,7 +217,7 @@ internal struct UnitFailure: Sendable {
   var error: RPCError
 }
 
-extension Served {
+extension ActiveGeneration {
   /// A generation of the store, as the server serves it.
   fileprivate init(_ generation: Generation, _ units: [SourceUnit]) {
     let manifest = generation.manifest

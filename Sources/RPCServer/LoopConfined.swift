@@ -23,7 +23,7 @@ internal final class LoopConfined<Value>: @unchecked Sendable {
 /// Hands one value from the thread that makes it to the one that takes it.
 ///
 /// `@unchecked Sendable`: the value is put once and taken once, each under the lock.
-internal final class Handover<Value>: @unchecked Sendable {
+internal final class TransferBox<Value>: @unchecked Sendable {
   private let lock = Lock(())
   private var value: Value?
 

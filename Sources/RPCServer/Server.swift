@@ -21,7 +21,7 @@ public final class Server: Sendable {
   private let state = Lock(State())
   private let address: SocketAddress
   /// Signalled when the server has stopped.
-  private let stopped = Finished()
+  private let stopped = Latch()
 
   private struct State {
     var isStarted = false
@@ -53,8 +53,8 @@ public final class Server: Sendable {
     let core = ServerCore(
       options: options, agent: Release.agent, natives: procedures, log: log)
     self.core = core
-    let catalogue = core.catalogue(of: Served())
-    let hosts = Lock<[ServerCore.LoopDoor]>([])
+    let catalogue = core.activate(ActiveGeneration())
+    let hosts = Lock<[ServerCore.LoopHandle]>([])
     var threads: [LoopThread] = []
     for index in 0..<options.loops {
       threads.append(
@@ -62,18 +62,18 @@ public final class Server: Sendable {
           let host = ServerLoop(index: index, loop: loop, options: options, core: core, catalogue: catalogue)
           hosts.withLock {
             $0.append(
-              ServerCore.LoopDoor(mailbox: loop.mailbox, host: LoopConfined(host, to: loop)))
+              ServerCore.LoopHandle(mailbox: loop.mailbox, host: LoopConfined(host, to: loop)))
           }
         })
     }
     self.threads = threads
     // Each loop's first turn comes after its set-up.
     for thread in threads {
-      let ready = Finished()
+      let ready = Latch()
       thread.mailbox.post { _ in ready.signal() }
       ready.wait()
     }
-    core.setDoors(hosts.withLock { $0 })
+    core.setLoops(hosts.withLock { $0 })
   }
 
   /// The address that is listened on, with the port that was given or found.
@@ -87,19 +87,19 @@ public final class Server: Sendable {
   ///   use or not of this machine.
   public func start() throws {
     try restore()
-    let doors = core.doors
+    let loops = core.loops
     let address = address
     let outcome = Lock<Result<(LoopConfined<Listener>, SocketAddress), SystemError>?>(nil)
-    let done = Finished()
+    let done = Latch()
     let core = core
-    doors[0].mailbox.post { loop in
+    loops[0].mailbox.post { loop in
       var next = 0
       do throws(SystemError) {
         let listener = try Listener(on: address, backlog: core.options.backlog, loop: loop) { event in
           // Round robin over the loops: as even as it gets, whatever the addresses hash to.
-          let door = doors[next % doors.count]
+          let handle = loops[next % loops.count]
           next += 1
-          Self.hand(event, to: door, core: core, from: loop)
+          Self.hand(event, to: handle, core: core, from: loop)
         }
         try listener.start()
         outcome.withLock { $0 = .success((LoopConfined(listener, to: loop), listener.address)) }
@@ -129,7 +129,7 @@ public final class Server: Sendable {
     let service = try DeploymentService(directory: directory, core: core)
     try takeKey(from: directory)
     core.setDeployments(service)
-    let restored = Finished()
+    let restored = Latch()
     service.restore { restored.signal() }
     restored.wait()
   }
@@ -148,7 +148,8 @@ public final class Server: Sendable {
   }
 
   private static func hand(
-    _ event: consuming Listener.Outcome, to door: ServerCore.LoopDoor, core: ServerCore, from loop: EventLoop
+    _ event: consuming Listener.Outcome, to handle: ServerCore.LoopHandle, core: ServerCore,
+    from loop: EventLoop
   ) {
     switch consume event {
     case .accepted(let descriptor, let peer):
@@ -159,8 +160,8 @@ public final class Server: Sendable {
         return
       }
       let raw = descriptor.release()
-      let posted = door.mailbox.post { loop in
-        door.host.on(loop).adopt(Descriptor(raw), from: peer)
+      let posted = handle.mailbox.post { loop in
+        handle.host.on(loop).adopt(Descriptor(raw), from: peer)
       }
       if !posted { _ = Glibc.close(raw) }
     case .refused(let error):
@@ -171,7 +172,7 @@ public final class Server: Sendable {
 
   /// Counted where it happens: on the listener's loop, which is the first one.
   private static func countRefusal(_ core: ServerCore, _ loop: EventLoop) {
-    core.doors[0].host.on(loop).metrics.value.connectionsRefused &+= 1
+    core.loops[0].host.on(loop).metrics.value.connectionsRefused &+= 1
   }
 
   // MARK: The end
@@ -190,16 +191,16 @@ public final class Server: Sendable {
       return !state.isStopping
     }
     guard first else { return }
-    let doors = core.doors
+    let loops = core.loops
     // Given up, so that the socket closes: clients are refused at once instead of waiting in a backlog that
     // nobody looks at.
     if let listener = state.withLock({ $0.listener.take() }) {
-      doors[0].mailbox.post { loop in listener.on(loop).stop() }
+      loops[0].mailbox.post { loop in listener.on(loop).stop() }
     }
-    let countdown = Countdown(doors.count, ())
-    for door in doors {
-      door.mailbox.post { [self] loop in
-        let host = door.host.on(loop)
+    let countdown = Countdown(loops.count, ())
+    for handle in loops {
+      handle.mailbox.post { [self] loop in
+        let host = handle.host.on(loop)
         host.drain { [self] in
           if countdown.finishOne({ _ in }) != nil { finishStopping() }
         }
@@ -219,9 +220,9 @@ public final class Server: Sendable {
   private func finishStopping() {
     let threads = threads
     let log = core.log
-    for door in core.doors {
-      door.mailbox.post { loop in
-        door.host.on(loop).shutDown()
+    for handle in core.loops {
+      handle.mailbox.post { loop in
+        handle.host.on(loop).shutDown()
         loop.stop()
       }
     }

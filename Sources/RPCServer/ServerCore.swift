@@ -6,7 +6,7 @@ internal import RPCWire
 internal import Synchronization
 
 /// What all loops of a server share, and all that they share: its name, its log, the table of ids, and the
-/// doors to the loops. Only rare events come here.
+/// handles of the loops. Only rare events come here.
 internal final class ServerCore: Sendable {
   let agent: String
   let options: ServerOptions
@@ -23,7 +23,7 @@ internal final class ServerCore: Sendable {
   private let connectionCount = Atomic<Int>(0)
 
   private struct State {
-    var hosts: [LoopDoor] = []
+    var hosts: [LoopHandle] = []
     var identifiers = ProcedureIdentifiers()
     var natives: [NativeProcedure] = []
     var serverName: String?
@@ -33,8 +33,8 @@ internal final class ServerCore: Sendable {
     var key = PrivateKey.random()
   }
 
-  /// The way into one loop.
-  struct LoopDoor: Sendable {
+  /// One loop, as other threads reach it.
+  struct LoopHandle: Sendable {
     let mailbox: Mailbox
     let host: LoopConfined<ServerLoop>
   }
@@ -61,7 +61,7 @@ internal final class ServerCore: Sendable {
   var key: PrivateKey { state.withLock { $0.key } }
   /// Where the servers of the generation in force are.
   var topology: Topology { state.withLock { $0.topology } }
-  var doors: [LoopDoor] { state.withLock { $0.hosts } }
+  var loops: [LoopHandle] { state.withLock { $0.hosts } }
 
   func setDeployments(_ service: DeploymentService) {
     state.withLock { $0.deployments = service }
@@ -75,8 +75,8 @@ internal final class ServerCore: Sendable {
     state.withLock { $0.key = key }
   }
 
-  func setDoors(_ doors: [LoopDoor]) {
-    state.withLock { $0.hosts = doors }
+  func setLoops(_ loops: [LoopHandle]) {
+    state.withLock { $0.hosts = loops }
   }
 
   // MARK: Connections
@@ -94,8 +94,9 @@ internal final class ServerCore: Sendable {
 
   // MARK: Catalogues
 
-  /// Binds a generation: what was deployed beside the program's own closures and the system's procedures.
-  func catalogue(of generation: Served) -> Catalogue {
+  /// Makes a generation the one in force, its server name and topology included, and binds it: what was deployed
+  /// beside the program's own closures and the system's procedures.
+  func activate(_ generation: ActiveGeneration) -> Catalogue {
     state.withLock { state in
       state.serverName = generation.serverName ?? state.serverName
       state.topology = generation.topology ?? state.topology
@@ -144,11 +145,11 @@ internal final class ServerCore: Sendable {
   /// Loads sources on every loop; `completion` gets those that a loop could not load, in the order of `units`, each
   /// once.
   func prepare(_ units: [SourceUnit], completion: @escaping @Sendable ([UnitFailure]) -> Void) {
-    let doors = doors
-    let countdown = Countdown(doors.count, [ObjectIdentifier: UnitFailure]())
-    for door in doors {
-      door.mailbox.post { loop in
-        door.host.on(loop).prepare(units) { failures in
+    let loops = loops
+    let countdown = Countdown(loops.count, [ObjectIdentifier: UnitFailure]())
+    for handle in loops {
+      handle.mailbox.post { loop in
+        handle.host.on(loop).prepare(units) { failures in
           let all = countdown.finishOne { sum in
             for failure in failures { sum[ObjectIdentifier(failure.unit)] = failure }
           }
@@ -159,11 +160,11 @@ internal final class ServerCore: Sendable {
   }
 
   func gatherMetrics(_ completion: @escaping @Sendable (LoopSnapshot) -> Void) {
-    let doors = doors
-    let countdown = Countdown(doors.count, LoopSnapshot())
-    for door in doors {
-      door.mailbox.post { loop in
-        let snapshot = door.host.on(loop).snapshot()
+    let loops = loops
+    let countdown = Countdown(loops.count, LoopSnapshot())
+    for handle in loops {
+      handle.mailbox.post { loop in
+        let snapshot = handle.host.on(loop).snapshot()
         if let sum = countdown.finishOne({ $0 = $0 + snapshot }) { completion(sum) }
       }
     }
@@ -172,11 +173,11 @@ internal final class ServerCore: Sendable {
   func onEveryLoop(
     _ body: @escaping @Sendable (ServerLoop) -> Void, completion: @escaping @Sendable () -> Void = {}
   ) {
-    let doors = doors
-    let countdown = Countdown(doors.count, ())
-    for door in doors {
-      door.mailbox.post { loop in
-        body(door.host.on(loop))
+    let loops = loops
+    let countdown = Countdown(loops.count, ())
+    for handle in loops {
+      handle.mailbox.post { loop in
+        body(handle.host.on(loop))
         if countdown.finishOne({ _ in }) != nil { completion() }
       }
     }
@@ -199,18 +200,6 @@ internal final class Countdown<Sum: Sendable>: Sendable {
       return state.left == 0 ? state.sum : nil
     }
   }
-}
-
-/// What a deployment amounts to, in the server's terms.
-internal struct Served: Sendable {
-  var serial = 0
-  var digest = ""
-  var serverName: String?
-  var services: [CatalogueService] = []
-  var clients: [ClientRule] = []
-  var units: [SourceUnit] = []
-  /// Where the other servers are, for calls that procedures make.
-  var topology: Topology?
 }
 
 /// Gives every signature a number, once: while the server runs an id means what its BOUND said. That includes

@@ -64,7 +64,7 @@ internal struct SystemService {
         service: service, procedure: name, arguments: types, returns: nil)
       guard
         connection.allows(service: procedure.service, in: host.catalogue)
-          || host.core.deployers.include(connection.caller)
+          || host.core.deployers.contains(connection.caller)
       else { throw host.calls.notAllowed(procedure, connection) }
       guard case .source(let unit) = procedure.implementation else {
         throw RPCError(.failedPrecondition, "\(procedure.signature) is part of the program and has no source")

@@ -4,7 +4,7 @@ internal import Glibc
 /// A loop on a thread of its own.
 public final class LoopThread: Sendable {
   public let mailbox: Mailbox
-  private let finished: Finished
+  private let finished: Latch
 
   /// Starts the thread; `setUp` runs on it before the first turn.
   ///
@@ -13,7 +13,7 @@ public final class LoopThread: Sendable {
     // The loop is made here, so that its failure can be thrown, and then belongs to its thread alone.
     nonisolated(unsafe) let loop = try EventLoop()
     mailbox = loop.mailbox
-    let finished = Finished()
+    let finished = Latch()
     self.finished = finished
     try Self.spawn(name: name) {
       setUp(loop)
@@ -58,39 +58,5 @@ public final class LoopThread: Sendable {
       throw SystemError(code: status, operation: "start the thread '\(name)'")
     }
     pthread_detach(thread)
-  }
-}
-
-/// A latch that opens once and lets every waiter through, from any thread.
-///
-/// `@unchecked Sendable`: the semaphore's memory is written by `init` and `deinit` only; between them it is
-/// used through POSIX calls that are made for many threads (POSIX.1-2017, sem_post, sem_wait).
-public final class Finished: @unchecked Sendable {
-  private let isDone = Lock(false)
-  private let semaphore: UnsafeMutablePointer<sem_t>
-
-  public init() {
-    semaphore = .allocate(capacity: 1)
-    semaphore.initialize(to: sem_t())
-    sem_init(semaphore, 0, 0)
-  }
-
-  deinit {
-    sem_destroy(semaphore)
-    semaphore.deallocate()
-  }
-
-  public func signal() {
-    let first = isDone.withLock { done in
-      defer { done = true }
-      return !done
-    }
-    if first { sem_post(semaphore) }
-  }
-
-  public func wait() {
-    while sem_wait(semaphore) != 0 {}
-    // Lets the next waiter through too.
-    sem_post(semaphore)
   }
 }

@@ -10,18 +10,18 @@ final class CallbackLoad: Load {
   private let recorders: [Recorder]
   private let ending: Countdown
 
-  init(plan: LoadPlan, shape: CallShape, stage: Stage) throws {
+  init(plan: LoadPlan, shape: CallShape, control: LoadControl) throws {
     let clients = (0..<plan.connections).map { _ in plan.makeClient() }
-    let recorders = clients.map { _ in Recorder(stage: stage) }
+    let recorders = clients.map { _ in Recorder(control: control) }
     self.clients = clients
     self.recorders = recorders
     let lanes = try zip(clients, recorders).map { client, recorder in
-      try Lane(client: client, plan: plan, shape: shape, recorder: recorder, stage: stage)
+      try Lane(client: client, plan: plan, shape: shape, recorder: recorder, control: control)
     }
-    if stage.isPaced {
+    if control.isPaced {
       let ending = Countdown(1)
       self.ending = ending
-      try LoopThread.spawn(name: "pace") { Self.pace(lanes, stage, ending) }
+      try LoopThread.spawn(name: "pace") { Self.pace(lanes, control, ending) }
     } else {
       let ending = Countdown(plan.connections * plan.outstanding)
       self.ending = ending
@@ -33,16 +33,16 @@ final class CallbackLoad: Load {
 
   func waitUntilEnded() { ending.wait() }
 
-  func tally() -> Tally {
+  func measurements() -> Measurements {
     for client in clients { client.closeBlocking() }
-    return recorders.reduce(into: Tally()) { $0.add($1.value) }
+    return recorders.reduce(into: Measurements()) { $0.add($1.value) }
   }
 
   /// Starts each call when it is due. It spins: a sleeping thread would be late by more than a call takes.
-  private static func pace(_ lanes: [Lane], _ stage: Stage, _ ending: Countdown) {
+  private static func pace(_ lanes: [Lane], _ control: LoadControl, _ ending: Countdown) {
     var turn = 0
-    while !stage.isExhausted {
-      while let due = stage.nextDue(now: Clock.now()) {
+    while !control.isExhausted {
+      while let due = control.nextDue(now: Clock.now()) {
         lanes[turn % lanes.count].once(due, ending)
         turn += 1
       }
@@ -58,13 +58,14 @@ final class CallbackLoad: Load {
     let name: String
     let options: CallOptions
     let recorder: Recorder
-    let stage: Stage
+    let control: LoadControl
 
-    init(client: RPCClient, plan: LoadPlan, shape: CallShape, recorder: Recorder, stage: Stage) throws {
+    init(client: RPCClient, plan: LoadPlan, shape: CallShape, recorder: Recorder, control: LoadControl) throws
+    {
       self.client = client
       self.shape = shape
       self.recorder = recorder
-      self.stage = stage
+      self.control = control
       name = plan.procedure
       options = plan.callOptions
       procedure = try RemoteProcedure(client, plan, shape)
@@ -72,7 +73,7 @@ final class CallbackLoad: Load {
 
     /// Starts the next call of the closed loop.
     func goOn(_ now: UInt64, _ ending: Countdown) {
-      guard let start = stage.next(now: now) else { return ending.leave() }
+      guard let start = control.next(now: now) else { return ending.leave() }
       call(since: start, ending)
     }
 
@@ -101,7 +102,7 @@ final class CallbackLoad: Load {
     private func ended(_ result: Result<some Any, RPCError>, _ start: UInt64, _ ending: Countdown) {
       let now = Clock.now()
       recorder.record(result, start: start, end: now)
-      if stage.isPaced { ending.leave() } else { goOn(now, ending) }
+      if control.isPaced { ending.leave() } else { goOn(now, ending) }
     }
   }
 }
@@ -120,7 +121,7 @@ extension RemoteProcedure {
 /// Opens once everybody who entered has left.
 final class Countdown: Sendable {
   private let inside: Atomic<Int>
-  private let finished = Finished()
+  private let finished = Latch()
 
   init(_ count: Int) {
     inside = Atomic(count)

@@ -8,9 +8,9 @@ final class LaneLoad: Load {
   private let recorders: [Recorder]
   private let ending: Countdown
 
-  init(plan: LoadPlan, shape: CallShape, stage: Stage, blocking: Bool) throws {
+  init(plan: LoadPlan, shape: CallShape, control: LoadControl, blocking: Bool) throws {
     // A few, so that lanes on different cores seldom wait for each other, and the histograms fit the cache.
-    let recorders = (0..<4).map { _ in Recorder(stage: stage) }
+    let recorders = (0..<4).map { _ in Recorder(control: control) }
     let ending = Countdown(plan.connections * plan.outstanding)
     let clients = (0..<plan.connections).map { _ in plan.makeClient() }
     self.recorders = recorders
@@ -20,7 +20,7 @@ final class LaneLoad: Load {
       let procedure = try RemoteProcedure(client, plan, shape)
       for index in 0..<plan.outstanding {
         let lane = Lane(
-          client: client, procedure: procedure, plan: plan, shape: shape, stage: stage,
+          client: client, procedure: procedure, plan: plan, shape: shape, control: control,
           recorder: recorders[index % recorders.count], ending: ending)
         if blocking {
           try LoopThread.spawn(name: "lane") { lane.runBlocking() }
@@ -33,9 +33,9 @@ final class LaneLoad: Load {
 
   func waitUntilEnded() { ending.wait() }
 
-  func tally() -> Tally {
+  func measurements() -> Measurements {
     for client in clients { client.closeBlocking() }
-    return recorders.reduce(into: Tally()) { $0.add($1.value) }
+    return recorders.reduce(into: Measurements()) { $0.add($1.value) }
   }
 }
 
@@ -45,14 +45,14 @@ private struct Lane: Sendable {
   let procedure: RemoteProcedure?
   let plan: LoadPlan
   let shape: CallShape
-  let stage: Stage
+  let control: LoadControl
   let recorder: Recorder
   let ending: Countdown
 
   func run() async {
     let options = plan.callOptions
-    while let start = stage.next(now: Clock.now()) {
-      if stage.isPaced { await sleep(until: start) }
+    while let start = control.next(now: Clock.now()) {
+      if control.isPaced { await sleep(until: start) }
       do throws(RPCError) {
         try await call(options)
         recorder.succeeded(start: start)
@@ -83,8 +83,8 @@ private struct Lane: Sendable {
 
   func runBlocking() {
     let options = plan.callOptions
-    while let start = stage.next(now: Clock.now()) {
-      if stage.isPaced { Clock.sleep(until: start) }
+    while let start = control.next(now: Clock.now()) {
+      if control.isPaced { Clock.sleep(until: start) }
       do throws(RPCError) {
         try callBlocking(options)
         recorder.succeeded(start: start)

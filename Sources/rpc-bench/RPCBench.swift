@@ -83,19 +83,19 @@ struct RPCBench: ParsableCommand {
     plan.timeoutMilliseconds = timeout
     plan.busyPollMicroseconds = busyPoll
     plan.rate = rate
-    let conductor = Conductor(
+    let benchmark = BenchmarkRun(
       plan: plan, mode: mode, warmupSeconds: warmup, durationSeconds: duration, count: count,
       serverProcess: serverPid)
     let report: Report
     do {
-      report = try conductor.run()
+      report = try benchmark.run()
     } catch {
       let message = "rpc-bench: \(error)\n"
       _ = write(STDERR_FILENO, message, message.utf8.count)
       throw ExitCode.failure
     }
     print(json ? report.json : report.text)
-    if report.tally.failed > 0 { throw ExitCode.failure }
+    if report.measurements.failed > 0 { throw ExitCode.failure }
   }
 
   static func main() {

@@ -20,7 +20,7 @@ final class RawConnection: ConnectionHandler {
     self.load = load
     var count = 1
     // In the open loop as many as may pile up while the server stalls.
-    let wanted = load.stage.isPaced ? BenchLimits.outstanding : 4 * load.plan.outstanding
+    let wanted = load.control.isPaced ? BenchLimits.outstanding : 4 * load.plan.outstanding
     while count < wanted { count *= 2 }
     starts = [UInt64](repeating: 0, count: count)
   }
@@ -47,7 +47,7 @@ final class RawConnection: ConnectionHandler {
   /// The closed loop's first calls.
   func fill() {
     connection.send { queue in
-      while inFlight < load.plan.outstanding, let start = load.stage.next(now: load.loop.now) {
+      while inFlight < load.plan.outstanding, let start = load.control.next(now: load.loop.now) {
         append(start, to: &queue)
       }
     }
@@ -105,11 +105,15 @@ final class RawConnection: ConnectionHandler {
     }
     starts[slot] = 0
     inFlight -= 1
-    if load.stage.counts(start: start, end: now) {
-      if let error { load.tally.record(error) } else { load.tally.record(now > start ? now - start : 0) }
+    if load.control.counts(start: start, end: now) {
+      if let error {
+        load.measurements.record(error)
+      } else {
+        load.measurements.record(now > start ? now - start : 0)
+      }
     }
-    if !load.stage.isPaced, starts[Int(nextID) & (starts.count - 1)] == 0,
-      let next = load.stage.next(now: now)
+    if !load.control.isPaced, starts[Int(nextID) & (starts.count - 1)] == 0,
+      let next = load.control.next(now: now)
     {
       append(next, to: &output)
     }

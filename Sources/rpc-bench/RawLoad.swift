@@ -7,7 +7,7 @@ final class RawLoad: Load {
   private let thread: LoopThread
   private let outcome: RawOutcome
 
-  init(plan: LoadPlan, stage: Stage) throws {
+  init(plan: LoadPlan, control: LoadControl) throws {
     let outcome = RawOutcome()
     self.outcome = outcome
     let addresses = try SocketAddress.resolve(host: plan.host, port: Int(plan.port))
@@ -16,30 +16,30 @@ final class RawLoad: Load {
     }
     thread = try LoopThread(name: "load") { loop in
       loop.busyPollNanoseconds = plan.busyPollMicroseconds * 1000
-      RawLoop(plan: plan, address: address, stage: stage, outcome: outcome, loop: loop).start()
+      RawLoop(plan: plan, address: address, control: control, outcome: outcome, loop: loop).start()
     }
   }
 
   func waitUntilEnded() { outcome.ended.wait() }
 
-  func tally() throws -> Tally {
+  func measurements() throws -> Measurements {
     thread.stop()
     thread.join()
     if let failure = outcome.failure { throw failure }
-    return outcome.tally
+    return outcome.measurements
   }
 }
 
 /// What the loop leaves behind when it has ended.
 final class RawOutcome: Sendable {
-  let ended = Finished()
-  private let state = Lock<(tally: Tally, failure: RPCError?)>((Tally(), nil))
+  let ended = Latch()
+  private let state = Lock<(measurements: Measurements, failure: RPCError?)>((Measurements(), nil))
 
-  var tally: Tally { state.withLock { $0.tally } }
+  var measurements: Measurements { state.withLock { $0.measurements } }
   var failure: RPCError? { state.withLock { $0.failure } }
 
-  func end(_ tally: Tally, _ failure: RPCError?) {
-    state.withLock { $0 = (tally, failure) }
+  func end(_ measurements: Measurements, _ failure: RPCError?) {
+    state.withLock { $0 = (measurements, failure) }
     ended.signal()
   }
 }
@@ -47,9 +47,9 @@ final class RawOutcome: Sendable {
 /// The connections of a raw load, on their loop's thread.
 final class RawLoop {
   let plan: LoadPlan
-  let stage: Stage
+  let control: LoadControl
   let loop: EventLoop
-  var tally = Tally()
+  var measurements = Measurements()
   private let address: SocketAddress
   private let outcome: RawOutcome
   private var connections: [RawConnection] = []
@@ -57,10 +57,10 @@ final class RawLoop {
   private var turn = 0
   private var hasEnded = false
 
-  init(plan: LoadPlan, address: SocketAddress, stage: Stage, outcome: RawOutcome, loop: EventLoop) {
+  init(plan: LoadPlan, address: SocketAddress, control: LoadControl, outcome: RawOutcome, loop: EventLoop) {
     self.plan = plan
     self.address = address
-    self.stage = stage
+    self.control = control
     self.outcome = outcome
     self.loop = loop
     waiting = plan.connections
@@ -83,7 +83,7 @@ final class RawLoop {
   func isReady() {
     waiting -= 1
     guard waiting == 0 else { return }
-    if stage.isPaced {
+    if control.isPaced {
       pace()
     } else {
       for connection in connections { connection.fill() }
@@ -93,7 +93,7 @@ final class RawLoop {
 
   /// Starts the calls that are due, in every turn of the loop, which therefore never sleeps.
   private func pace() {
-    while !hasEnded, let due = stage.nextDue(now: Clock.now()) {
+    while !hasEnded, let due = control.nextDue(now: Clock.now()) {
       connections[turn % connections.count].start(due: due)
       turn += 1
     }
@@ -102,7 +102,7 @@ final class RawLoop {
   }
 
   func endIfDrained() {
-    guard !hasEnded, stage.isExhausted, connections.allSatisfy({ $0.inFlight == 0 }) else { return }
+    guard !hasEnded, control.isExhausted, connections.allSatisfy({ $0.inFlight == 0 }) else { return }
     end(nil)
   }
 
@@ -113,6 +113,6 @@ final class RawLoop {
     let open = connections
     connections = []
     for connection in open { connection.close() }
-    outcome.end(tally, failure)
+    outcome.end(measurements, failure)
   }
 }

@@ -6,7 +6,7 @@ import RPCWire
 struct Report {
   let plan: LoadPlan
   let mode: LoadMode
-  let tally: Tally
+  let measurements: Measurements
   let seconds: Double
   let clientNanoseconds: UInt64
   /// Nil where the server's process was not told.
@@ -16,14 +16,14 @@ struct Report {
     ("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9), ("p99.99", 99.99), ("max", 100),
   ]
 
-  private var callsPerSecond: Double { Double(tally.succeeded) / seconds }
+  private var callsPerSecond: Double { Double(measurements.succeeded) / seconds }
 
   private func perCall(_ nanoseconds: UInt64) -> Double {
-    Double(nanoseconds) / 1000 / Double(max(1, tally.succeeded + UInt64(tally.failed)))
+    Double(nanoseconds) / 1000 / Double(max(1, measurements.succeeded + UInt64(measurements.failed)))
   }
 
   private func microseconds(_ percentile: Double) -> Double {
-    tally.succeeded == 0 ? 0 : Double(tally.latencies.valueAtPercentile(percentile)) / 1000
+    measurements.succeeded == 0 ? 0 : Double(measurements.latencies.valueAtPercentile(percentile)) / 1000
   }
 
   var text: String {
@@ -32,14 +32,14 @@ struct Report {
     let noun = plan.connections == 1 ? "connection" : "connections"
     var lines = [
       "\(plan.procedure): \(plan.connections) \(noun), \(loop), mode \(mode.rawValue), \(Self.format(seconds)) s",
-      "  calls    \(tally.succeeded) (\(Self.format(callsPerSecond))/s), \(tally.failed) failed",
+      "  calls    \(measurements.succeeded) (\(Self.format(callsPerSecond))/s), \(measurements.failed) failed",
       "  latency  "
         + Self.percentiles.map { "\($0.name) \(Self.format(microseconds($0.value)))" }.joined(separator: "  ")
         + "  us",
       "  CPU      client \(Self.format(perCall(clientNanoseconds))) us/call"
         + (serverNanoseconds.map { ", server \(Self.format(perCall($0))) us/call" } ?? ""),
     ]
-    for (error, count) in tally.failures.sorted(by: { $0.value > $1.value }) {
+    for (error, count) in measurements.failures.sorted(by: { $0.value > $1.value }) {
       lines.append("  failed   \(count) × \(error)")
     }
     return lines.joined(separator: "\n")
@@ -47,13 +47,14 @@ struct Report {
 
   var json: String {
     var latency = Self.percentiles.map { Value.Entry($0.name, .float(microseconds($0.value))) }
-    latency.append(.init("mean", .float(tally.succeeded == 0 ? 0 : tally.latencies.mean / 1000)))
+    latency.append(
+      .init("mean", .float(measurements.succeeded == 0 ? 0 : measurements.latencies.mean / 1000)))
     var fields: [Value.Entry] = [
       .init("procedure", .string(plan.procedure)), .init("mode", .string(mode.rawValue)),
       .init("connections", .int(Int64(plan.connections))),
       .init("outstanding", .int(Int64(plan.outstanding))),
       .init("rate", plan.rate.map { .float($0) } ?? .null), .init("seconds", .float(seconds)),
-      .init("calls", .int(Int64(tally.succeeded))), .init("failed", .int(Int64(tally.failed))),
+      .init("calls", .int(Int64(measurements.succeeded))), .init("failed", .int(Int64(measurements.failed))),
       .init("calls_per_second", .float(callsPerSecond)), .init("latency_us", .map(latency)),
       .init("client_cpu_us", .float(perCall(clientNanoseconds))),
     ]

@@ -9,7 +9,7 @@ final class ChildProcess: @unchecked Sendable {
   /// MSG_NOSIGNAL, likewise: a peer that is gone is an error, not a signal.
   static let noSignal: Int32 = 0x4000
   /// How long a test waits for what must happen at once on any machine, however loaded.
-  static let patienceSeconds = 60.0
+  static let timeoutSeconds = 60.0
 
   enum Stream { case output, errors }
 
@@ -113,7 +113,7 @@ final class ChildProcess: @unchecked Sendable {
       throw Failure("cannot start \(program): \(String(cString: strerror(error)))")
     }
     self.pid = pid
-    Undertaker.shared.began(pid)
+    ProcessReaper.shared.began(pid)
     for (end, stream) in zip(readEnds, [Stream.output, .errors]) {
       Thread.detachNewThread { [self] in collect(end, as: stream) }
     }
@@ -168,7 +168,7 @@ final class ChildProcess: @unchecked Sendable {
   private func reap() {
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-    Undertaker.shared.ended(pid)
+    ProcessReaper.shared.ended(pid)
     condition.lock()
     ending = status & 0x7f == 0 ? .code(status >> 8 & 0xff) : .signal(status & 0x7f)
     condition.broadcast()
@@ -184,7 +184,7 @@ final class ChildProcess: @unchecked Sendable {
   /// Waits until a stream's text fulfils a condition; what the condition returns is passed on.
   @discardableResult
   func waitFor<Found>(
-    _ stream: Stream = .output, _ what: String, seconds: Double = patienceSeconds,
+    _ stream: Stream = .output, _ what: String, seconds: Double = timeoutSeconds,
     _ find: (String) -> Found?
   ) throws -> Found {
     let deadline = Date(timeIntervalSinceNow: seconds)
@@ -209,7 +209,7 @@ final class ChildProcess: @unchecked Sendable {
   /// Waits for a whole line that holds `text`, and returns it.
   @discardableResult
   func waitForLine(
-    _ text: String, on stream: Stream = .output, seconds: Double = patienceSeconds
+    _ text: String, on stream: Stream = .output, seconds: Double = timeoutSeconds
   ) throws -> String {
     try waitFor(stream, "a line with '\(text)'", seconds: seconds) { said in
       said.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
@@ -246,7 +246,7 @@ final class ChildProcess: @unchecked Sendable {
 
   /// Waits for the end, and for the last of its output.
   @discardableResult
-  func waitForEnd(seconds: Double = patienceSeconds) throws -> Ending {
+  func waitForEnd(seconds: Double = timeoutSeconds) throws -> Ending {
     let deadline = Date(timeIntervalSinceNow: seconds)
     condition.lock()
     defer { condition.unlock() }
@@ -287,7 +287,7 @@ struct Outcome: CustomStringConvertible {
 func run(
   _ program: String, _ arguments: [String] = [], input: ChildProcess.Input = .none,
   environment: [String: String?] = [:], directory: String? = nil,
-  seconds: Double = ChildProcess.patienceSeconds
+  seconds: Double = ChildProcess.timeoutSeconds
 ) throws -> Outcome {
   let process = try ChildProcess(
     program, arguments, input: input, environment: environment, directory: directory)

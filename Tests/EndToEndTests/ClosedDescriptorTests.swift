@@ -17,7 +17,7 @@ struct ClosedDescriptorTests {
   /// Waits until the program runs and each descriptor that was closed is /dev/null.
   private static func expectNull(_ process: ChildProcess, _ name: String, _ closing: String) throws {
     let closed = zip(0...2, ["<&-", " >&-", "2>&-"]).filter { (" " + closing).contains($0.1) }.map(\.0)
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     var targets: [String?] = []
     repeat {
       try #require(process.isRunning, "\(name) ended: \(process.errorText)")
@@ -38,7 +38,7 @@ struct ClosedDescriptorTests {
     let server = try Self.start(Programs.server, ["127.0.0.1", "\(port)", "--data", data.path], closing)
     defer { server.killAtOnce() }
     try Self.expectNull(server, "rpc-server", closing)
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     var answer: LineClient.Answer?
     while answer == nil, Date() < deadline { answer = try? LineClient(port: port).call("system.ping") }
     #expect(answer == .values(["pong"]))

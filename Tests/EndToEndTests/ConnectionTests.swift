@@ -31,7 +31,7 @@ struct ConnectionTests {
     #expect(try fourth.receiveToEnd().isEmpty)
     #expect(try callers[0].stats()["connections_refused"] == 1)
     callers.removeLast()
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     var answer: LineClient.Answer?
     // The server hears of the end a moment later.
     while answer == nil, Date() < deadline { answer = try? network.lines().call("system.ping") }
@@ -75,7 +75,7 @@ struct ConnectionTests {
     try network.deployPython(
       ["echo: {args: [int], returns: [int]}"], source: "def echo(number): return number\n")
     let client = network.client()
-    let failures = Tally()
+    let failures = ThreadCounter()
     let threads = (0..<8).map { index in
       Thread {
         for number in 0..<20 {
@@ -95,7 +95,7 @@ struct ConnectionTests {
 /// Counts what happens on several threads.
 ///
 /// `@unchecked Sendable`: guarded by the condition.
-private final class Tally: @unchecked Sendable {
+private final class ThreadCounter: @unchecked Sendable {
   private let condition = NSCondition()
   private var added = 0
   private var finished = 0
@@ -112,7 +112,7 @@ private final class Tally: @unchecked Sendable {
   }
 
   func wait(for count: Int) throws {
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     condition.lock()
     defer { condition.unlock() }
     while finished < count {

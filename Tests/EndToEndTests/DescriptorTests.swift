@@ -48,7 +48,7 @@ struct DescriptorTests {
     for caller in callers { #expect(try caller.call("system.ping") == .values(["pong"])) }
     // A server that spins on a listener it cannot serve is never asleep so many times in a row.
     var asleep = 0
-    let patience = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let patience = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     while asleep < 100, Date() < patience { asleep = Self.isAsleep(server.pid) ? asleep + 1 : 0 }
     #expect(asleep == 100)
 

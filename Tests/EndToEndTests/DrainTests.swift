@@ -6,7 +6,7 @@ import Testing
 @Suite("Stopping a server")
 struct DrainTests {
   private static let source = """
-    \(Gate.python)
+    \(SocketGate.python)
     def hold(port):
         pass_gate(port)
         return 1
@@ -38,7 +38,7 @@ struct DrainTests {
   func drains() throws {
     let network = try Network(options: ["--drain-timeout", "60000"])
     try network.deployPython(Self.procedures, source: Self.source)
-    let gate = try Gate()
+    let gate = try SocketGate()
     let caller = try network.lines()
     try caller.send(line: LineClient.request("test.hold", "[\(gate.port)]", more: #","id":1"#))
     let visitor = try gate.admit()
@@ -58,7 +58,7 @@ struct DrainTests {
   func drainTimeout() throws {
     let network = try Network(options: ["--drain-timeout", "300"])
     try network.deployPython(Self.procedures, source: Self.source)
-    let gate = try Gate()
+    let gate = try SocketGate()
     let caller = try network.lines()
     try caller.send(line: LineClient.request("test.hold", "[\(gate.port)]"))
     let visitor = try gate.admit()
@@ -72,7 +72,7 @@ struct DrainTests {
   func secondSignal() throws {
     let network = try Network(options: ["--drain-timeout", "3600000"])
     try network.deployPython(Self.procedures, source: Self.source)
-    let gate = try Gate()
+    let gate = try SocketGate()
     let caller = try network.lines()
     try caller.send(line: LineClient.request("test.hold", "[\(gate.port)]", more: #","id":1"#))
     let visitor = try gate.admit()
@@ -119,7 +119,7 @@ struct DrainTests {
   func leavesNoWorkers() throws {
     let network = try Network()
     try network.deployPython(Self.procedures, source: Self.source)
-    let gate = try Gate()
+    let gate = try SocketGate()
     let caller = try network.lines()
     try caller.send(line: LineClient.request("test.hold", "[\(gate.port)]"))
     let visitor = try gate.admit()

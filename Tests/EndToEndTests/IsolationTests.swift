@@ -8,7 +8,7 @@ struct IsolationTests {
   private static let source = """
     import os
     import signal
-    \(Gate.python)
+    \(SocketGate.python)
     def good(number):
         return number + 1
 
@@ -82,7 +82,7 @@ struct IsolationTests {
   func isolates() throws {
     let network = try Network(options: ["--loops", "1"])
     try network.deployPython(Self.procedures, source: Self.source)
-    let gate = try Gate()
+    let gate = try SocketGate()
     // A call that runs all the while, and a caller that goes on beside.
     let patient = try network.lines()
     try patient.send(line: LineClient.request("test.hold", "[\(gate.port)]"))
@@ -114,7 +114,7 @@ struct IsolationTests {
   func endsAbandonedWork() async throws {
     let network = try Network(clients: ["c1"])
     try network.deployPython(["hold: {args: [int], returns: [int]}"], source: Self.source)
-    let gate = try Gate()
+    let gate = try SocketGate()
     // An end of input alone is no end: `nc` says so and waits for its answer. A reset is one.
     var caller: LineClient? = try network.lines(as: "c1")
     try caller?.send(line: LineClient.request("test.hold", "[\(gate.port)]"))
@@ -139,7 +139,7 @@ struct IsolationTests {
   func answersAfterTheEndOfInput() throws {
     let network = try Network()
     try network.deployPython(["hold: {args: [int], returns: [int]}"], source: Self.source)
-    let gate = try Gate()
+    let gate = try SocketGate()
     let caller = try network.lines()
     try caller.send(line: LineClient.request("test.hold", "[\(gate.port)]"))
     caller.endInput()

@@ -11,7 +11,7 @@ final class LineClient: @unchecked Sendable {
   private var buffer: [UInt8] = []
 
   /// - Parameter sourcePort: a port to call from, as a registered client does.
-  init(port: Int, sourcePort: Int? = nil, seconds: Int = Int(ChildProcess.patienceSeconds)) throws {
+  init(port: Int, sourcePort: Int? = nil, seconds: Int = Int(ChildProcess.timeoutSeconds)) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var timeout = timeval(tv_sec: seconds, tv_usec: 0)
     let size = socklen_t(MemoryLayout<timeval>.size)

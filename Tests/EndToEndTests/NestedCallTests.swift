@@ -9,7 +9,7 @@ import Testing
 struct NestedCallTests {
   private static let python = """
     import rpc
-    \(Gate.python)
+    \(SocketGate.python)
     def outer(port):
         pass_gate(port)
         return rpc.call("s2", "test.inner", 7)
@@ -51,7 +51,7 @@ struct NestedCallTests {
   @Test("a deadline goes with them, less what has passed", arguments: ["test.outer", "test.relay"])
   func deadline(procedure: String) async throws {
     let (network, provider) = try Self.network()
-    let gate = try Gate()
+    let gate = try SocketGate()
     let client = network.client()
     let began = ContinuousClock.now
     async let answer: Int = client.call(procedure, gate.port, on: "s1", options: .deadline(.seconds(50)))
@@ -78,7 +78,7 @@ struct NestedCallTests {
   @Test("they end when the call that made them is cancelled", arguments: ["test.outer", "test.relay"])
   func cancel(procedure: String) async throws {
     let (network, provider) = try Self.network()
-    let gate = try Gate()
+    let gate = try SocketGate()
     let client = network.client()
     let port = gate.port
     let task = Task { () -> Int in try await client.call(procedure, port, on: "s1") }
@@ -143,7 +143,7 @@ private final class FakeProvider: @unchecked Sendable {
     descriptor = rpc_accept(listener, nil, nil)
     guard descriptor >= 0 else { throw Failure("nobody came") }
     rpc_set_nonblocking(descriptor, 0)
-    var timeout = timeval(tv_sec: Int(ChildProcess.patienceSeconds), tv_usec: 0)
+    var timeout = timeval(tv_sec: Int(ChildProcess.timeoutSeconds), tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     while buffer.count < Preface.bytes.count { try receive() }
     buffer.removeFirst(Preface.bytes.count)

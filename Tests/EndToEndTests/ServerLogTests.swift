@@ -105,7 +105,7 @@ struct ServerLogTests {
     server.signal(SIGHUP)
     // Calls until the new file is there: signals take their time.
     let caller = try network.lines()
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     while !directory.exists("log"), Date() < deadline { _ = try caller.call("open.good", "[1]") }
     _ = try caller.call("open.good", "[2]")
     server.signal(SIGTERM)

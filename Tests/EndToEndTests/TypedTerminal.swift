@@ -35,7 +35,7 @@ final class TypedTerminal: @unchecked Sendable {
 
   /// Waits until `text` has been shown since the last wait.
   func waitFor(_ text: String) throws {
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     condition.lock()
     defer { condition.unlock() }
     while true {
@@ -52,7 +52,7 @@ final class TypedTerminal: @unchecked Sendable {
 
   /// Waits until `find` finds something in what has been shown since the last wait, and takes all of that.
   func take<Found>(_ what: String, _ find: (String) -> Found?) throws -> Found {
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     condition.lock()
     defer { condition.unlock() }
     while true {

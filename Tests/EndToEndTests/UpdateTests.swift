@@ -8,7 +8,7 @@ import Testing
 struct UpdateTests {
   private static func source(_ version: Int) -> String {
     """
-    \(Gate.python)
+    \(SocketGate.python)
     def hold(port):
         pass_gate(port)
         return \(version)
@@ -27,7 +27,7 @@ struct UpdateTests {
     let network = try Network()
     try network.deployPython(Self.procedures, source: Self.source(1))
     let process = try network.server("s1").pid
-    let gate = try Gate()
+    let gate = try SocketGate()
     let caller = try network.lines()
     try caller.send(line: LineClient.request("test.hold", "[\(gate.port)]", more: #","id":"old""#))
     let visitor = try gate.admit()

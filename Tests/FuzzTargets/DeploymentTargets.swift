@@ -45,7 +45,7 @@ enum DeploymentTargets {
   static func catalogue(_ bytes: [UInt8]) throws(BrokenPromise) {
     guard let value = try? Value(messagePack: bytes) else { return }
     let services = ShellText.services(inCatalogue: value)
-    if let catalogue = try? ServerCatalogue(value) {
+    if let catalogue = try? DeployedCatalogue(value) {
       try promise(
         catalogue.services.allSatisfy { services.contains($0.name) }, "the shell misses a service of \(value)"
       )

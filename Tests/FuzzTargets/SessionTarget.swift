@@ -73,7 +73,7 @@ private final class Probe: Sendable {
   private let server: Server
   private let address: SocketAddress
   private let neighbour: Int32
-  private static let patienceMilliseconds: Int32 = 8000
+  private static let timeoutMilliseconds: Int32 = 8000
 
   static func make() -> Result<Probe, SystemError> {
     do {
@@ -110,7 +110,7 @@ private final class Probe: Sendable {
   private static func isReady(_ descriptor: Int32, for events: Int32) -> Bool {
     var watched = pollfd(fd: descriptor, events: Int16(events), revents: 0)
     while true {
-      let count = poll(&watched, 1, patienceMilliseconds)
+      let count = poll(&watched, 1, timeoutMilliseconds)
       if count >= 0 || errno != EINTR { return count > 0 }
     }
   }

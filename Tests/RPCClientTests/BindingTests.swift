@@ -9,7 +9,7 @@ struct BindingTests {
   /// What calls that were started with a callback ended with.
   private final class Answers: Sendable {
     private let results = Lock<[Result<CallResult, RPCError>]>([])
-    private let finished = Finished()
+    private let finished = Latch()
 
     /// Starts calls, one after the other, without waiting for any. They have reached the client's loop, in this order,
     /// before whatever is posted to it later.
@@ -31,7 +31,7 @@ struct BindingTests {
     }
   }
 
-  static func wait(for latch: Finished) async {
+  static func wait(for latch: Latch) async {
     _ = try? await BlockingTests.onThread { () throws(RPCError) in latch.wait() }
   }
 
@@ -44,8 +44,8 @@ struct BindingTests {
 
   @Test("a call that began after a deployment does not get the answer that a BIND before it got")
   func bindInFlight() async throws {
-    let bindArrived = Finished()
-    let mayAnswer = Finished()
+    let bindArrived = Latch()
+    let mayAnswer = Latch()
     let server = try FakeServer { peer in
       try peer.greet()
       let bind = try peer.next(.bind)
@@ -74,8 +74,8 @@ struct BindingTests {
   @Test("many calls of a procedure that is not there cost two BINDs")
   func missingProcedure() async throws {
     let binds = Lock(0)
-    let bindArrived = Finished()
-    let mayAnswer = Finished()
+    let bindArrived = Latch()
+    let mayAnswer = Latch()
     let server = try FakeServer { peer in
       try peer.greet()
       while true {

@@ -249,7 +249,7 @@ struct BlockingTests {
   func waitForReady() async throws {
     let port = try LifecycleTests.deadPort()
     let client = LifecycleTests.client(ports: [port])
-    let started = Finished()
+    let started = Latch()
     let call = Task {
       try await Self.onThread { () throws(RPCError) in
         started.signal()

@@ -78,7 +78,7 @@ struct ClientModelTests {
     var generator = PureTests.Seeded(state: seed)
     let outcomes = Lock<[Outcome]>([])
     let count = 3_000
-    let finished = Finished()
+    let finished = Latch()
     for number in 0..<count {
       let isRepeatable = Int.random(in: 0..<4, using: &generator) == 0
       var options = CallOptions(

@@ -9,7 +9,7 @@ final class FakeServer: Sendable {
 
   let port: UInt16
   private let listener: Int32
-  private let threads = Lock<[Finished]>([])
+  private let threads = Lock<[Latch]>([])
   private let peers = Lock<[Int32]>([])
   private let isStopped = Lock(false)
 
@@ -20,7 +20,7 @@ final class FakeServer: Sendable {
     _ = fcntl(listener, F_SETFL, 0)
     guard let bound = SocketAddress.local(of: listener) else { throw Failure("no local address") }
     self.port = UInt16(bound.port)
-    let accepting = Finished()
+    let accepting = Latch()
     threads.withLock { $0.append(accepting) }
     try LoopThread.spawn(name: "fake-accept") { [self] in
       var number = 0
@@ -28,7 +28,7 @@ final class FakeServer: Sendable {
         let raw = accept(listener, nil, nil)
         if raw < 0 { break }
         number += 1
-        let done = Finished()
+        let done = Latch()
         threads.withLock { $0.append(done) }
         peers.withLock { $0.append(raw) }
         let peer = Peer(raw, number: number)

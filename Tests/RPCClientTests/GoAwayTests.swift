@@ -18,7 +18,7 @@ struct GoAwayTests {
     arguments: Order.allCases)
   func refusedAfterGoAway(order: Order) async throws {
     let arrived = AsyncStream.makeStream(of: Void.self)
-    let mayLeave = Finished()
+    let mayLeave = Latch()
     let leaving = try FakeServer { peer in
       try peer.greet()
       var calls: [FakeServer.Frame] = []

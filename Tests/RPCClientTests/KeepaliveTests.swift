@@ -35,7 +35,7 @@ struct KeepaliveTests {
   /// A server that can be frozen, as a process is by SIGSTOP: connections go through, and nobody answers.
   private final class Freezer: Sendable {
     private let isFrozen = Lock(false)
-    private let thawed = Finished()
+    private let thawed = Latch()
 
     func freeze() { isFrozen.withLock { $0 = true } }
     func thaw() {

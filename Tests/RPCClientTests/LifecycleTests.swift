@@ -75,7 +75,7 @@ struct LifecycleTests {
     let procedure = try client.procedure("math.same", taking: Int.self, returning: Int.self)
     final class Chain: Sendable {
       let sum = Lock(0)
-      let done = Finished()
+      let done = Latch()
       func next(_ number: Int, _ client: RPCClient, _ procedure: RemoteProcedure) {
         client.start(procedure, number) { (result: Result<Int, RPCError>) in
           guard case .success(let answer) = result, answer == number else { return self.done.signal() }

@@ -195,7 +195,7 @@ struct QueueModelTests {
 
   @Test("calls that end while they wait make room for others, however many there are")
   func endedWaitingCalls() async throws {
-    let mayGreet = Finished()
+    let mayGreet = Latch()
     let server = try FakeServer { peer in
       mayGreet.wait()
       try peer.greet()

@@ -126,7 +126,7 @@ struct RecoveryTests {
   @Test("GOAWAY moves calls that did not begin to another provider; those that did are answered")
   func goAway() async throws {
     let arrived = AsyncStream.makeStream(of: Void.self)
-    let mayLeave = Finished()
+    let mayLeave = Latch()
     let leaving = try FakeServer { peer in
       try peer.greet()
       let first = try peer.next(.call)

@@ -82,9 +82,10 @@ actor FakePeer: DeploymentPeer {
     do { return try DeploymentStatus(value) } catch { throw error.rpcError }
   }
 
-  func catalogue() async throws(RPCError) -> ServerCatalogue {
+  func catalogue() async throws(RPCError) -> DeployedCatalogue {
     try await run(.catalogue) { staging in
-      staging.store.current.map { ServerCatalogue($0.manifest, generation: $0.serial) } ?? ServerCatalogue()
+      staging.store.current.map { DeployedCatalogue($0.manifest, generation: $0.serial) }
+        ?? DeployedCatalogue()
     }
   }
 

@@ -201,7 +201,7 @@ struct NetworkTests {
     #expect(try await peer.commit("slow") == 1)
     #expect(try await peer.commit("slow") == 1)
     let catalogue = try await peer.catalogue()
-    #expect(catalogue == ServerCatalogue(manifest, generation: 1))
+    #expect(catalogue == DeployedCatalogue(manifest, generation: 1))
     await client.close()
   }
 

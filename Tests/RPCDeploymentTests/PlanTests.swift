@@ -10,7 +10,7 @@ struct PlanTests {
   static func plan(_ desired: Manifest, _ actual: Manifest?) -> Plan {
     Plan(
       desired: desired,
-      actual: actual.map { ServerCatalogue($0, generation: 3) } ?? ServerCatalogue(),
+      actual: actual.map { DeployedCatalogue($0, generation: 3) } ?? DeployedCatalogue(),
       status: DeploymentStatus(generation: actual == nil ? 0 : 3, digest: actual?.digest ?? ""))
   }
 
@@ -29,7 +29,7 @@ struct PlanTests {
     #expect(plan.unchanged.count == 2)
     #expect(plan.notes.isEmpty)
     let degraded = Plan(
-      desired: Samples.manifest(), actual: ServerCatalogue(Samples.manifest(), generation: 3),
+      desired: Samples.manifest(), actual: DeployedCatalogue(Samples.manifest(), generation: 3),
       status: DeploymentStatus(
         generation: 3, digest: Samples.manifest().digest, degraded: "a source is damaged"))
     #expect(!degraded.isUpToDate)
@@ -98,11 +98,12 @@ struct PlanTests {
         ],
       ],
     ]
-    let catalogue = try ServerCatalogue(value)
-    #expect(catalogue.services == [ServerCatalogue.Service(name: "text", tenants: ["c1"], providers: ["s1"])])
+    let catalogue = try DeployedCatalogue(value)
+    #expect(
+      catalogue.services == [DeployedCatalogue.Service(name: "text", tenants: ["c1"], providers: ["s1"])])
     #expect(catalogue.procedures.map { "\($0.signature)" } == ["text.f(a: int) -> List[str]"])
     #expect(catalogue.procedures[0].memoryBytes == 6)
-    #expect(throws: DeploymentError.self) { try ServerCatalogue("junk") }
+    #expect(throws: DeploymentError.self) { try DeployedCatalogue("junk") }
   }
 }
 

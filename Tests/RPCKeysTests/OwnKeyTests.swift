@@ -57,7 +57,7 @@ struct OwnKeyTests {
       let path = directory.file("key")
       let found = Lock<[Result<PublicKey, KeyError>]>([])
       let threads = try (0..<8).map { number in
-        let done = Finished()
+        let done = Latch()
         try LoopThread.spawn(name: "maker-\(number)") {
           do throws(KeyError) {
             let key = try KeyFile.ownKey(at: path, comment: "a test")

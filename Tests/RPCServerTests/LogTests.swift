@@ -198,9 +198,9 @@ struct LogTests {
 
   @Test("a moment ends by itself: a later execution is a line of its own, with its own time")
   func moments() throws {
-    var runs = ExecutionRuns(momentNanoseconds: LogLimits.momentNanoseconds)
+    var runs = ExecutionRuns(windowNanoseconds: LogLimits.windowNanoseconds)
     let caller = Self.newCaller()
-    let end = 5 + LogLimits.momentNanoseconds
+    let end = 5 + LogLimits.windowNanoseconds
     caller.remember(Self.procedure, [])
     runs.begin(caller, 1, at: 5, began: 100)
     let late = runs.add(Self.procedure, caller, 1, at: end - 1)

@@ -8,10 +8,10 @@ final class Neighbour: Sendable {
   private let isDone = Atomic(false)
   private let succeeded = Atomic(0)
   private let failed = Atomic(0)
-  private let finished = Finished()
+  private let finished = Latch()
 
   init(port: Int) throws {
-    let greeted = Finished()
+    let greeted = Latch()
     try LoopThread.spawn(name: "neighbour") { [self] in
       defer { finished.signal() }
       guard let peer = try? RawPeer.greeted(port: port),

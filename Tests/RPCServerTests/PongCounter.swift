@@ -9,7 +9,7 @@ import RPCWire
 final class PongCounter: @unchecked Sendable {
   private let peer: RawPeer
   private let seen = Lock((count: 0, isOver: false))
-  private let finished = Finished()
+  private let finished = Latch()
 
   init(_ peer: RawPeer) { self.peer = peer }
 

@@ -20,13 +20,13 @@ final class RawPeer {
   private var nextCallID: UInt64 = 1
 
   /// Longer than anything here takes: a test that waits this long has failed.
-  private static let patienceMilliseconds: Int32 = 20_000
+  private static let timeoutMilliseconds: Int32 = 20_000
 
   init(port: Int) throws {
     guard let address = SocketAddress(ip: "127.0.0.1", port: port) else { preconditionFailure() }
     descriptor = try Socket.connect(to: address).release()
     var writable = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-    _ = poll(&writable, 1, Self.patienceMilliseconds)
+    _ = poll(&writable, 1, Self.timeoutMilliseconds)
     if let code = Socket.pendingError(of: descriptor) { throw SystemError(code: code, operation: "connect") }
   }
 
@@ -60,7 +60,7 @@ final class RawPeer {
       } else {
         guard errno == EAGAIN else { return false }
         var writable = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        guard poll(&writable, 1, Self.patienceMilliseconds) > 0 else { return false }
+        guard poll(&writable, 1, Self.timeoutMilliseconds) > 0 else { return false }
       }
     }
     return true
@@ -135,7 +135,7 @@ final class RawPeer {
   /// Waits until something comes to one of several peers; returns those.
   static func firstReached(of peers: [RawPeer]) -> [RawPeer] {
     var readable = peers.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
-    _ = poll(&readable, nfds_t(readable.count), patienceMilliseconds)
+    _ = poll(&readable, nfds_t(readable.count), timeoutMilliseconds)
     return zip(peers, readable).filter { $0.1.revents != 0 }.map(\.0)
   }
 
@@ -147,7 +147,7 @@ final class RawPeer {
 
   private func readMore() -> Bool {
     var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    guard !ended, poll(&readable, 1, Self.patienceMilliseconds) > 0 else { return false }
+    guard !ended, poll(&readable, 1, Self.timeoutMilliseconds) > 0 else { return false }
     var chunk = [UInt8](repeating: 0, count: 65_536)
     let count = read(descriptor, &chunk, chunk.count)
     if count < 0, errno == EAGAIN { return true }

@@ -5,14 +5,14 @@ import RPCWire
 /// A server inside the test with closures that say when they run and end when they are told.
 final class TestServer: Sendable {
   let server: Server
-  let gate: Gate
+  let gate: AsyncGate
   /// Holds calls of `test.deaf`, which take no notice of being cancelled.
-  let deafGate: Gate
+  let deafGate: AsyncGate
 
   init(_ change: (inout ServerOptions) -> Void = { _ in }) throws {
-    let gate = Gate()
+    let gate = AsyncGate()
     self.gate = gate
-    let deafGate = Gate()
+    let deafGate = AsyncGate()
     self.deafGate = deafGate
     var options = ServerOptions()
     options.loops = 2
@@ -53,7 +53,7 @@ final class TestServer: Sendable {
 }
 
 /// Holds calls until it is opened, and tells how many wait and how many were cancelled.
-final class Gate: Sendable {
+final class AsyncGate: Sendable {
   private struct State {
     var isOpen = false
     var waiting: [Int: CheckedContinuation<Void, any Error>] = [:]

@@ -52,7 +52,7 @@ struct ConnectionTests {
     try connection.start(handler)
     let sent = Self.frames(300)
     let answer = Answer()
-    let done = Finished()
+    let done = Latch()
     try LoopThread.spawn(name: "peer") {
       answer.exchange(on: peer.far, sending: sent, chunk: chunk)
       done.signal()
@@ -74,7 +74,7 @@ struct ConnectionTests {
     try connection.start(Echo())
     let sent = Self.frames(40_000)
     let answer = Answer()
-    let done = Finished()
+    let done = Latch()
     try LoopThread.spawn(name: "peer") {
       answer.exchange(on: ends.far, sending: sent, chunk: 100_000, readsLate: true)
       done.signal()
@@ -100,8 +100,8 @@ private final class Answer: @unchecked Sendable {
   var bytes: [UInt8] = []
 
   func exchange(on descriptor: Int32, sending: [UInt8], chunk: Int, readsLate: Bool = false) {
-    let reader = Finished()
-    let start = Finished()
+    let reader = Latch()
+    let start = Latch()
     if !readsLate { start.signal() }
     do {
       try LoopThread.spawn(name: "reader") { [self] in

@@ -195,7 +195,7 @@ struct EdgeTests {
     let near = ends[0]
     let outcome = Lock<Transfer?>(nil)
     let identity = ThreadIdentity()
-    let done = Finished()
+    let done = Latch()
     try LoopThread.spawn(name: "reader") {
       identity.take()
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 1)
@@ -221,7 +221,7 @@ struct EdgeTests {
     let identity = ThreadIdentity()
     thread.mailbox.post { _ in identity.take() }
     for _ in 0..<20 { identity.interruptAsleep() }
-    let answered = Finished()
+    let answered = Latch()
     thread.mailbox.post { _ in answered.signal() }
     answered.wait()
     thread.stop()
@@ -245,7 +245,7 @@ struct EdgeTests {
     #expect(connection.outputBytes < sent.count)
     #expect(connection.bytesSent > 0)
     let collected = Lock<[UInt8]>([])
-    let done = Finished()
+    let done = Latch()
     try LoopThread.spawn(name: "reader") {
       var buffer = [UInt8](repeating: 0, count: 65_536)
       while true {
@@ -270,7 +270,7 @@ struct EdgeTests {
 
 /// A thread that a test interrupts.
 private final class ThreadIdentity: Sendable {
-  private let taken = Finished()
+  private let taken = Latch()
   private let known = Lock<(thread: pthread_t, status: String)?>(nil)
 
   /// Called on the thread.

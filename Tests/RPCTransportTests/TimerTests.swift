@@ -140,7 +140,7 @@ struct SleepTests {
   @Test("fire in the order in which they are due, whichever the alarm was set for, and cancelled ones do not")
   func order() throws {
     let fired = Lock<[UInt64]>([])
-    let finished = Finished()
+    let finished = Latch()
     let thread = try LoopThread(name: "timers") { loop in
       let recorder = Recorder { tags in
         fired.withLock { $0 = tags }

@@ -67,10 +67,8 @@ static inline void rpc_acquire(void *address) { __tsan_acquire(address); }
 /// fcntl(2) F_SETFL / F_GETFL for O_NONBLOCK.
 int rpc_set_nonblocking(int fd, int enabled);
 
-/// Sends `count` bytes with one descriptor attached (SCM_RIGHTS), or receives such: returns the bytes moved,
-/// -1 with errno otherwise. `*passed` is -1 where no descriptor came.
+/// Sends `count` bytes with one descriptor attached (SCM_RIGHTS); returns the bytes sent, or -1 with errno.
 ssize_t rpc_send_descriptor(int socket, const void *bytes, size_t count, int passed);
-ssize_t rpc_receive_descriptor(int socket, void *bytes, size_t count, int *passed);
 
 /// Names the calling thread; the first 15 bytes count.
 int rpc_set_thread_name(const char *name);

@@ -23,10 +23,10 @@ public struct ClientPeer: DeploymentPeer {
     }
   }
 
-  public func catalogue() async throws(RPCError) -> ServerCatalogue {
+  public func catalogue() async throws(RPCError) -> DeployedCatalogue {
     let value = try await call("catalogue")
     do throws(DeploymentError) {
-      return try ServerCatalogue(value)
+      return try DeployedCatalogue(value)
     } catch {
       throw error.rpcError
     }

@@ -3,7 +3,7 @@ public import RPCWire
 /// One server as a deployment talks to it. Each step may be repeated with the same answer.
 public protocol DeploymentPeer: Sendable {
   func status() async throws(RPCError) -> DeploymentStatus
-  func catalogue() async throws(RPCError) -> ServerCatalogue
+  func catalogue() async throws(RPCError) -> DeployedCatalogue
   /// Takes the lock; returns the digests of the sources that the server lacks.
   func begin(_ request: DeploymentRequest) async throws(RPCError) -> [String]
   /// Sends a part of a source; returns how many bytes of it the server has.

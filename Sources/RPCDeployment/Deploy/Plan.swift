@@ -58,7 +58,7 @@ public struct Plan: Hashable, Sendable {
   /// Nothing to do.
   public var isUpToDate: Bool { digest == baseDigest && digest == servedDigest && degraded == nil }
 
-  public init(desired manifest: Manifest, actual: ServerCatalogue, status: DeploymentStatus) {
+  public init(desired manifest: Manifest, actual: DeployedCatalogue, status: DeploymentStatus) {
     self.manifest = manifest
     digest = manifest.digest
     baseDigest = status.digest
@@ -92,12 +92,12 @@ public struct Plan: Hashable, Sendable {
     self.notes = notes
   }
 
-  private static func notes(_ manifest: Manifest, _ actual: ServerCatalogue) -> [String] {
+  private static func notes(_ manifest: Manifest, _ actual: DeployedCatalogue) -> [String] {
     var notes: [String] = []
     if let name = actual.server, !name.hasSameUTF8(as: manifest.server) {
       notes.append("the server was deployed as '\(name)' before")
     }
-    let desired = ServerCatalogue(manifest, generation: 0).services
+    let desired = DeployedCatalogue(manifest, generation: 0).services
     let names = Set(desired.map { UTF8Key($0.name) })
     let old = Dictionary(actual.services.map { (UTF8Key($0.name), $0) }, uniquingKeysWith: { $1 })
     for service in desired {

@@ -8,7 +8,7 @@ extension InitFileReader {
     if let node = network["servers"], !node.isNull {
       let list = entries(node, "'servers'", known: ["ip", "host", "port", "key"])
       var seen: [String: Place] = [:]
-      for entry in list where isNew(entry.name, entry.key.place, "server", in: &seen) {
+      for entry in list where declareOnce(entry.name, entry.key.place, "server", in: &seen) {
         readServer(entry.name, entry.value, at: entry.key.place)
       }
       bound(list.count, "servers", DeploymentLimits.serversMax, at: node.place)
@@ -22,7 +22,7 @@ extension InitFileReader {
     if let node = network["clients"], !node.isNull {
       let list = entries(node, "'clients'", known: ["ip", "port", "key"])
       var seen: [String: Place] = [:]
-      for entry in list where isNew(entry.name, entry.key.place, "client", in: &seen) {
+      for entry in list where declareOnce(entry.name, entry.key.place, "client", in: &seen) {
         readClient(entry.name, entry.value, at: entry.key.place)
       }
       bound(list.count, "clients", DeploymentLimits.clientsMax, at: node.place)

@@ -12,7 +12,7 @@ extension InitFileReader {
     // By service, name and argument types.
     var overloads: [String: Place] = [:]
     for service in entries(node, "'rpc'") {
-      guard isNew(service.name, service.key.place, "the 'rpc' of service", in: &seen) else { continue }
+      guard declareOnce(service.name, service.key.place, "the 'rpc' of service", in: &seen) else { continue }
       guard !service.value.isNull else { continue }
       let reference = Reference(name: service.name, place: service.key.place)
       let list = entries(
@@ -174,7 +174,7 @@ extension InitFileReader {
             + "letters, digits and '_'")
         continue
       }
-      _ = isNew(name, item.place, "argument", in: &seen)
+      _ = declareOnce(name, item.place, "argument", in: &seen)
     }
   }
 }

@@ -7,7 +7,7 @@ extension InitFileReader {
     let list = entries(node, "'service'", known: ["providers", "tenants", "rpcs"])
     bound(list.count, "services", DeploymentLimits.servicesMax, at: node.place)
     var seen: [String: Place] = [:]
-    for entry in list where isNew(entry.name, entry.key.place, "service", in: &seen) {
+    for entry in list where declareOnce(entry.name, entry.key.place, "service", in: &seen) {
       if entry.name == Names.reservedService {
         report(
           entry.key.place, "'\(Names.reservedService)' is reserved: every server has this service built in")

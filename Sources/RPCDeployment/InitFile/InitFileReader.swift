@@ -164,8 +164,8 @@ struct InitFileReader {
     entries.append((key, name, value))
   }
 
-  /// Reports an entry whose name was taken before it.
-  mutating func isNew(
+  /// Notes that a name is declared; reports it, and is false, where it was declared before.
+  mutating func declareOnce(
     _ name: String, _ place: Place, _ what: String, in seen: inout [String: Place]
   ) -> Bool {
     if let first = seen[name] {

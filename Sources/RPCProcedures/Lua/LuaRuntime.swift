@@ -17,7 +17,7 @@ public final class LuaRuntime: ProcedureRuntime {
   /// Paused calls, the next one first.
   private var ready = RemovableQueue<LuaTask>()
   /// Machines with garbage that nobody collects as long as nobody calls.
-  private var untidy: [LuaMachine] = []
+  private var interpretersToCollect: [LuaMachine] = []
   /// Every task that has not ended, by slot.
   private var tasks: ContiguousArray<LuaTask?> = []
   private var freeSlots: [Int] = []
@@ -105,7 +105,7 @@ public final class LuaRuntime: ProcedureRuntime {
     let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
     for task in tasks { if let task { end(task, .failure(gone)) } }
     _ = ready.removeAll()
-    untidy = []
+    interpretersToCollect = []
     procedures = [:]
     sources = [:]
   }
@@ -224,7 +224,7 @@ public final class LuaRuntime: ProcedureRuntime {
       if run(task) { break }
     }
     if ready.isEmpty {
-      tidy()
+      collectGarbage()
     } else {
       schedule()
     }
@@ -261,7 +261,7 @@ public final class LuaRuntime: ProcedureRuntime {
       call(task)
       return false
     case rpclua_ejected:
-      giveUp(task)
+      stopInterpreter(of: task)
       return true
     case rpclua_out_of_memory:
       let result = task.result(of: outcome)
@@ -324,8 +324,8 @@ public final class LuaRuntime: ProcedureRuntime {
   }
 
   /// The interpreter was stopped in the middle of an operation: nothing that runs on it can go on.
-  private func giveUp(_ culprit: LuaTask) {
-    let machine = culprit.machine
+  private func stopInterpreter(of task: LuaTask) {
+    let machine = task.machine
     machine.markDead()
     for source in sources.values {
       if case .loaded(let current) = source.state, current === machine {
@@ -333,11 +333,11 @@ public final class LuaRuntime: ProcedureRuntime {
         source.refusedUntil = loop.now &+ UInt64(limits.luaRefusalMilliseconds) &* 1_000_000
       }
     }
-    end(culprit, culprit.result(of: rpclua_ejected))
+    end(task, task.result(of: rpclua_ejected))
     let lost = RPCError(
       .executionException, "another call of the procedure brought its interpreter to a halt", executed: .maybe
     )
-    for task in tasks { if let task, task.machine === machine { end(task, .failure(lost)) } }
+    for other in tasks { if let other, other.machine === machine { end(other, .failure(lost)) } }
   }
 
   /// Garbage is collected while a procedure runs; what the last call left is collected here, bit by bit.
@@ -346,17 +346,17 @@ public final class LuaRuntime: ProcedureRuntime {
       machine.bytes > machine.bytesAfterCollection + limits.luaIdleGarbageBytes
     else { return }
     machine.isCollecting = true
-    untidy.append(machine)
+    interpretersToCollect.append(machine)
     schedule()
   }
 
-  private func tidy() {
-    guard let machine = untidy.last else { return }
+  private func collectGarbage() {
+    guard let machine = interpretersToCollect.last else { return }
     if machine.isDead || rpclua_collect(machine.pointer) {
-      untidy.removeLast()
+      interpretersToCollect.removeLast()
       machine.isCollecting = false
       machine.bytesAfterCollection = machine.isDead ? 0 : machine.bytes
     }
-    if !untidy.isEmpty { schedule() }
+    if !interpretersToCollect.isEmpty { schedule() }
   }
 }

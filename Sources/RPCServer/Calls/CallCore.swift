@@ -56,7 +56,7 @@ internal final class CallCore {
       .clientNotRegistered,
       connection.caller.refusal(
         of: procedure.signature.service, in: host.catalogue,
-        isDeployer: host.core.deployers.include(connection.caller)))
+        isDeployer: host.core.deployers.contains(connection.caller)))
   }
 
   /// A mismatch of arguments names every signature that would be right.

@@ -18,12 +18,12 @@ internal final class Caller {
   private(set) var label: [UInt8] {
     didSet { lastExecuted = nil }
   }
-  /// The procedure whose execution the log told of last, and how it did.
+  /// The procedure whose execution was logged last, and the text of that line.
   @exclusivity(unchecked) private(set) var lastExecuted: BoundProcedure?
   @exclusivity(unchecked) private(set) var executedText: [UInt8] = []
-  /// Where its executions of that moment are counted: the log's own.
+  /// The index of the run that counts its executions, and the window in which it is valid: used by the log only.
   @exclusivity(unchecked) var run = 0
-  @exclusivity(unchecked) var runMoment: UInt64 = 0
+  @exclusivity(unchecked) var runWindow: UInt64 = 0
 
   init(peer: SocketAddress, local: SocketAddress?) {
     self.peer = peer

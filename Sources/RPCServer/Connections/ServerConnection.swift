@@ -171,7 +171,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     let deployers = host.core.deployers
     // Where nobody can be known, nobody is a stranger.
     socket.isStranger =
-      identities.isEmpty && !(caller.key != nil && deployers.include(caller))
+      identities.isEmpty && !(caller.key != nil && deployers.contains(caller))
       && (!catalogue.clients.isEmpty || deployers.areListed)
   }
 

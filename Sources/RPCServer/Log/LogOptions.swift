@@ -49,7 +49,7 @@ internal enum LogLimits {
   /// How long a line may wait for company, in nanoseconds.
   static let flushNanoseconds: UInt64 = 200_000_000
   /// How long executions are counted together, in nanoseconds.
-  static let momentNanoseconds: UInt64 = 100_000_000
+  static let windowNanoseconds: UInt64 = 100_000_000
   /// Callers, and procedures of each, that are counted at a time.
   static let runsMax = 4096
   /// How close together warnings are handed over one by one, in nanoseconds.

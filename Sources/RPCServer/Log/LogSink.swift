@@ -179,7 +179,7 @@ internal final class LogSink: Sendable {
 
   /// For tests: waits until everything handed over so far is written.
   func synchronize() {
-    let written = Finished()
+    let written = Latch()
     guard
       thread.mailbox.post({ [self] _ in
         writeWaiting()

@@ -27,7 +27,7 @@ internal final class LoopLog: TimerTarget {
     self.sink = sink
     self.level = sink == nil ? .off : level
     line = LogLine(format: format)
-    runs = LoopCell(ExecutionRuns(momentNanoseconds: level >= .debug ? 0 : LogLimits.momentNanoseconds))
+    runs = LoopCell(ExecutionRuns(windowNanoseconds: level >= .debug ? 0 : LogLimits.windowNanoseconds))
     updateEpoch()
   }
 

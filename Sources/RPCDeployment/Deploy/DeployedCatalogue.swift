@@ -3,7 +3,7 @@ public import RPCProcedures
 public import RPCWire
 
 /// What a server serves, as `system.catalogue` tells it: the actual side of a plan.
-public struct ServerCatalogue: Hashable, Sendable {
+public struct DeployedCatalogue: Hashable, Sendable {
   public struct Service: Hashable, Sendable {
     @ComparedByUTF8 public var name: String
     @ComparedByUTF8 public var tenants: [String]
@@ -48,7 +48,7 @@ public struct ServerCatalogue: Hashable, Sendable {
   }
 }
 
-extension ServerCatalogue {
+extension DeployedCatalogue {
   /// Reads an answer. Keys that a newer server adds are passed over.
   public init(_ value: Value) throws(DeploymentError) {
     guard let generation = value["generation"]?.intValue, let digest = value["digest"]?.stringValue,

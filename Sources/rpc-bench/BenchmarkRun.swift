@@ -4,7 +4,7 @@ import RPCTransport
 import RPCWire
 
 /// Runs a load from its first call to its report: tries the procedure, warms up, measures, ends.
-struct Conductor {
+struct BenchmarkRun {
   let plan: LoadPlan
   let mode: LoadMode
   let warmupSeconds: Double
@@ -14,31 +14,31 @@ struct Conductor {
 
   func run() throws -> Report {
     let shape = try probe()
-    let stage = Stage(rate: plan.rate)
+    let control = LoadControl(rate: plan.rate)
     let load: any Load =
       switch mode {
-      case .raw: try RawLoad(plan: plan, stage: stage)
-      case .callback: try CallbackLoad(plan: plan, shape: shape, stage: stage)
-      case .async: try LaneLoad(plan: plan, shape: shape, stage: stage, blocking: false)
-      case .blocking: try LaneLoad(plan: plan, shape: shape, stage: stage, blocking: true)
+      case .raw: try RawLoad(plan: plan, control: control)
+      case .callback: try CallbackLoad(plan: plan, shape: shape, control: control)
+      case .async: try LaneLoad(plan: plan, shape: shape, control: control, blocking: false)
+      case .blocking: try LaneLoad(plan: plan, shape: shape, control: control, blocking: true)
       }
     Clock.sleep(until: Clock.now() + UInt64(warmupSeconds * 1e9))
     let clientBefore = CPUTime.ofThisProcess()
     let serverBefore = serverProcess.flatMap(CPUTime.of)
-    let began = stage.beginMeasuring(count: count)
+    let began = control.beginMeasuring(count: count)
     if count == nil {
       Clock.sleep(until: began + UInt64(durationSeconds * 1e9))
     } else {
       // The lanes end by themselves once all calls were made.
       load.waitUntilEnded()
     }
-    let ended = stage.end()
+    let ended = control.end()
     let client = CPUTime.ofThisProcess() - clientBefore
     let server = serverProcess.flatMap(CPUTime.of).flatMap { after in serverBefore.map { after - $0 } }
     load.waitUntilEnded()
-    let tally = try load.tally()
+    let measurements = try load.measurements()
     return Report(
-      plan: plan, mode: mode, tally: tally, seconds: Double(ended - began) / 1e9,
+      plan: plan, mode: mode, measurements: measurements, seconds: Double(ended - began) / 1e9,
       clientNanoseconds: client, serverNanoseconds: server)
   }
 
@@ -51,10 +51,10 @@ struct Conductor {
   }
 }
 
-/// What makes calls until its stage ends.
+/// What makes calls until its control ends the run.
 protocol Load {
   /// Blocks until every call that was started has been answered.
   func waitUntilEnded()
   /// What was seen, once it has ended.
-  func tally() throws -> Tally
+  func measurements() throws -> Measurements
 }

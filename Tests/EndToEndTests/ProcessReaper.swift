@@ -1,10 +1,10 @@
 import Foundation
 import RPCTransport
 
-/// Sees to it that no program outlives the tests, however they end: a small process that hears of every
-/// program that was started and, when the tests' end of its pipe closes, kills those that are left.
-final class Undertaker: Sendable {
-  static let shared = Undertaker()
+/// Ends every program that the tests started, however the tests end: a small process that is sent the id of every
+/// program and, when the tests' end of its pipe closes, kills those that are left.
+final class ProcessReaper: Sendable {
+  static let shared = ProcessReaper()
 
   private let pipe = Lock<Int32>(-1)
 

@@ -3,7 +3,7 @@ import Foundation
 
 /// Where procedures report that they run and wait to be let go on: how a test knows that a call is in flight
 /// without waiting for time to pass.
-final class Gate: Sendable {
+final class SocketGate: Sendable {
   let port: Int
   private let listener: Int32
 
@@ -18,7 +18,7 @@ final class Gate: Sendable {
 
   init() throws {
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var timeout = timeval(tv_sec: Int(ChildProcess.patienceSeconds), tv_usec: 0)
+    var timeout = timeval(tv_sec: Int(ChildProcess.timeoutSeconds), tv_usec: 0)
     setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -46,7 +46,7 @@ final class Gate: Sendable {
 
     /// Waits until the visitor is gone, whoever ended it.
     func waitUntilGone() throws {
-      var timeout = timeval(tv_sec: Int(ChildProcess.patienceSeconds), tv_usec: 0)
+      var timeout = timeval(tv_sec: Int(ChildProcess.timeoutSeconds), tv_usec: 0)
       setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
       var byte: UInt8 = 0
       let count = recv(descriptor, &byte, 1, 0)

@@ -3,7 +3,7 @@ internal import RPCTransport
 import RPCWire
 
 /// What was seen of the calls: latencies in nanoseconds, and failures by their exception.
-struct Tally: Sendable {
+struct Measurements: Sendable {
   /// Three digits from 100 ns to an hour.
   private(set) var latencies = Histogram<UInt64>(
     lowestDiscernibleValue: 64, highestTrackableValue: 3_600_000_000_000,
@@ -22,29 +22,29 @@ struct Tally: Sendable {
     if failures.count < 16 || failures[error] != nil { failures[error, default: 0] += 1 }
   }
 
-  mutating func add(_ other: Tally) {
+  mutating func add(_ other: Measurements) {
     latencies.add(other.latencies)
     failures.merge(other.failures, uniquingKeysWith: +)
   }
 }
 
-/// A tally that several lanes share.
+/// Measurements that several lanes share.
 final class Recorder: Sendable {
-  private let tally = Lock(Tally())
-  private let stage: Stage
+  private let measurements = Lock(Measurements())
+  private let control: LoadControl
 
-  init(stage: Stage) {
-    self.stage = stage
+  init(control: LoadControl) {
+    self.control = control
   }
 
   func succeeded(start: UInt64, end: UInt64 = Clock.now()) {
-    guard stage.counts(start: start, end: end) else { return }
-    tally.withLock { $0.record(end > start ? end - start : 0) }
+    guard control.counts(start: start, end: end) else { return }
+    measurements.withLock { $0.record(end > start ? end - start : 0) }
   }
 
   func failed(_ error: RPCError, start: UInt64, end: UInt64 = Clock.now()) {
-    guard stage.counts(start: start, end: end) else { return }
-    tally.withLock { $0.record(error) }
+    guard control.counts(start: start, end: end) else { return }
+    measurements.withLock { $0.record(error) }
   }
 
   func record(_ result: Result<some Any, RPCError>, start: UInt64, end: UInt64) {
@@ -54,5 +54,5 @@ final class Recorder: Sendable {
     }
   }
 
-  var value: Tally { tally.withLock { $0 } }
+  var value: Measurements { measurements.withLock { $0 } }
 }

@@ -3,7 +3,7 @@ import RPCTransport
 import Synchronization
 
 /// Where the run stands, for every lane to see. A lane asks `next` before each call and ends when it gets nil.
-final class Stage: Sendable {
+final class LoadControl: Sendable {
   enum Phase: Int {
     case warming, measuring, ending
   }
