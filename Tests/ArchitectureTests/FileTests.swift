@@ -10,7 +10,6 @@ struct FileTests {
   static let longer = [
     "Sources/RPCProcedures/Python/worker.py": 448,
     "Tests/RPCClientTests/RecoveryTests.swift": 538,
-    "Tests/RPCDeploymentTests/InitFileErrorTests.swift": 618,
     "Tests/RPCProceduresTests/PythonRuntimeTests.swift": 403,
     "Tests/RPCServerTests/ConformanceTests.swift": 409,
   ]

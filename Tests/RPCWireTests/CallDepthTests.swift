@@ -4,7 +4,8 @@ import Testing
 @Suite("How deep a call is nested")
 struct CallDepthTests {
   private static let cases: [(Value, Int)] = [
-    ([:], 0), (["rpc-depth": 0], 0), (["rpc-depth": 3], 3), (["tenant": ["a": 1], "rpc-depth": 7, "x": nil], 7),
+    ([:], 0), (["rpc-depth": 0], 0), (["rpc-depth": 3], 3),
+    (["tenant": ["a": 1], "rpc-depth": 7, "x": nil], 7),
     (["rpc-depth": .int(.max)], .max),
   ]
 
@@ -13,7 +14,9 @@ struct CallDepthTests {
     #expect(try CallFrame.depth(in: metadata.messagePack.span.bytes) == depth)
   }
 
-  @Test("a depth that is none is an error", arguments: [["rpc-depth": -1], ["rpc-depth": "3"], ["rpc-depth": 1.5]] as [Value])
+  @Test(
+    "a depth that is none is an error",
+    arguments: [["rpc-depth": -1], ["rpc-depth": "3"], ["rpc-depth": 1.5]] as [Value])
   func wrong(metadata: Value) {
     #expect(throws: WireError.self) { try CallFrame.depth(in: metadata.messagePack.span.bytes) }
   }
