@@ -49,7 +49,7 @@ package enum ShellText {
   package static func whileTyping(
     _ text: String, topology: Topology, procedures: [Procedure]
   ) -> (start: Int, hint: String?) {
-    var knowledge = Knowledge(topology: topology)
+    var knowledge = NetworkSnapshot(topology: topology)
     knowledge.declared = procedures
     knowledge.variables.append(7)
     knowledge.variables.bind("name", to: ["a", 1])

@@ -9,7 +9,7 @@ import Testing
   init() { Terminal.chooseLocale() }
 
   /// All catalogues known, some results and variables there.
-  private static func knowledge() async -> Knowledge {
+  private static func knowledge() async -> NetworkSnapshot {
     let shell = TestShell()
     var knowledge = await shell.knowledge()
     knowledge.variables.append(7)

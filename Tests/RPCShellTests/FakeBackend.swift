@@ -203,5 +203,5 @@ struct TestShell {
     return text
   }
 
-  func knowledge() async -> Knowledge { await session.lookAround(at: nil) }
+  func knowledge() async -> NetworkSnapshot { await session.lookAround(at: nil) }
 }

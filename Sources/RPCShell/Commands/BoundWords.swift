@@ -20,7 +20,7 @@ struct BoundWords: Hashable, Sendable {
   func flag(_ name: String) -> Argument? { flags[name] ?? nil }
 
   /// - Parameter words: without the command's own name.
-  init(_ words: ArraySlice<Argument>, grammar: Grammar, knowledge: Knowledge, usageOf command: String) {
+  init(_ words: ArraySlice<Argument>, grammar: Grammar, knowledge: NetworkSnapshot, usageOf command: String) {
     var remaining = grammar.slots[...]
     var index = words.startIndex
     while index < words.endIndex {
@@ -108,7 +108,7 @@ struct BoundWords: Hashable, Sendable {
   /// Whether a word may stand in an optional slot.
   private static func fits(
     _ words: ArraySlice<Argument>, _ index: Int, _ slot: Grammar.Slot, following: ArraySlice<Grammar.Slot>,
-    _ knowledge: Knowledge
+    _ knowledge: NetworkSnapshot
   ) -> Bool {
     let text = words[index].plainText
     switch slot.kind {
@@ -127,7 +127,7 @@ struct BoundWords: Hashable, Sendable {
     }
   }
 
-  private mutating func check(_ word: Argument, _ slot: Grammar.Slot, _ knowledge: Knowledge) {
+  private mutating func check(_ word: Argument, _ slot: Grammar.Slot, _ knowledge: NetworkSnapshot) {
     let text = word.plainText
     switch slot.kind {
     case .server: server(text, word, knowledge)
@@ -169,7 +169,7 @@ struct BoundWords: Hashable, Sendable {
     }
   }
 
-  private mutating func server(_ name: String, _ word: Argument, _ knowledge: Knowledge) {
+  private mutating func server(_ name: String, _ word: Argument, _ knowledge: NetworkSnapshot) {
     guard knowledge.topology.server(name) == nil, name != "-" else { return }
     issues.append(
       Issue(

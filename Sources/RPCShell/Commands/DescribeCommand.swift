@@ -48,7 +48,7 @@ enum DescribeCommand: Command {
   }
 
   private static func fields(
-    _ procedure: Procedure, _ knowledge: Knowledge, _ servers: [String]?, _ deployed: [String: String]
+    _ procedure: Procedure, _ knowledge: NetworkSnapshot, _ servers: [String]?, _ deployed: [String: String]
   ) -> Fields {
     let signature = procedure.signature
     let service = knowledge.topology.service(signature.service)
@@ -95,7 +95,7 @@ enum DescribeCommand: Command {
     return Fields("\(signature)", fields, titleRole: .name)
   }
 
-  private static func describe(service name: String, _ knowledge: Knowledge, _ output: any Output) {
+  private static func describe(service name: String, _ knowledge: NetworkSnapshot, _ output: any Output) {
     let providers = knowledge.providers(of: name)
     let tenants = knowledge.topology.service(name)?.tenants ?? []
     let procedures = knowledge.procedures(on: nil).filter { $0.signature.service == name }
@@ -113,7 +113,7 @@ enum DescribeCommand: Command {
   }
 
   private static func describe(
-    server name: String, _ knowledge: Knowledge, _ output: any Output, _ session: Session
+    server name: String, _ knowledge: NetworkSnapshot, _ output: any Output, _ session: Session
   ) async throws(CommandFailure) {
     guard let server = knowledge.topology.server(name) else { return }
     var fields: [Fields.Field] = [.init("address", "\(server.host), port \(server.port)")]

@@ -31,7 +31,7 @@ enum ProceduresCommand: Command {
     let names = server.map { [$0] }
     let pattern = input.words.argument("SERVICE|PATTERN")
     let text = pattern?.plainText
-    let isAll = input.words.has("-a") || text == Knowledge.systemService
+    let isAll = input.words.has("-a") || text == NetworkSnapshot.systemService
     var procedures = isAll ? knowledge.procedures(on: names) : knowledge.listedProcedures(on: names)
     if let pattern, let text {
       let glob = NamePattern(text)

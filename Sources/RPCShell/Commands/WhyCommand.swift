@@ -69,7 +69,9 @@ enum WhyCommand: Command {
   }
 
   /// What the client can tell: how long the way takes, so that the rest was the server's.
-  private static func whereTheTimeWent(_ failure: CallHistory.Failure, _ knowledge: Knowledge) -> String? {
+  private static func whereTheTimeWent(_ failure: CallHistory.Failure, _ knowledge: NetworkSnapshot)
+    -> String?
+  {
     guard failure.error.exception != .unavailable else {
       return "all of it connecting, or waiting to connect again"
     }
@@ -91,7 +93,7 @@ enum WhyCommand: Command {
     }
   }
 
-  private static func state(of server: String, _ knowledge: Knowledge) -> Fields.Field {
+  private static func state(of server: String, _ knowledge: NetworkSnapshot) -> Fields.Field {
     switch knowledge.states[server] ?? .idle {
     case .up(let generation, let roundTrip):
       let trip = roundTrip.map { ", round trip \(Quantity.duration($0))" } ?? ""
@@ -102,7 +104,7 @@ enum WhyCommand: Command {
   }
 
   /// What would be right, by what is known of the network.
-  private static func advice(_ failure: CallHistory.Failure, _ service: String, _ knowledge: Knowledge)
+  private static func advice(_ failure: CallHistory.Failure, _ service: String, _ knowledge: NetworkSnapshot)
     -> [String]
   {
     let error = failure.error

@@ -10,7 +10,7 @@ struct Completion: Hashable, Sendable {
   static let none = Completion(start: 0, candidates: [])
 
   /// - Parameter text: what stands before the cursor.
-  static func complete(_ text: String, _ knowledge: Knowledge) -> Completion {
+  static func complete(_ text: String, _ knowledge: NetworkSnapshot) -> Completion {
     let partial = PartialLine(text, knowledge)
     if let shell = partial.line.shell ?? partial.line.pipe { return files(at: text, shell) }
     if let open = partial.line.open.last, open.kind == .singleQuote || open.kind == .doubleQuote {
@@ -38,7 +38,7 @@ struct Completion: Hashable, Sendable {
     .sorted { $0.text < $1.text }
 
   /// A line's first word: commands, procedures, servers, variables.
-  private static func start(_ partial: PartialLine, _ knowledge: Knowledge) -> Completion {
+  private static func start(_ partial: PartialLine, _ knowledge: NetworkSnapshot) -> Completion {
     guard partial.words.isEmpty else { return .none }
     let context = CompletionContext(
       knowledge: knowledge, words: BoundWords([], grammar: Grammar(), knowledge: knowledge, usageOf: ""),
@@ -108,7 +108,7 @@ struct Completion: Hashable, Sendable {
     return result.filter { seen.insert($0.text).inserted }
   }
 
-  private static func values(_ type: ValueType, _ knowledge: Knowledge) -> [Candidate] {
+  private static func values(_ type: ValueType, _ knowledge: NetworkSnapshot) -> [Candidate] {
     switch type {
     case .bool: [Candidate("true"), Candidate("false")] + variables(knowledge, type)
     case .none: [Candidate("None")]
@@ -118,7 +118,7 @@ struct Completion: Hashable, Sendable {
   }
 
   /// `_`, `$name` and the last results that fit a type.
-  private static func variables(_ knowledge: Knowledge, _ type: ValueType?) -> [Candidate] {
+  private static func variables(_ knowledge: NetworkSnapshot, _ type: ValueType?) -> [Candidate] {
     func fits(_ value: Value) -> Bool { type.map { $0.accepts(value) } ?? true }
     func shown(_ value: Value) -> String { ValueText.excerpt(value, width: 40) }
     var result: [Candidate] = []
@@ -175,7 +175,7 @@ struct Completion: Hashable, Sendable {
   }
 
   /// Inside a list or dictionary only variables are known.
-  private static func insideBrackets(_ text: String, _ knowledge: Knowledge) -> Completion {
+  private static func insideBrackets(_ text: String, _ knowledge: NetworkSnapshot) -> Completion {
     let word = text.suffix(while: { $0.isLetter || $0.isNumber || $0 == "$" || $0 == "_" })
     guard word.hasPrefix("$") else { return .none }
     let candidates = variables(knowledge, nil).filter { $0.text.hasPrefix(word) }.map { candidate in

@@ -10,7 +10,7 @@ struct Hint: Hashable, Sendable {
   static func wrong(_ text: String) -> Hint { Hint(text: text.firstLine, isError: true) }
 
   /// - Parameter text: the whole line; the cursor is at its end.
-  static func hint(_ text: String, _ knowledge: Knowledge) -> Hint? {
+  static func hint(_ text: String, _ knowledge: NetworkSnapshot) -> Hint? {
     guard text.contains(where: { !$0.isWhitespace }) else { return nil }
     let partial = PartialLine(text, knowledge)
     let line = partial.line
@@ -30,7 +30,7 @@ struct Hint: Hashable, Sendable {
     return usage(partial, bound, knowledge)
   }
 
-  private static func unknown(_ partial: PartialLine, _ knowledge: Knowledge) -> Hint? {
+  private static func unknown(_ partial: PartialLine, _ knowledge: NetworkSnapshot) -> Hint? {
     guard let first = partial.words.first else {
       // The first word is being typed: nothing is wrong while something begins like that.
       return firstWord(partial, knowledge)
@@ -42,7 +42,7 @@ struct Hint: Hashable, Sendable {
     return .wrong("unknown command" + Suggestion.text(for: name, among: known))
   }
 
-  private static func firstWord(_ partial: PartialLine, _ knowledge: Knowledge) -> Hint? {
+  private static func firstWord(_ partial: PartialLine, _ knowledge: NetworkSnapshot) -> Hint? {
     guard !partial.partial.isEmpty else { return nil }
     if let command = CommandRegistry.command(partial.partial) {
       let usage = command.grammar.usage
@@ -63,7 +63,7 @@ struct Hint: Hashable, Sendable {
 
   /// `call math.ad`: the signature as soon as the name is whole.
   private static func procedureBeingTyped(
-    _ partial: PartialLine, _ bound: BoundWords, _ knowledge: Knowledge
+    _ partial: PartialLine, _ bound: BoundWords, _ knowledge: NetworkSnapshot
   ) -> Hint? {
     guard !partial.partial.isEmpty, let name = (try? ProcedureName(partial.partial)).flatMap({ $0 }) else {
       return nil
@@ -81,7 +81,7 @@ struct Hint: Hashable, Sendable {
 
   /// That nobody has a procedure of this name: who else does, or what was meant.
   private static func missing(
-    _ name: ProcedureName, on servers: [String]?, _ known: [String], _ knowledge: Knowledge
+    _ name: ProcedureName, on servers: [String]?, _ known: [String], _ knowledge: NetworkSnapshot
   ) -> String {
     let place = servers.map { " on \($0.joined(separator: ", "))" } ?? ""
     // The name is right and the types are not: these are the ones there are.
@@ -101,7 +101,8 @@ struct Hint: Hashable, Sendable {
 
   // MARK: Calls
 
-  private static func call(_ partial: PartialLine, _ bound: BoundWords, _ knowledge: Knowledge) -> Hint? {
+  private static func call(_ partial: PartialLine, _ bound: BoundWords, _ knowledge: NetworkSnapshot) -> Hint?
+  {
     let head: CallPlan.Head
     do throws(CommandFailure) {
       head = try CallPlan.head(bound, knowledge)
@@ -176,7 +177,9 @@ struct Hint: Hashable, Sendable {
 
   // MARK: Other commands
 
-  private static func usage(_ partial: PartialLine, _ bound: BoundWords, _ knowledge: Knowledge) -> Hint? {
+  private static func usage(_ partial: PartialLine, _ bound: BoundWords, _ knowledge: NetworkSnapshot)
+    -> Hint?
+  {
     guard partial.partial.isEmpty else { return nil }
     var parts: [String] = []
     for slot in bound.next {

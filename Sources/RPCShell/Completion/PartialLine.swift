@@ -14,7 +14,7 @@ struct PartialLine: Sendable {
   /// Whether a call is meant although nobody typed the command's name.
   var isImplicitCall = false
 
-  init(_ text: String, _ knowledge: Knowledge) {
+  init(_ text: String, _ knowledge: NetworkSnapshot) {
     line = CommandLine(parsing: text)
     words = line.words[...]
     partial = ""
@@ -35,7 +35,7 @@ struct PartialLine: Sendable {
   private static func isSpace(_ byte: UInt8?) -> Bool { byte == .space || byte == .tab || byte == .newline }
 
   /// Goes into nested commands: in `time call s1 …` the command is `call`.
-  private mutating func findCommand(_ knowledge: Knowledge) {
+  private mutating func findCommand(_ knowledge: NetworkSnapshot) {
     for _ in 0..<8 {
       guard let first = words.first else {
         command = nil
@@ -62,7 +62,9 @@ struct PartialLine: Sendable {
     }
   }
 
-  private static func startsCall(_ words: ArraySlice<Argument>, _ partial: String, _ knowledge: Knowledge)
+  private static func startsCall(
+    _ words: ArraySlice<Argument>, _ partial: String, _ knowledge: NetworkSnapshot
+  )
     -> Bool
   {
     guard let first = words.first?.word else { return false }
@@ -72,7 +74,7 @@ struct PartialLine: Sendable {
   }
 
   /// The finished words in the slots of the command.
-  func bound(_ knowledge: Knowledge) -> BoundWords? {
+  func bound(_ knowledge: NetworkSnapshot) -> BoundWords? {
     guard let command else { return nil }
     return BoundWords(
       isImplicitCall ? words : words.dropFirst(), grammar: command.grammar, knowledge: knowledge,

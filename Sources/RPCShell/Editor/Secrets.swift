@@ -12,7 +12,7 @@ enum Secrets {
   }
 
   /// A named argument, a key or a procedure's parameter that is called like a secret.
-  static func contains(_ lines: [CommandLine], _ knowledge: Knowledge) -> Bool {
+  static func contains(_ lines: [CommandLine], _ knowledge: NetworkSnapshot) -> Bool {
     lines.contains { line in
       if line.binding.map({ isSecret($0.text) }) ?? false { return true }
       if line.words.contains(where: { isSecret($0) }) { return true }

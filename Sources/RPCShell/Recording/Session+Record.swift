@@ -41,7 +41,7 @@ extension Session {
 
 extension CommandLine {
   /// Whether the line belongs into no file: it begins with a space, or holds a secret.
-  func isKeptOut(of knowledge: Knowledge) -> Bool {
+  func isKeptOut(of knowledge: NetworkSnapshot) -> Bool {
     let start = binding?.span.lowerBound ?? shell?.span.lowerBound ?? words.first?.span.lowerBound ?? 0
     if start > 0, source[start - 1] == .space { return true }
     return Secrets.contains([self], knowledge)

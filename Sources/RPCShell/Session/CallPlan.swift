@@ -33,7 +33,7 @@ extension CallPlan {
     var overloads: [Procedure]
   }
 
-  static func head(_ words: BoundWords, _ knowledge: Knowledge) throws(CommandFailure) -> Head {
+  static func head(_ words: BoundWords, _ knowledge: NetworkSnapshot) throws(CommandFailure) -> Head {
     guard let word = words.argument("SERVICE.RPC") else { throw .usage("missing SERVICE.RPC") }
     let parsed: ProcedureName?
     do throws(FitError) {
@@ -87,7 +87,7 @@ extension CallPlan {
   }
 
   private static func target(
-    _ words: BoundWords, _ knowledge: Knowledge, service: String?
+    _ words: BoundWords, _ knowledge: NetworkSnapshot, service: String?
   ) throws(CommandFailure) -> Target {
     guard let text = words.word("SERVERS") else {
       guard let current = knowledge.currentServer else { return .any }

@@ -5,14 +5,14 @@ internal import RPCTransport
 import RPCWire
 import Synchronization
 
-/// The conversation at the prompt: reads a line, runs it while watching for Ctrl-C, and in between tells the news.
+/// The conversation at the prompt: reads a line, runs it while watching for Ctrl-C, and shows the notices in between.
 /// Owns the main thread.
 final class InteractiveShell: PromptAdvisor {
   private let session: Session
   private let output: StandardOutput
   private let signals: SignalSource
   private let options: Shell.Options
-  private let news: News
+  private let notices: NoticeQueue
   private let historyFile = HistoryFile.standard
   /// The text that was read last, as commands: Enter parses it, and nobody else again.
   private var parsed: (text: String, lines: [CommandLine]) = ("", [])
@@ -24,7 +24,7 @@ final class InteractiveShell: PromptAdvisor {
     self.output = output
     self.signals = signals
     self.options = options
-    news = News(signals: signals)
+    notices = NoticeQueue(signals: signals)
   }
 
   func run() -> Int32 {
@@ -39,11 +39,11 @@ final class InteractiveShell: PromptAdvisor {
       reader = PlainReader(signals, self)
     }
     output.setPager { [session] in session.settings.pager }
-    session.onNotice { [news, output] item in
+    session.onNotice { [notices, output] item in
       let text = output.renderer.render(item)
-      news.add((text.out + text.err).droppingLastNewline)
+      notices.add((text.out + text.err).droppingLastNewline)
     }
-    output.jobHandler.withLock { $0 = { [news] text in news.add(text.droppingLastNewline) } }
+    output.jobHandler.withLock { $0 = { [notices] text in notices.add(text.droppingLastNewline) } }
     session.settingsHandler.withLock { handler in
       handler = { [output] settings in
         output.setRenderer { renderer in
@@ -54,7 +54,7 @@ final class InteractiveShell: PromptAdvisor {
         }
       }
     }
-    let watcher = NetworkWatcher(session: session, news: news)
+    let watcher = NetworkWatcher(session: session, notices: notices)
     watcher.start()
     if !options.isQuiet { greet() }
     if options.readsStartupFile { runStartupFile() }
@@ -77,7 +77,7 @@ final class InteractiveShell: PromptAdvisor {
 
   private func converse(_ reader: any PromptReader) -> Int32 {
     while true {
-      for notice in news.take() { output.add(Renderer.Text(out: notice + "\n")) }
+      for notice in notices.take() { output.add(Renderer.Text(out: notice + "\n")) }
       switch reader.read(prompt()) {
       case .line(let text):
         if text.allSatisfy(\.isWhitespace) { continue }
@@ -153,7 +153,7 @@ final class InteractiveShell: PromptAdvisor {
     }
     while !flag.isSet {
       switch signals.wait() {
-      case .woken: for notice in news.take() { output.add(Renderer.Text(out: notice + "\n")) }
+      case .woken: for notice in notices.take() { output.add(Renderer.Text(out: notice + "\n")) }
       case .signal(SIGINT):
         output.interrupted()
         if let cancel { cancel() } else { task.cancel() }
@@ -181,7 +181,7 @@ final class InteractiveShell: PromptAdvisor {
   func hint(_ line: String) -> Hint? { Hint.hint(line, session.knowledge) }
   func complete(_ text: String) -> Completion { Completion.complete(text, session.knowledge) }
   func openConstruct(_ text: String) -> OpenConstruct.Kind? { commands(in: text).last?.open.last?.kind }
-  func takeNotices() -> [String] { news.take() }
+  func takeNotices() -> [String] { notices.take() }
 
   func prompt() -> Prompt {
     let knowledge = session.knowledge
@@ -203,29 +203,6 @@ final class Flag: Sendable {
   private let state = Atomic(false)
   var isSet: Bool { state.load(ordering: .acquiring) }
   func set() { state.store(true, ordering: .releasing) }
-}
-
-/// Lines that wait to be shown above the prompt.
-final class News: Sendable {
-  private let lines = Lock<[String]>([])
-  private let signals: SignalSource
-
-  init(signals: SignalSource) { self.signals = signals }
-
-  func add(_ line: String) {
-    lines.withLock { $0.append(line) }
-    signals.wake()
-  }
-
-  /// The prompt may have changed, though there is nothing to say.
-  func touch() { signals.wake() }
-
-  func take() -> [String] {
-    lines.withLock { lines in
-      defer { lines = [] }
-      return lines
-    }
-  }
 }
 
 extension String {

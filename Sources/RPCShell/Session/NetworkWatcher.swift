@@ -2,26 +2,26 @@ import RPCClient
 internal import RPCTransport
 import RPCWire
 
-/// Listens for news of the servers while someone sits at the prompt: fetches catalogues in the background, and says
+/// Follows the servers while someone sits at the prompt: fetches catalogues in the background, and says
 /// when a server goes, comes back or has something new.
 final class NetworkWatcher: Sendable {
   private struct State {
     var task: Task<Void, Never>?
     var pings: Task<Void, Never>?
-    /// Servers that were there once: their going is news.
+    /// Servers that were there once: their loss is reported.
     var seen: Set<String> = []
-    /// Servers that could not be reached: their coming is news.
+    /// Servers that could not be reached: their return is reported.
     var down: Set<String> = []
     var generations: [String: Int] = [:]
   }
 
   private let session: Session
-  private let news: News
+  private let notices: NoticeQueue
   private let state = Lock(State())
 
-  init(session: Session, news: News) {
+  init(session: Session, notices: NoticeQueue) {
     self.session = session
-    self.news = news
+    self.notices = notices
   }
 
   func start() {
@@ -76,7 +76,7 @@ final class NetworkWatcher: Sendable {
       _ = try await backend.ping(server, within: ShellLimits.pingWait)
       if session.noteAnswer(of: server) { say("\(server) answers again") }
     } catch {
-      // A connection that was lost is news of its own.
+      // A lost connection is reported by itself.
       guard backend.state(of: server).isUp, !Task.isCancelled else { return }
       if session.noteSilence(of: server, error) { say("\(server) does not answer: \(error.message)") }
     }
@@ -91,14 +91,14 @@ final class NetworkWatcher: Sendable {
         state.generations[server] = generation
         return (!state.seen.insert(server).inserted, state.down.remove(server) != nil)
       }
-      if isNews { say("\(server) is up" + (isBack ? " again" : "")) } else { news.touch() }
+      if isNews { say("\(server) is up" + (isBack ? " again" : "")) } else { notices.touch() }
     case .disconnected(let server, let reason):
-      guard let reason else { return news.touch() }
+      guard let reason else { return notices.touch() }
       let isNews = state.withLock { state in
         state.down.insert(server)
         return state.seen.contains(server)
       }
-      if isNews { say("\(server) is down: \(Self.short(reason.message))") } else { news.touch() }
+      if isNews { say("\(server) is down: \(Self.short(reason.message))") } else { notices.touch() }
     case .generation(let server, let serial):
       refresh(server)
       let isNew = state.withLock { $0.generations.updateValue(serial, forKey: server) != serial }
@@ -117,7 +117,7 @@ final class NetworkWatcher: Sendable {
   }
 
   private func refresh(_ server: String) {
-    session.refreshInBackground(server) { [news] in news.touch() }
+    session.refreshInBackground(server) { [notices] in notices.touch() }
   }
 
   private func say(_ text: String) { session.notify(.note("* " + text)) }

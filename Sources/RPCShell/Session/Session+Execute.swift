@@ -133,7 +133,8 @@ extension Session {
   private func unknown(_ first: Argument) -> CommandFailure {
     let name = first.plainText
     let knowledge = knowledgeWithoutStates
-    if knowledge.serviceNames.contains(where: { $0.hasSameUTF8(as: name) }) || name == Knowledge.systemService
+    if knowledge.serviceNames.contains(where: { $0.hasSameUTF8(as: name) })
+      || name == NetworkSnapshot.systemService
     {
       return .usage(
         "'\(name)' is a service, not a command", at: first.span,

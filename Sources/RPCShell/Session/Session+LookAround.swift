@@ -4,7 +4,7 @@ import RPCWire
 extension Session {
   /// What is known after asking a server, or every server, for its catalogue. Whoever does not answer soon is left
   /// with what is known already.
-  func lookAround(at server: String?) async -> Knowledge {
+  func lookAround(at server: String?) async -> NetworkSnapshot {
     let names = server.map { [$0] } ?? knowledgeWithoutStates.serverNames
     await withTaskGroup(of: Void.self) { group in
       for name in names { group.addTask { _ = try? await self.refreshCatalogue(of: name) } }

@@ -9,7 +9,7 @@ final class Session: Sendable {
   struct State: Sendable {
     var backend: any ShellBackend
     var settings: Settings
-    var knowledge: Knowledge
+    var knowledge: NetworkSnapshot
     var history = CallHistory()
     var jobs = JobTable()
     var recorder: Recorder?
@@ -51,7 +51,7 @@ final class Session: Sendable {
   ) {
     self.makeBackend = makeBackend
     self.network = network
-    var knowledge = Knowledge(topology: backend.topology)
+    var knowledge = NetworkSnapshot(topology: backend.topology)
     knowledge.declared = backend.declared
     knowledge.identity = backend.identity
     state = Lock(
@@ -66,7 +66,7 @@ final class Session: Sendable {
   var isEnding: Bool { state.withLock { $0.isEnding } }
 
   /// What is known at this moment, the servers' states included.
-  var knowledge: Knowledge {
+  var knowledge: NetworkSnapshot {
     var (knowledge, backend, silent) = state.withLock { ($0.knowledge, $0.backend, $0.silent) }
     for server in knowledge.topology.servers {
       let state = backend.state(of: server.name)
@@ -78,7 +78,7 @@ final class Session: Sendable {
   }
 
   /// What is known, without asking for the states: for the calls of a script.
-  var knowledgeWithoutStates: Knowledge { state.withLock { $0.knowledge } }
+  var knowledgeWithoutStates: NetworkSnapshot { state.withLock { $0.knowledge } }
 
   func update(_ change: (inout Settings) -> Void) { state.withLock { change(&$0.settings) } }
 
@@ -167,7 +167,7 @@ final class Session: Sendable {
     return known
   }
 
-  /// Sees to it that the catalogue of at least one of `servers` is known, if any of them can be reached.
+  /// Makes sure that the catalogue of at least one of `servers` is known, if any of them can be reached.
   func ensureCatalogue(ofAnyOf servers: [String]) async {
     let known = state.withLock { $0.knowledge.catalogues }
     if servers.contains(where: { known[$0] != nil }) { return }

@@ -3,8 +3,8 @@ import RPCProcedures
 import RPCWire
 
 /// Everything the shell knows at one moment, without asking anybody: what completion, hints and the resolution of
-/// calls look at. A snapshot: whoever holds it sees no change.
-struct Knowledge: Sendable {
+/// calls look at. A snapshot: it does not change.
+struct NetworkSnapshot: Sendable {
   var topology: Topology
   /// As `init.yaml` declares them: for servers that have not answered.
   var declared: [Procedure] = []
