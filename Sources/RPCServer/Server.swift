@@ -239,7 +239,7 @@ public final class Server: Sendable {
     }
   }
 
-  /// Opens the log file anew, after it was moved away, and reads the deployers' keys again. Where those cannot be
+  /// Opens the log file again, after it was moved away, and reads the deployers' keys again. Where those cannot be
   /// read the ones from before stay, and the log tells why.
   public func reload() {
     core.log.reopen()

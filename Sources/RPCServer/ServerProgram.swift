@@ -6,7 +6,7 @@ internal import Synchronization
 
 /// A server as a program of its own: runs until it is told to stop, by signals.
 ///
-/// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file anew and reads the deployers'
+/// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file again and reads the deployers'
 /// keys again.
 public enum ServerProgram {
   /// How the program ended, for scripts.

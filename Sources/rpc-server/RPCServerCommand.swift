@@ -12,7 +12,7 @@ struct RPCServerCommand: ParsableCommand {
     abstract: "Serves the procedures that an initializer assigns to this node.",
     discussion: """
       What was assigned is kept in the data directory, so a server that is started again serves it without \
-      being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file anew and \
+      being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file again and \
       reads the deployers' keys again.
 
       Exit codes: 0 stopped as told, 1 the address cannot be served, 2 wrong arguments, 3 the data directory, \

@@ -95,7 +95,7 @@ struct ServerLogTests {
     #expect(!log.contains("connection from"))
   }
 
-  @Test("SIGHUP opens the file anew, after it was moved away")
+  @Test("SIGHUP opens the file again, after it was moved away")
   func reopens() throws {
     let directory = TemporaryDirectory()
     let network = try network(["--log-file", "\(directory.path)/log"])

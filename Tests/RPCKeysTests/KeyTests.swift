@@ -190,7 +190,7 @@ struct KeyTests {
 
   // MARK: Files
 
-  @Test("a private key that others may read is refused, and the message has the mend")
+  @Test("a private key that others may read is refused, and the message says how to fix it")
   func mode() throws {
     let directory = TemporaryDirectory()
     try directory.write(Self.fixture("c1"), to: "c1")

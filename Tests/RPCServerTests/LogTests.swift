@@ -138,7 +138,7 @@ struct LogTests {
       ])
   }
 
-  @Test("a caller's executions of one procedure within a moment are one line that says how many")
+  @Test("a caller's executions of one procedure within a window are one line that says how many")
   func runs() throws {
     let lines = try Self.lines { log, _ in
       let caller = Self.newCaller()
@@ -196,8 +196,8 @@ struct LogTests {
       Self.withoutTimes(lines) == (1...count).map { "info    127.0.0.1:\($0) math.add(int, int) ok" })
   }
 
-  @Test("a moment ends by itself: a later execution is a line of its own, with its own time")
-  func moments() throws {
+  @Test("a window ends by itself: a later execution is a line of its own, with its own time")
+  func windows() throws {
     var runs = ExecutionRuns(windowNanoseconds: LogLimits.windowNanoseconds)
     let caller = Self.newCaller()
     let end = 5 + LogLimits.windowNanoseconds
@@ -210,7 +210,7 @@ struct LogTests {
     #expect(runs.runs.map(\.count) == [2])
     runs.removeAll()
     let afterwards = runs.add(Self.procedure, caller, 1, at: 6)
-    #expect(!afterwards, "a run of a moment that is over")
+    #expect(!afterwards, "a run of a window that is over")
     runs.begin(caller, 1, at: end, began: 200)
     #expect(runs.runs.map(\.began) == [200])
   }

@@ -92,7 +92,7 @@ struct EdgeTests {
 
   // MARK: Ends
 
-  @Test("a peer that ends its side alone is told of once, and can still be answered")
+  @Test("a peer that ends its side alone is reported once, and can still be answered")
   func halfClose() throws {
     let loop = try EventLoop()
     let ends = try Socket.pair().takeRawEnds()
@@ -115,7 +115,7 @@ struct EdgeTests {
     close(ends.far)
   }
 
-  @Test("an end that was told of does not wake the loop again and again")
+  @Test("an end that was reported does not wake the loop again and again")
   func halfCloseIsQuiet() throws {
     let loop = try EventLoop()
     let ends = try Socket.pair().takeRawEnds()

@@ -93,7 +93,7 @@ internal final class ServerCall: TimerTarget {
     connection?.afterAnswer()
   }
 
-  /// A missed deadline is reported in the same words whoever noticed it first.
+  /// A missed deadline is reported in the same words whatever noticed it first.
   private func said(_ result: CallOutcome, on loop: EventLoop) -> CallOutcome {
     guard case .failure(let error) = result, error.exception == .deadlineExceeded, let deadline,
       loop.now >= deadline

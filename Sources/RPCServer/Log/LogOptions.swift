@@ -8,7 +8,7 @@ public struct LogOptions: Sendable, Hashable {
     case error
     /// Refused access, exceptions of procedures, overload, peers that break the protocol.
     case warning
-    /// Each connection and each execution of a procedure, those of one caller within a moment together.
+    /// Each connection and each execution of a procedure, those of one caller within a time window together.
     case info
     /// Each execution by itself.
     case debug

@@ -137,7 +137,7 @@ internal final class LogSink: Sendable {
     }
   }
 
-  /// Opens the file anew, after it was moved away. What was handed over before goes to the old one.
+  /// Opens the file again, after it was moved away. What was handed over before goes to the old one.
   ///
   /// - Parameter failure: told when the file cannot be opened; the old one stays in use then.
   func reopen(failure: @escaping @Sendable (SystemError) -> Void) {

@@ -6,7 +6,7 @@ internal import RPCWire
 /// which is handed over when it is full, after a moment, or soon after a warning: executions are logged by
 /// the million.
 ///
-/// Executions of one procedure by one caller within a moment are one line that says how many; at the level `debug`
+/// Executions of one procedure by one caller within a window are one line that says how many; at the level `debug`
 /// each has its own.
 internal final class LoopLog: TimerTarget {
   private let loop: EventLoop
@@ -15,7 +15,7 @@ internal final class LoopLog: TimerTarget {
   private let line: LogLine
   private let buffer = LoopCell(ByteQueue())
   private let timestamp = LoopCell(LogTimestamp())
-  /// From the loop's clock to 1970, in nanoseconds; looked up anew with every flush, since clocks are set.
+  /// From the loop's clock to 1970, in nanoseconds; looked up again with every flush, since clocks are set.
   private var epoch: Int64 = 0
   private let runs: LoopCell<ExecutionRuns>
   private var timer: TimerID?

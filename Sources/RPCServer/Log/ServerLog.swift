@@ -24,7 +24,7 @@ internal final class ServerLog: Sendable {
   func warn(_ message: String) { logger.warning("\(message)") }
   func fail(_ message: String) { logger.error("\(message)") }
 
-  /// Opens the log file anew, after it was moved away.
+  /// Opens the log file again, after it was moved away.
   func reopen() {
     let logger = logger
     sink?.reopen { error in logger.error("the log stays where it was: \(error)") }
