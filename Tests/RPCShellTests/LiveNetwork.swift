@@ -27,6 +27,9 @@ final class LiveNetwork: Sendable {
         NativeProcedure("text.concat") { (a: Int, b: Int) in a + b },
         NativeProcedure("text.upper") { (text: String) in text.uppercased() },
         NativeProcedure("text.lines") { (count: Int) in (1...max(1, count)).map { "line \($0)" } },
+        NativeProcedure("text.rows") { (count: Int) -> Value in
+          .list((0..<count).map { ["number": .int(Int64($0)), "text": .string("item \($0)")] })
+        },
         NativeProcedure("text.fail") { (text: String) throws -> String in
           throw RPCError(.executionException, text, executed: .yes)
         },

@@ -185,6 +185,20 @@ import Testing
     #expect(try run(["--color", "always", "-c", "servers"]).out.contains("\u{1b}["))
   }
 
+  @Test("a list of dictionaries is rows in a pipe: one line each, whole, without blanks at their ends")
+  func rows() throws {
+    let output = try run(["-c", "text.rows 300"]).out
+    let lines = output.split(separator: "\n", omittingEmptySubsequences: false)
+    #expect(lines.count == 302 && lines.last == "" && lines.allSatisfy { $0.last != " " })
+    #expect(lines.filter { $0.contains("item 12") }.count == 11)
+    #expect(lines.filter { $0.hasSuffix("item 12") } == ["    12  item 12"])
+    #expect(try run(["-c", "text.rows 300 | cat"]).out == output)
+    #expect(try run([], input: "text.rows 300\n").out == output)
+    let raw = try run(["-o", "raw", "-c", "text.rows 1"]).out
+    #expect(raw == #"[{"number":0,"text":"item 0"}]"# + "\n")
+    #expect(try run(["--json", "-c", "text.rows 1"]).out.contains(#""values":[[{"number":0,"#))
+  }
+
   @Test("a file that is wrong is told completely, and nothing is asked")
   func brokenFile() throws {
     let network = try Self.network.get()

@@ -112,10 +112,12 @@ import Testing
     let found = lines.filter { $0.contains("item 12 ") }
     #expect(found.count == 1)
     #expect(String(found.first ?? "") == "    12  item 12 " + long)
-    // A script's own output is for programs: JSON, one value per line.
+    // A script's own output is for programs as well; the whole value on one line is there with `-o raw`.
     let script = Renderer(format: .auto, style: .none, width: 80, isInteractive: false)
-    #expect(script.render(.answer(report)).out.hasPrefix(#"[{"number":0,"text":"item 0 "#))
-    #expect(script.render(.answer(report)).out.split(separator: "\n").count == 1)
+    #expect(script.render(.answer(report)).out.split(separator: "\n") == lines)
+    let raw = Renderer(format: .raw, style: .none, width: 80, isInteractive: false)
+    #expect(raw.render(.answer(report)).out.hasPrefix(#"[{"number":0,"text":"item 0 "#))
+    #expect(raw.render(.answer(report)).out.split(separator: "\n").count == 1)
   }
 
   @Test("an excerpt of a large value costs what is shown")

@@ -4,12 +4,12 @@ import RPCWire
 
 /// How output is written.
 enum OutputFormat: String, Hashable, Sendable, CaseIterable {
-  /// Tables aligned; results as people read them at the prompt, raw in scripts.
+  /// Tables aligned, lists of dictionaries too; other results as people read them at the prompt, raw in scripts.
   case auto
   case table
   /// One complete JSON object per line.
   case json
-  /// Texts verbatim, tables as lines with tabs.
+  /// Texts verbatim, tables as lines with tabs, other values as JSON.
   case raw
 }
 
@@ -25,8 +25,6 @@ struct Renderer: Hashable, Sendable {
   var slowAfter: Duration = .milliseconds(500)
   /// Notes are left out.
   var isQuiet = false
-  /// Whether a program that was named on the line, or a file, gets the output: rows are lines for it, too.
-  var isPiped = false
   /// When tables are shown as records.
   var expanded = ExpandedLayout.auto
 
@@ -35,7 +33,6 @@ struct Renderer: Hashable, Sendable {
     var renderer = self
     renderer.isInteractive = false
     renderer.style = .none
-    renderer.isPiped = true
     if renderer.expanded == .auto { renderer.expanded = .off }
     return renderer
   }
@@ -109,7 +106,8 @@ struct Renderer: Hashable, Sendable {
 
   private func shown(_ value: Value) -> String {
     let isForPeople = format == .table || format == .auto && isInteractive
-    if isForPeople || format == .auto && isPiped {
+    // Rows are lines for programs too, so that grep, sort and head find them.
+    if isForPeople || format == .auto {
       let layout = ValueLayout(style: style, width: tableWidth, expanded: expanded)
       if let text = layout.text(value) { return text.droppingLastNewline }
     }
