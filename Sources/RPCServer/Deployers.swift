@@ -50,7 +50,7 @@ internal final class Deployers: Sendable {
     guard let key = caller.key else {
       throw RPCError(
         .unauthenticated,
-        "whoever deploys to this server must prove a key that it knows\(file == nil ? Self.hint : "")")
+        "a key is needed to deploy to this server, one that it knows\(file == nil ? Self.hint : "")")
     }
     guard !trusted.contains(key) else { return }
     let owner =

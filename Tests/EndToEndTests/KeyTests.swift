@@ -78,7 +78,7 @@ struct KeyTests {
     #expect(stranger.output.contains("is not among those that may deploy to this server"), "\(stranger)")
     #expect(stranger.output.contains("trusts the deploy key of its own user"), "\(stranger)")
     let none = try network.lines("s1").call("system.deploy_status")
-    #expect(none.exceptionMessage?.contains("must prove a key that it knows") == true, "\(none)")
+    #expect(none.exceptionMessage?.contains("a key is needed to deploy to this server") == true, "\(none)")
     // One that others may write, or that is gone, counts at once for nobody.
     chmod("\(key).pub", 0o666)
     let open = try network.initialize(["--force", "--key", key])
@@ -183,6 +183,13 @@ struct KeyTests {
     let key = try Self.privateKey("deployer", in: network)
     let refused = try network.shell("apply")
     #expect(refused.ending == .code(1))
+    // A server that refuses was reached: the reason is the key.
+    let drift = try network.shell("drift", options: ["--json"])
+    #expect(drift.ending == .code(1))
+    #expect(drift.lines.count == 2, "\(drift)")
+    for line in drift.lines {
+      #expect(line.contains(#""drift":"refused""#) && line.contains("a key is needed to deploy"), "\(line)")
+    }
     let applied = try run(
       Programs.shell, ["--config", network.file], input: .text("apply\n"), environment: ["RPC_KEY": key])
     #expect(applied.ending == .code(0), "\(applied)")

@@ -279,7 +279,7 @@ struct KeyTests {
     let server = try Self.server(deployers: [Self.key(1), Self.key(2)], directory)
     let error = try Self.deployStatus(RawPeer.greeted(port: server.port))
     #expect(error?.exception == .unauthenticated)
-    #expect(error?.message == "whoever deploys to this server must prove a key that it knows")
+    #expect(error?.message == "a key is needed to deploy to this server, one that it knows")
     for (byte, isKnown) in [(UInt8(1), true), (2, true), (3, false)] {
       let (peer, hello) = try Self.challenged(server)
       let proof = try Self.proof(Self.key(byte), hello, server)
