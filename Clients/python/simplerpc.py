@@ -34,7 +34,7 @@ class RPCError(Exception):
     def __init__(self, exception, message, executed="no", **details):
         super().__init__(f"{exception}: {message}")
         self.exception, self.message, self.executed = exception, message, executed
-        for name in ("code", "source", "actual", "limit", "retry_after_ms"):
+        for name in ("code", "source", "actual", "limit", "unit", "retry_after_ms"):
             setattr(self, name, details.get(name))
 
 

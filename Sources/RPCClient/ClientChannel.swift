@@ -96,7 +96,7 @@ internal final class ClientChannel: TimerTarget {
           call,
           RPCError(
             .resourceExhausted, "\(waiting.count) calls wait for \(server.label)",
-            actual: waiting.count, limit: ClientLimits.waitingCallsMax))
+            actual: waiting.count, limit: ClientLimits.waitingCallsMax, unit: .calls))
       }
       waiting.append(call)
       wantConnection()

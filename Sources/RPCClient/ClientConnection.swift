@@ -56,7 +56,7 @@ internal final class ClientConnection: ConnectionHandler, TimerTarget {
           call,
           RPCError(
             .resourceExhausted, "\(backlog.count) calls wait for \(channel.server.label)",
-            actual: backlog.count, limit: ClientLimits.waitingCallsMax))
+            actual: backlog.count, limit: ClientLimits.waitingCallsMax, unit: .calls))
       }
       backlog.append(call)
       return

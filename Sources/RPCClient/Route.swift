@@ -152,12 +152,12 @@ internal final class RouteTable: Sendable {
     for part in [service, procedure] where part.utf8.count > WireLimits.nameBytesMax {
       throw RPCError(
         .invalidArguments, "a name of \(part.utf8.count) bytes, the limit is \(WireLimits.nameBytesMax)",
-        actual: part.utf8.count, limit: WireLimits.nameBytesMax)
+        actual: part.utf8.count, limit: WireLimits.nameBytesMax, unit: .bytes)
     }
     for count in [arguments.count, returns?.count ?? 0] where count > WireLimits.arityMax {
       throw RPCError(
         .invalidArguments, "\(count) types, the limit is \(WireLimits.arityMax)",
-        actual: count, limit: WireLimits.arityMax)
+        actual: count, limit: WireLimits.arityMax, unit: .types)
     }
     return BindingKey(service: service, procedure: procedure, argumentTypes: arguments, returnTypes: returns)
   }

@@ -236,7 +236,7 @@ public enum CallFrame {
     throw RPCError(
       .resourceExhausted,
       "\(procedure) was not called: procedures may call each other \(limit) deep, and this call would be \(depth) deep (do they call each other in a circle?)",
-      executed: .no, actual: depth, limit: limit)
+      executed: .no, actual: depth, limit: limit, unit: .levels)
   }
 
   /// Starts a CALL; the caller appends the list of arguments and calls `endFrame`.
@@ -299,6 +299,7 @@ extension RPCError {
     }
     if let actual { entries.append(.init("actual", .int(Int64(actual)))) }
     if let limit { entries.append(.init("limit", .int(Int64(limit)))) }
+    if let unit { entries.append(.init("unit", .string(unit.rawValue))) }
     Value.map(entries).encode(to: &queue)
     queue.endFrame(mark)
   }
@@ -315,7 +316,8 @@ extension RPCError {
       Exception(rawValue: name) ?? .executionException, message,
       executed: value["executed"]?.intValue.flatMap { UInt8(exactly: $0) }.flatMap(Executed.init) ?? .maybe,
       actual: value["actual"]?.intValue.map(Int.init(clamping:)),
-      limit: value["limit"]?.intValue.map(Int.init(clamping:)), source: value["source"]?.stringValue,
+      limit: value["limit"]?.intValue.map(Int.init(clamping:)),
+      unit: value["unit"]?.stringValue.flatMap(Unit.init), source: value["source"]?.stringValue,
       retryAfterMilliseconds: value["retry_after_ms"]?.intValue.map(Int.init(clamping:)))
   }
 }

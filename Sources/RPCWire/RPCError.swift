@@ -47,6 +47,16 @@ public struct RPCError: Error, Hashable, Sendable {
     case yes = 2
   }
 
+  /// What a bound counts. On the wire by its name; one that a later version added is passed over.
+  public enum Unit: String, Sendable, Hashable, CaseIterable {
+    case bytes
+    case calls
+    case arguments
+    case types
+    /// Of procedures that call each other.
+    case levels
+  }
+
   public var exception: Exception
   public var message: String
   public var executed: Executed
@@ -55,6 +65,8 @@ public struct RPCError: Error, Hashable, Sendable {
   /// What was measured against `limit`, where a bound was crossed.
   public var actual: Int?
   public var limit: Int?
+  /// What `actual` and `limit` count; nil where the other side does not say.
+  public var unit: Unit?
   /// Where the procedure raised: file name and line of its source, never a path of the server.
   public var source: String?
   /// The server that the error is of, by its name; set by a client, never on the wire.
@@ -62,13 +74,14 @@ public struct RPCError: Error, Hashable, Sendable {
 
   public init(
     _ exception: Exception, _ message: String, executed: Executed = .no, actual: Int? = nil,
-    limit: Int? = nil, source: String? = nil, retryAfterMilliseconds: Int? = nil
+    limit: Int? = nil, unit: Unit? = nil, source: String? = nil, retryAfterMilliseconds: Int? = nil
   ) {
     self.exception = exception
     self.message = message
     self.executed = executed
     self.actual = actual
     self.limit = limit
+    self.unit = unit
     self.source = source
     self.retryAfterMilliseconds = retryAfterMilliseconds
   }

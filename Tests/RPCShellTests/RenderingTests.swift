@@ -28,6 +28,20 @@ import Testing
     }
   }
 
+  @Test("the keys of a bound that was crossed say its unit, for a program and in why")
+  func bounds() {
+    func keys(_ unit: RPCError.Unit?) -> [String] {
+      let error = RPCError(.resourceExhausted, "full", actual: 2, limit: 1, unit: unit)
+      return (CommandFailure.call(error).object["error"]?.mapValue ?? []).map(\.key)
+        .filter { $0.hasPrefix("actual") || $0.hasPrefix("limit") }
+    }
+    for unit in RPCError.Unit.allCases {
+      #expect(keys(unit) == ["actual_\(unit.rawValue)", "limit_\(unit.rawValue)"])
+    }
+    // A server of an earlier version does not say the unit.
+    #expect(keys(nil) == ["actual", "limit"])
+  }
+
   @Test("wide values break over lines, scalars flow")
   func broken() {
     let numbers = Value.list((100..<130).map { .int($0) })
@@ -81,7 +95,8 @@ import Testing
         .out
     }
     #expect(text(.auto, true) == "$2 =\nID  NAME\n 1  a\n20  b\n")
-    #expect(text(.auto, false) == #"[{"id":1,"name":"a"},{"id":20,"name":"b"}]"# + "\n")
+    #expect(text(.auto, false) == "ID  NAME\n 1  a\n20  b\n")
+    #expect(text(.raw, false) == #"[{"id":1,"name":"a"},{"id":20,"name":"b"}]"# + "\n")
     #expect(
       text(.json, false)
         == #"{"procedure":"x.y","server":"s1","values":[[{"id":1,"name":"a"},{"id":20,"name":"b"}]],"elapsed_us":0}"#

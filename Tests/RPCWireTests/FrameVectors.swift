@@ -44,7 +44,8 @@ enum FrameVectors {
       RPCError(.executionException, "division by zero", executed: .yes, source: "divide.py:3"), callID: 5),
     "error-exhausted": .error(
       RPCError(
-        .resourceExhausted, "too many calls in flight", actual: 4097, limit: 4096, retryAfterMilliseconds: 50),
+        .resourceExhausted, "too many calls in flight", actual: 4097, limit: 4096, unit: .calls,
+        retryAfterMilliseconds: 50),
       callID: 6),
     "cancel": .empty(.cancel, callID: 5),
     "ping": .empty(.ping, callID: 42),

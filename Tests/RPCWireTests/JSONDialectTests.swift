@@ -201,7 +201,7 @@ struct JSONDialectTests {
         id: nil,
         error: RPCError(
           .protocolError, "\"id\" is \(limit + 1) bytes long, the limit is \(limit)", actual: limit + 1,
-          limit: limit))
+          limit: limit, unit: .bytes))
     ) { try request(Self.line("1", as: "int", id: " " + longest.dropLast() + "i\"")) }
   }
 
@@ -267,7 +267,8 @@ struct JSONDialectTests {
       RPCError(.executionException, "bad\nthing", executed: .yes, source: "rpc1.py:3"), id: JSONDialect.ID(7),
       to: &queue)
     JSONDialect.appendException(
-      RPCError(.resourceExhausted, "full", actual: 2, limit: 1, retryAfterMilliseconds: 50), id: nil,
+      RPCError(.resourceExhausted, "full", actual: 2, limit: 1, unit: .calls, retryAfterMilliseconds: 50),
+      id: nil,
       to: &queue)
     let lines = """
       {"header":"RPC-RES","value":{"return-values":["32hello",1.0]}}
@@ -275,7 +276,7 @@ struct JSONDialectTests {
       {"header":"RPC-EX","value":{"id":7,"exception-type":"ExecutionException","exception-message":"bad\\nthing",\
       "code":2,"executed":"yes","source":"rpc1.py:3"}}
       {"header":"RPC-EX","value":{"exception-type":"ResourceExhausted","exception-message":"full","code":8,\
-      "executed":"no","actual":2,"limit":1,"retry-after-ms":50}}
+      "executed":"no","actual":2,"limit":1,"unit":"calls","retry-after-ms":50}}
 
       """
     #expect(String(decoding: queue.copy(), as: UTF8.self) == lines)

@@ -167,7 +167,7 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
     RPCError(
       .resourceExhausted,
       "a call of \(bytes) bytes is larger than the limit of \(frameBytesMax) bytes of \(server.label)",
-      actual: bytes, limit: frameBytesMax)
+      actual: bytes, limit: frameBytesMax, unit: .bytes)
   }
 
   /// Ends a call whose caller has gone; its answer is still counted.

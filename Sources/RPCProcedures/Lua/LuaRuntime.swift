@@ -68,7 +68,7 @@ public final class LuaRuntime: ProcedureRuntime {
           RPCError(
             .resourceExhausted,
             "\(inFlight) Lua calls are in flight, the limit is \(limits.luaCallsInFlight)",
-            actual: inFlight + 1, limit: limits.luaCallsInFlight)))
+            actual: inFlight + 1, limit: limits.luaCallsInFlight, unit: .calls)))
     }
     let procedure = procedures[ObjectIdentifier(invocation.unit)]?.procedure ?? register(invocation.unit)
     if case .loaded(let machine) = procedure.source.state {
@@ -153,7 +153,8 @@ public final class LuaRuntime: ProcedureRuntime {
           RPCError(
             .failedPrecondition,
             "the source has \(unit.source.count) bytes, the limit is \(limits.luaSourceBytes)",
-            actual: unit.source.count, limit: limits.luaSourceBytes, source: unit.procedure.sourceName)))
+            actual: unit.source.count, limit: limits.luaSourceBytes, unit: .bytes,
+            source: unit.procedure.sourceName)))
     }
     guard
       let machine = LuaMachine(

@@ -157,7 +157,7 @@ internal final class LuaTask {
       return .failure(
         RPCError(
           .resourceExhausted, "\(name) returned more than \(limits.outputBytes) bytes", executed: .yes,
-          actual: Int(message), limit: limits.outputBytes))
+          actual: Int(message), limit: limits.outputBytes, unit: .bytes))
     case rpclua_out_of_memory: return .failure(outOfMemory)
     case rpclua_unpausable:
       return failure(
@@ -201,7 +201,7 @@ internal final class LuaTask {
         .executionException,
         "a table of \(refused) bytes is too large: the limit is \(limits.luaValueBytes) bytes",
         executed: .yes,
-        actual: refused, limit: limits.luaValueBytes, source: source)
+        actual: refused, limit: limits.luaValueBytes, unit: .bytes, source: source)
     }
     let limit = procedure.memoryBytes ?? limits.luaMemoryBytes
     return RPCError(

@@ -39,7 +39,7 @@ extension PythonRuntime: PythonParentObserver {
         RPCError(
           .resourceExhausted,
           "the call used \(used) bytes of memory, with the processes that it started; the limit is \(limit). Its worker was killed",
-          executed: .maybe, actual: used, limit: limit)))
+          executed: .maybe, actual: used, limit: limit, unit: .bytes)))
     startWaiting()
   }
 

@@ -65,7 +65,8 @@ public final class PythonRuntime: ProcedureRuntime {
           RPCError(
             .failedPrecondition,
             "the source has \(unit.source.count) bytes, the limit is \(limits.sourceBytes)",
-            actual: unit.source.count, limit: limits.sourceBytes, source: unit.procedure.sourceName)))
+            actual: unit.source.count, limit: limits.sourceBytes, unit: .bytes,
+            source: unit.procedure.sourceName)))
     }
     let known = register(unit)
     loads.append(PythonJob(.load(completion), unit: known, deadline: nil))
@@ -148,7 +149,7 @@ public final class PythonRuntime: ProcedureRuntime {
           RPCError(
             .resourceExhausted,
             "\(waitingCalls) calls wait for a Python worker, the limit is \(limits.pythonQueue)",
-            actual: waitingCalls + 1, limit: limits.pythonQueue)))
+            actual: waitingCalls + 1, limit: limits.pythonQueue, unit: .calls)))
     } else {
       job.place = queue.append(job, depth: job.depth)
       startWaiting()

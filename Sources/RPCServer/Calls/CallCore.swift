@@ -116,14 +116,14 @@ internal final class CallCore {
     guard inFlight < host.options.callsPerConnection else {
       throw RPCError(
         .resourceExhausted, "\(inFlight) calls are in flight on this connection", actual: inFlight,
-        limit: host.options.callsPerConnection, retryAfterMilliseconds: 10)
+        limit: host.options.callsPerConnection, unit: .calls, retryAfterMilliseconds: 10)
     }
     // Work counts until it ends: else a flood of calls, each cancelled at once, could start any number.
     let running = host.metrics.value.callsInFlight + leftBehind
     guard running < callsMax else {
       throw RPCError(
         .resourceExhausted, "\(running) calls are in flight on this loop of the server", actual: running,
-        limit: callsMax, retryAfterMilliseconds: 10)
+        limit: callsMax, unit: .calls, retryAfterMilliseconds: 10)
     }
     if let excess = connection.socket.excess(of: arguments.count) {
       throw Self.memoryExceeded(
@@ -135,8 +135,7 @@ internal final class CallCore {
     let whose = isStranger ? "the connections of unknown peers" : "the connections"
     return RPCError(
       .resourceExhausted, "\(whose) would hold \(actual) bytes of memory, the limit is \(limit)",
-      actual: actual,
-      limit: limit, retryAfterMilliseconds: 100)
+      actual: actual, limit: limit, unit: .bytes, retryAfterMilliseconds: 100)
   }
 
   /// When a call must have ended: by its caller's timeout (nanoseconds, 0 for none) or its procedure's own,

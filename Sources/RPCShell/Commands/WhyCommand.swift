@@ -51,7 +51,8 @@ enum WhyCommand: Command {
     fields.append(.init("status", "\(error.code.rawValue) (\(error.code))", .int(Int64(error.code.rawValue))))
     if let source = error.source { fields.append(.init("raised at", source)) }
     if let actual = error.actual, let limit = error.limit {
-      fields.append(.init("limit", "\(actual) where \(limit) is the limit"))
+      let unit = error.unit.map { " " + $0.rawValue } ?? ""
+      fields.append(.init("limit", "\(actual)\(unit) where \(limit) is the limit", .map(error.bound)))
     }
     let service = String(failure.request.procedure.prefix { $0 != "." })
     let servers = failure.servers.isEmpty ? knowledge.providers(of: service) : failure.servers

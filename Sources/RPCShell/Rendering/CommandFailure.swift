@@ -78,8 +78,7 @@ struct CommandFailure: Error, Hashable, Sendable {
       if let retry = error.retryAfterMilliseconds {
         entries.append(Value.Entry("retry_after_ms", .int(Int64(retry))))
       }
-      if let actual = error.actual { entries.append(Value.Entry("actual", .int(Int64(actual)))) }
-      if let limit = error.limit { entries.append(Value.Entry("limit", .int(Int64(limit)))) }
+      entries += error.bound
     case .usage:
       entries = [Value.Entry("exception", "UsageError"), Value.Entry("message", .string(message))]
     case .interrupted:
@@ -90,5 +89,15 @@ struct CommandFailure: Error, Hashable, Sendable {
     if let procedure { entries.append(Value.Entry("procedure", .string(procedure))) }
     if let server { entries.append(Value.Entry("server", .string(server))) }
     return .map([Value.Entry("error", .map(entries))])
+  }
+}
+
+extension RPCError {
+  /// The bound that was crossed, for programs. The keys say the unit where the server said it.
+  var bound: [Value.Entry] {
+    let ending = unit.map { "_" + $0.rawValue } ?? ""
+    return [("actual", actual), ("limit", limit)].compactMap { name, number in
+      number.map { Value.Entry(name + ending, .int(Int64($0))) }
+    }
   }
 }

@@ -33,7 +33,7 @@ extension JSONDialect {
       if let range = fields[.id], range.count > WireLimits.jsonIDBytesMax {
         throw RPCError(
           .protocolError, "\"id\" is \(range.count) bytes long, the limit is \(WireLimits.jsonIDBytesMax)",
-          actual: range.count, limit: WireLimits.jsonIDBytesMax)
+          actual: range.count, limit: WireLimits.jsonIDBytesMax, unit: .bytes)
       }
       guard let service = try Self.name(.service, fields, line) else {
         throw .malformed("\"service\" is missing: a name in double quotes")
@@ -56,7 +56,7 @@ extension JSONDialect {
       guard count <= WireLimits.arityMax else {
         throw RPCError(
           .invalidArguments, "\(count) arguments, the limit is \(WireLimits.arityMax)", actual: count,
-          limit: WireLimits.arityMax)
+          limit: WireLimits.arityMax, unit: .arguments)
       }
       if let argumentTypes, count != argumentTypes.count {
         throw RPCError(
@@ -100,7 +100,7 @@ extension JSONDialect {
         throw RPCError(
           .protocolError,
           "\"\(field.rawValue)\" is a name of \(name.utf8.count) bytes, the limit is \(WireLimits.nameBytesMax)",
-          actual: name.utf8.count, limit: WireLimits.nameBytesMax)
+          actual: name.utf8.count, limit: WireLimits.nameBytesMax, unit: .bytes)
       }
       return name
     }
@@ -123,7 +123,7 @@ extension JSONDialect {
           throw RPCError(
             .protocolError,
             "\"\(field.rawValue)\" has more types than the limit of \(WireLimits.arityMax)",
-            limit: WireLimits.arityMax)
+            limit: WireLimits.arityMax, unit: .arguments)
         }
         guard reader.current == UInt8(ascii: "\""), let text = try? reader.readString() else {
           throw .malformed("\"\(field.rawValue)\" is a list of types in double quotes")

@@ -83,6 +83,7 @@ public enum JSONDialect {
     if let source = error.source { fields.append(.init("source", .string(source))) }
     if let actual = error.actual { fields.append(.init("actual", .int(Int64(actual)))) }
     if let limit = error.limit { fields.append(.init("limit", .int(Int64(limit)))) }
+    if let unit = error.unit { fields.append(.init("unit", .string(unit.rawValue))) }
     if let milliseconds = error.retryAfterMilliseconds {
       fields.append(.init("retry-after-ms", .int(Int64(milliseconds))))
     }

@@ -61,7 +61,7 @@ internal final class JSONLinesDialect: Dialect {
         connection.refuse(
           RPCError(
             .resourceExhausted, "a line is longer than the limit of \(limit) bytes", actual: end - offset,
-            limit: limit))
+            limit: limit, unit: .bytes))
         return .consumed(bytes.byteCount)
       }
       if end == next, !socket.inputHasEnded {

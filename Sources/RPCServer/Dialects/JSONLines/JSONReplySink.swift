@@ -25,7 +25,7 @@ internal final class JSONReplySink: ReplySink {
     case .success(let bytes) where bytes.count > limit:
       error = RPCError(
         .resourceExhausted, "the result is larger than the limit of \(limit) bytes for JSON",
-        executed: .yes, actual: bytes.count, limit: limit)
+        executed: .yes, actual: bytes.count, limit: limit, unit: .bytes)
     case .success(let bytes):
       do {
         return try JSONDialect.appendResult(messagePack: bytes, id: id, to: &output)

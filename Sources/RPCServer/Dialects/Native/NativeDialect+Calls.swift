@@ -60,7 +60,7 @@ extension NativeDialect {
     guard size <= peerFrameBytes else {
       throw RPCError(
         .resourceExhausted, "the reply is larger than the caller takes", executed: .yes, actual: size,
-        limit: peerFrameBytes)
+        limit: peerFrameBytes, unit: .bytes)
     }
     output.endFrame(mark)
   }

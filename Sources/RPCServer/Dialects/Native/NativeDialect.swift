@@ -86,7 +86,7 @@ internal final class NativeDialect: Dialect {
 
   private func protocolError(_ error: WireError) -> RPCError {
     if case .frameTooLarge(let actual, let limit) = error {
-      return RPCError(.resourceExhausted, error.description, actual: actual, limit: limit)
+      return RPCError(.resourceExhausted, error.description, actual: actual, limit: limit, unit: .bytes)
     }
     return RPCError(.protocolError, error.description)
   }

@@ -22,7 +22,7 @@ internal final class NativeReplySink: ReplySink {
     case .success(let values) where values.count > dialect.peerFrameBytes:
       RPCError(
         .resourceExhausted, "the reply is larger than the caller takes", executed: .yes,
-        actual: values.count, limit: dialect.peerFrameBytes
+        actual: values.count, limit: dialect.peerFrameBytes, unit: .bytes
       ).encode(to: &output, callID: callID)
     case .success(let values):
       let mark = output.beginFrame(.reply, callID: callID)
