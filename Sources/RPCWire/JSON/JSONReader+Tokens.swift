@@ -37,7 +37,40 @@ extension JSONReader {
   // MARK: Numbers
 
   @_lifetime(self: copy self)
+  @inline(__always)
   internal mutating func readNumber() throws(JSONError) -> JSONNumber {
+    if let value = readShortInteger() { return .int(value) }
+    return try readAnyNumber()
+  }
+
+  /// An integer of at most 18 digits, which cannot overflow, with a separator behind it: most numbers are. Otherwise
+  /// nil, and nothing is read.
+  @_lifetime(self: copy self)
+  @inline(__always)
+  internal mutating func readShortInteger() -> Int64? {
+    let negative = current == UInt8(ascii: "-")
+    let first = negative ? offset + 1 : offset
+    let end = min(bytes.byteCount, first + 18)
+    var index = first
+    var value: Int64 = 0
+    while index < end {
+      let digit = byte(at: index) &- UInt8(ascii: "0")
+      guard digit <= 9 else { break }
+      value = value &* 10 &+ Int64(digit)
+      index += 1
+    }
+    guard index > first, index < bytes.byteCount else { return nil }
+    guard index == first + 1 || byte(at: first) != UInt8(ascii: "0") else { return nil }
+    switch byte(at: index) {
+    case UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}"), UInt8(ascii: " "):
+      offset = index
+      return negative ? -value : value
+    default: return nil
+    }
+  }
+
+  @_lifetime(self: copy self)
+  private mutating func readAnyNumber() throws(JSONError) -> JSONNumber {
     let start = offset
     let negative = current == UInt8(ascii: "-")
     if negative { offset += 1 }
@@ -268,16 +301,19 @@ extension JSONReader {
 
   // MARK: Bytes
 
+  @inline(__always)
   internal var current: UInt8? {
     offset < bytes.byteCount ? byte(at: offset) : nil
   }
 
+  @inline(__always)
   internal func byte(at index: Int) -> UInt8 {
     precondition(index >= 0 && index < bytes.byteCount)
     return unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
   }
 
   @_lifetime(self: copy self)
+  @inline(__always)
   internal mutating func skipSpace() {
     while let byte = current, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 { offset += 1 }
   }

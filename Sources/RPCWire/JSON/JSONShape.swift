@@ -144,7 +144,12 @@ extension JSONReader {
         return .list(element)
       }
       repeat {
-        element = element.joined(with: try describeValue())
+        let next = try describeValue()
+        switch (element, next) {
+        // What most lists are: nothing to join.
+        case (.int, .int), (.float, .float), (.string, .string), (.bool, .bool): break
+        default: element = element.joined(with: next)
+        }
         skipSpace()
       } while try passSeparator(UInt8(ascii: "]"), "a list")
       return .list(element)

@@ -73,6 +73,7 @@ internal struct JSONToMessagePack: ~Copyable {
     case UInt8(ascii: "t"), UInt8(ascii: "f"): try encode(&reader, as: .bool, to: &output)
     case UInt8(ascii: "n"): try encode(&reader, as: .none, to: &output)
     default:
+      if let value = reader.readShortInteger() { return output.appendInt(value) }
       let start = reader.offset
       if case .fraction = Self.number(&reader) {
         reader.offset = start
@@ -89,8 +90,14 @@ internal struct JSONToMessagePack: ~Copyable {
     let count = takeCount()
     output.appendListHeader(count: count)
     reader.offset += 1
+    let takesIntegers = element == .int || element == .any
     for _ in 0..<count {
-      try encode(&reader, as: element, to: &output)
+      reader.skipSpace()
+      if takesIntegers, let value = reader.readShortInteger() {
+        output.appendInt(value)
+      } else {
+        try encode(&reader, as: element, to: &output)
+      }
       Self.passSeparator(&reader)
     }
     if count == 0 { Self.passSeparator(&reader) }

@@ -55,6 +55,17 @@ extension ByteQueue {
   /// Appends a number in decimal.
   internal mutating func appendDecimal(_ value: Int64) {
     guard value >= 10 || value < 0 else { return append(UInt8(ascii: "0") + UInt8(value)) }
-    append(String(value))
+    // From the last digit to the first, as many as 64 bits have: no text of its own is made.
+    var digits = InlineArray<20, UInt8>(repeating: 0)
+    var first = digits.count
+    var rest = value.magnitude
+    repeat {
+      let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+      first -= 1
+      digits[first] = UInt8(ascii: "0") + UInt8(digit)
+      rest = quotient
+    } while rest > 0
+    if value < 0 { append(UInt8(ascii: "-")) }
+    for index in first..<digits.count { append(digits[index]) }
   }
 }
