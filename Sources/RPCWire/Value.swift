@@ -1,6 +1,6 @@
 /// A value whose type is known at run time only: what the shell, scripts and declared `Any` work with. Typed
 /// Swift code uses `RPCValue` instead and never boxes.
-public indirect enum Value: Sendable {
+public enum Value: Sendable {
   case null
   case bool(Bool)
   case int(Int64)

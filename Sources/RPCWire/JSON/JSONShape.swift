@@ -38,12 +38,14 @@ extension JSONReader {
       offset += 1
       return
     }
-    while true {
-      try passValue(depth: depth + 1, shape: &shape)
-      shape.counts[position] += 1
+    var count: UInt32 = 0
+    repeat {
       skipSpace()
-      guard try passSeparator(UInt8(ascii: "]"), "a list") else { return }
-    }
+      if readShortInteger() == nil { try passValue(depth: depth + 1, shape: &shape) }
+      count += 1
+      skipSpace()
+    } while try passSeparator(UInt8(ascii: "]"), "a list")
+    shape.counts[position] = count
   }
 
   @_lifetime(self: copy self)
@@ -56,13 +58,14 @@ extension JSONReader {
       offset += 1
       return
     }
-    while true {
+    var count: UInt32 = 0
+    repeat {
       _ = try passKey()
       try passValue(depth: depth + 1, shape: &shape)
-      shape.counts[position] += 1
+      count += 1
       skipSpace()
-      guard try passSeparator(UInt8(ascii: "}"), "an object") else { return }
-    }
+    } while try passSeparator(UInt8(ascii: "}"), "an object")
+    shape.counts[position] = count
   }
 
   /// Passes over a key and its colon.
@@ -84,6 +87,7 @@ extension JSONReader {
 
   /// Passes over a comma, or over what ends a list or an object: then it returns false.
   @_lifetime(self: copy self)
+  @inline(__always)
   internal mutating func passSeparator(_ end: UInt8, _ what: StaticString) throws(JSONError) -> Bool {
     switch current {
     case UInt8(ascii: ","):
