@@ -95,7 +95,9 @@ public final class Server: Sendable {
     loops[0].mailbox.post { loop in
       var next = 0
       do throws(SystemError) {
-        let listener = try Listener(on: address, backlog: core.options.backlog, loop: loop) { event in
+        let listener = try Listener(
+          on: address, backlog: core.options.backlog, limits: core.options.connectionLimits, loop: loop
+        ) { event in
           // Round robin over the loops: as even as it gets, whatever the addresses hash to.
           let handle = loops[next % loops.count]
           next += 1

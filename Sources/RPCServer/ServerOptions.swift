@@ -27,6 +27,9 @@ public struct ServerOptions: Sendable {
   /// With calls in flight, how long a client may be silent before it gets a PING, and how long it has to answer
   /// before its connection is given up, in milliseconds; 0 for ever.
   public var keepaliveMilliseconds = 5_000
+  /// How long a peer's system may acknowledge nothing of what it was sent, or be silent on an idle connection, before
+  /// the connection ends, in milliseconds; 0 for as long as the kernel tries by itself.
+  public var acknowledgeTimeoutMilliseconds = ConnectionLimits().acknowledgeMilliseconds
   /// Bytes of one frame's payload.
   public var frameBytes = WireLimits.frameBytes
   /// Bytes of one line of json, and of the values that answer it.
@@ -62,6 +65,7 @@ public struct ServerOptions: Sendable {
     var limits = ConnectionLimits()
     limits.outputHighWater = outputHighWater
     limits.outputLowWater = outputHighWater / 4
+    limits.acknowledgeMilliseconds = acknowledgeTimeoutMilliseconds
     return limits
   }
 }

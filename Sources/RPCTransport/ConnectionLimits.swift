@@ -7,6 +7,9 @@ public struct ConnectionLimits: Hashable, Sendable {
   public var outputHighWater = 1024 * 1024
   /// Output below which reading goes on.
   public var outputLowWater = 256 * 1024
+  /// How long the peer's system may leave bytes unacknowledged or untaken, or be silent on an idle connection, before
+  /// the kernel ends the connection, in milliseconds; 0 for what the kernel does by itself.
+  public var acknowledgeMilliseconds = 60_000
 
   public init() {}
 }

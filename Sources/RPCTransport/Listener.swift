@@ -24,9 +24,11 @@ public final class Listener: EventHandler, TimerTarget {
   private let accept: (consuming Outcome) -> Void
 
   public init(
-    on address: SocketAddress, backlog: Int32, loop: EventLoop, accept: @escaping (consuming Outcome) -> Void
+    on address: SocketAddress, backlog: Int32, limits: ConnectionLimits = ConnectionLimits(), loop: EventLoop,
+    accept: @escaping (consuming Outcome) -> Void
   ) throws(SystemError) {
     socket = try Socket.listen(on: address, backlog: backlog)
+    Socket.endDeadPeers(socket, afterMilliseconds: limits.acknowledgeMilliseconds)
     // Port 0 asks for a free one: tell which it became.
     self.address = SocketAddress.local(of: socket.raw) ?? address
     self.loop = loop

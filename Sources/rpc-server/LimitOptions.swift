@@ -26,6 +26,12 @@ struct LimitOptions: ParsableArguments {
   )
   var keepalive = defaults.keepaliveMilliseconds
 
+  @Option(
+    help:
+      "How long a peer's system may acknowledge nothing, or an idle one answer no probe, in milliseconds; 0 for as long as the kernel tries."
+  )
+  var ackTimeout = defaults.acknowledgeTimeoutMilliseconds
+
   @Option(help: "Bytes of one frame's payload.")
   var maxFrame = defaults.frameBytes
 
@@ -61,6 +67,7 @@ struct LimitOptions: ParsableArguments {
     try require(frameTimeout, 0...3_600_000, "--frame-timeout")
     try require(pingInterval, 0...86_400_000, "--ping-interval")
     try require(keepalive, 0...3_600_000, "--keepalive")
+    try require(ackTimeout, 0...3_600_000, "--ack-timeout")
     try require(maxFrame, 4096...ServerOptions.frameBytesMax, "--max-frame")
     try require(maxJson, 4096...ServerOptions.frameBytesMax, "--max-json")
     try require(maxCallsPerConnection, 1...1_000_000, "--max-calls-per-connection")
@@ -85,6 +92,7 @@ struct LimitOptions: ParsableArguments {
     options.frameTimeoutMilliseconds = frameTimeout
     options.pingMilliseconds = pingInterval
     options.keepaliveMilliseconds = keepalive
+    options.acknowledgeTimeoutMilliseconds = ackTimeout
     options.frameBytes = maxFrame
     options.jsonBytes = maxJson
     options.callsPerConnection = maxCallsPerConnection

@@ -9,7 +9,7 @@ struct FlagTests {
   static let flags: [(name: String, least: Int, most: Int)] = [
     ("--drain-timeout", 0, 3_600_000), ("--handshake-timeout", 0, 3_600_000),
     ("--idle-timeout", 0, 86_400_000), ("--frame-timeout", 0, 3_600_000), ("--ping-interval", 0, 86_400_000),
-    ("--keepalive", 0, 3_600_000),
+    ("--keepalive", 0, 3_600_000), ("--ack-timeout", 0, 3_600_000),
     ("--max-frame", 4096, 268_435_456), ("--max-json", 4096, 268_435_456),
     ("--max-calls-per-connection", 1, 1_000_000),
     ("--max-calls", 1, 10_000_000), ("--max-connections", 1, 1_000_000),

@@ -10,8 +10,13 @@ final class LineClient: @unchecked Sendable {
   private let descriptor: Int32
   private var buffer: [UInt8] = []
 
-  /// - Parameter sourcePort: a port to call from, as a registered client does.
-  init(port: Int, sourcePort: Int? = nil, seconds: Int = Int(ChildProcess.timeoutSeconds)) throws {
+  /// - Parameters:
+  ///   - host: an IPv4 address.
+  ///   - sourcePort: a port to call from, as a registered client does.
+  init(
+    host: String = "127.0.0.1", port: Int, sourcePort: Int? = nil,
+    seconds: Int = Int(ChildProcess.patienceSeconds)
+  ) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var timeout = timeval(tv_sec: seconds, tv_usec: 0)
     let size = socklen_t(MemoryLayout<timeval>.size)
@@ -27,20 +32,20 @@ final class LineClient: @unchecked Sendable {
         throw Self.failure("bind to \(sourcePort)")
       }
     }
-    guard Self.withAddress(port, { connect(descriptor, $0, $1) }) == 0 else {
-      throw Self.failure("connect to \(port)")
+    guard Self.withAddress(port, of: host, { connect(descriptor, $0, $1) }) == 0 else {
+      throw Self.failure("connect to \(host):\(port)")
     }
   }
 
   deinit { close(descriptor) }
 
   private static func withAddress(
-    _ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    _ port: Int, of host: String = "127.0.0.1", _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) -> Int32 {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = UInt16(port).bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    address.sin_addr.s_addr = inet_addr(host)
     return withUnsafePointer(to: address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
@@ -93,6 +98,16 @@ final class LineClient: @unchecked Sendable {
     while try receiveMore() {}
     defer { buffer = [] }
     return buffer
+  }
+
+  /// All that has come and was not taken, without waiting for more.
+  func receiveWhatIsThere() -> [UInt8] {
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = recv(descriptor, &chunk, chunk.count, Int32(MSG_DONTWAIT))
+      guard count > 0 else { return buffer }
+      buffer += chunk[..<count]
+    }
   }
 
   private func receiveMore() throws -> Bool {
