@@ -15,7 +15,7 @@ final class LineClient: @unchecked Sendable {
   ///   - sourcePort: a port to call from, as a registered client does.
   init(
     host: String = "127.0.0.1", port: Int, sourcePort: Int? = nil,
-    seconds: Int = Int(ChildProcess.patienceSeconds)
+    seconds: Int = Int(ChildProcess.timeoutSeconds)
   ) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var timeout = timeval(tv_sec: seconds, tv_usec: 0)

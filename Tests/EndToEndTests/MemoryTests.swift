@@ -51,7 +51,7 @@ struct MemoryTests {
       }
       // Four of almost 16 MiB fit at most.
       let expected = Self.strangers - 8
-      let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+      let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
       repeat {
         errors = clients.map { String(decoding: $0.receiveWhatIsThere(), as: UTF8.self) }
           .filter { $0.contains("ResourceExhausted") }
@@ -67,7 +67,7 @@ struct MemoryTests {
     }
     #expect(most - before < limit * 2, "\(most / Self.mebibyte) MiB, \(before / Self.mebibyte) MiB before")
     // They are gone; the memory goes back to the system.
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.patienceSeconds)
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     var after = most
     while after - before > limit / 2, Date() < deadline {
       #expect(try neighbour.call("system.ping").exceptionType == nil)

@@ -292,6 +292,35 @@ struct LuaRuntimeTests {
     }
   }
 
+  @Test("calls that wait for their source to load are in flight, until they are cancelled or it is loaded")
+  func boundWhileLoading() async throws {
+    try await withLua({
+      $0.luaCallsInFlight = 2
+      $0.luaSlicesPerCall = 1000
+    }) { lua in
+      // Its top level takes all the slices that it may, so the calls below find it loading.
+      let unit = SourceUnit.make(
+        "one() -> int", .lua, "function one() return 1 end while true do end")
+      let first = await lua.start(unit)
+      let second = await lua.start(unit)
+      let refused = try await failure { try await lua.call(unit) }
+      #expect(refused?.message == "2 Lua calls are in flight, the limit is 2")
+      #expect(refused?.actual == 3)
+      await lua.cancel(first)
+      let cancelled = try await failure { try await first.result() }
+      #expect(cancelled?.exception == .cancelled)
+      #expect(cancelled?.executed == .no)
+      let third = await lua.start(unit)
+      for waiting in [second, third] {
+        let error = try await failure { try await waiting.result() }
+        #expect(error?.message == "the call used more than 1000 slices of processor time")
+        #expect(error?.executed == .no)
+      }
+      let good = SourceUnit.make("one() -> int", .lua, "function one() return 1 end")
+      for _ in 0..<5 { #expect(try await lua.call(good) == [1]) }
+    }
+  }
+
   @Test("a procedure calls another one, and its errors are errors of the call")
   func nestedCalls() async throws {
     let lua = try RuntimeHarness { loop, log in

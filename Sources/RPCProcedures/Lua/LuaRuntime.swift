@@ -21,7 +21,11 @@ public final class LuaRuntime: ProcedureRuntime {
   /// Every task that has not ended, by slot.
   private var tasks: ContiguousArray<LuaTask?> = []
   private var freeSlots: [Int] = []
-  private var inFlight: Int { tasks.count - freeSlots.count }
+  /// Tasks that load a source, and calls that wait for one.
+  private var loadsInFlight = 0
+  private var callsWaiting = 0
+  /// Calls that have not ended, whether they run, are paused or wait for their source.
+  private var inFlight: Int { tasks.count - freeSlots.count - loadsInFlight + callsWaiting }
   /// The turn in which a slice was last used up: one is enough for one turn.
   private var exhaustedTurn: UInt64 = 0
   private var isScheduled = false
@@ -43,19 +47,7 @@ public final class LuaRuntime: ProcedureRuntime {
   // MARK: Asking
 
   public func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
-    let procedure = register(unit)
-    withMachine(of: procedure.source) { result in
-      switch result {
-      case .failure(let error): completion(.failure(error))
-      case .success(let machine):
-        do throws(RPCError) {
-          _ = try procedure.function(in: machine)
-          completion(.success(()))
-        } catch {
-          completion(.failure(error))
-        }
-      }
-    }
+    serveWhenLoaded(.preparation(register(unit), completion))
   }
 
   public func invoke(_ invocation: Invocation) {
@@ -74,13 +66,7 @@ public final class LuaRuntime: ProcedureRuntime {
     if case .loaded(let machine) = procedure.source.state {
       start(invocation, procedure, on: machine)
     } else {
-      withMachine(of: procedure.source) { [self] result in
-        guard !invocation.isFinished else { return }
-        switch result {
-        case .success(let machine): start(invocation, procedure, on: machine)
-        case .failure(let error): invocation.finish(.failure(error))
-        }
-      }
+      serveWhenLoaded(.call(procedure, invocation))
     }
   }
 
@@ -88,6 +74,7 @@ public final class LuaRuntime: ProcedureRuntime {
     var reason = reason
     guard let task = invocation.state as? LuaTask else {
       reason.executed = .no
+      if let place = invocation.state as? LuaWaiter.Place, place.leave() { callsWaiting -= 1 }
       return invocation.finish(.failure(reason))
     }
     reason.executed = .maybe
@@ -126,56 +113,100 @@ public final class LuaRuntime: ProcedureRuntime {
 
   // MARK: Loading
 
-  private func withMachine(
-    of source: LuaSource, _ completion: @escaping (Result<LuaMachine, RPCError>) -> Void
-  ) {
+  /// Serves it at once where its source is loaded, and otherwise as soon as that is.
+  private func serveWhenLoaded(_ waiter: LuaWaiter) {
+    let source = waiter.procedure.source
+    var load: LuaTask?
     switch source.state {
-    case .loaded(let machine): completion(.success(machine))
-    case .loading(let waiting): source.state = .loading(waiting + [completion])
-    case .unloaded: load(source, completion)
+    case .loaded(let machine): return serve(waiter, .success(machine))
+    case .loading: break
+    case .unloaded:
+      do throws(RPCError) {
+        load = try beginLoading(source)
+      } catch {
+        return serve(waiter, .failure(error))
+      }
+    }
+    let ticket = source.waiters.append(waiter)
+    if case .call(_, let invocation) = waiter {
+      callsWaiting += 1
+      invocation.state = LuaWaiter.Place(source, ticket)
+    }
+    if let load { run(load) }
+  }
+
+  private func serve(_ waiter: LuaWaiter, _ result: Result<LuaMachine, RPCError>) {
+    switch (waiter, result) {
+    case (.call(let procedure, let invocation), .success(let machine)):
+      start(invocation, procedure, on: machine)
+    case (.call(_, let invocation), .failure(var error)):
+      // What has run is the top level of its source at most.
+      error.executed = .no
+      invocation.finish(.failure(error))
+    case (.preparation(let procedure, let completion), .success(let machine)):
+      do throws(RPCError) {
+        _ = try procedure.function(in: machine)
+        completion(.success(()))
+      } catch {
+        completion(.failure(error))
+      }
+    case (.preparation(_, let completion), .failure(let error)):
+      completion(.failure(error))
     }
   }
 
-  private func load(
-    _ source: LuaSource, _ completion: @escaping (Result<LuaMachine, RPCError>) -> Void
-  ) {
+  private func endLoading(_ source: LuaSource, _ result: Result<LuaMachine, RPCError>) {
+    loadsInFlight -= 1
+    if case .success(let machine) = result {
+      source.state = .loaded(machine)
+    } else {
+      source.state = .unloaded
+    }
+    for waiter in source.waiters.removeAll() {
+      if case .call(_, let invocation) = waiter {
+        callsWaiting -= 1
+        // One that was served before it may have ended it.
+        guard !invocation.isFinished else { continue }
+        invocation.state = nil
+      }
+      serve(waiter, result)
+    }
+  }
+
+  /// Makes a machine for a source and the task that runs its top level there.
+  private func beginLoading(_ source: LuaSource) throws(RPCError) -> LuaTask {
     let unit = source.unit
     if source.refusedUntil > loop.now {
-      return completion(
-        .failure(
-          RPCError(
-            .unavailable, "the procedure is refused for a while after it brought its interpreter to a halt",
-            retryAfterMilliseconds: Int((source.refusedUntil - loop.now) / 1_000_000) + 1)))
+      throw RPCError(
+        .unavailable, "the procedure is refused for a while after it brought its interpreter to a halt",
+        retryAfterMilliseconds: Int((source.refusedUntil - loop.now) / 1_000_000) + 1)
     }
     guard unit.source.count <= limits.luaSourceBytes else {
-      return completion(
-        .failure(
-          RPCError(
-            .failedPrecondition,
-            "the source has \(unit.source.count) bytes, the limit is \(limits.luaSourceBytes)",
-            actual: unit.source.count, limit: limits.luaSourceBytes, unit: .bytes,
-            source: unit.procedure.sourceName)))
+      throw RPCError(
+        .failedPrecondition,
+        "the source has \(unit.source.count) bytes, the limit is \(limits.luaSourceBytes)",
+        actual: unit.source.count, limit: limits.luaSourceBytes, unit: .bytes,
+        source: unit.procedure.sourceName)
     }
     guard
       let machine = LuaMachine(
         serial: lastMachineSerial + 1, memoryBytes: unit.procedure.memoryBytes ?? limits.luaMemoryBytes,
         limits: limits)
     else {
-      return completion(.failure(RPCError(.resourceExhausted, "no memory for a Lua interpreter")))
+      throw RPCError(.resourceExhausted, "no memory for a Lua interpreter")
     }
     lastMachineSerial += 1
-    if let error = machine.compile(unit) { return completion(.failure(error)) }
-    source.state = .loading([completion])
+    if let error = machine.compile(unit) { throw error }
+    source.state = .loading
+    loadsInFlight += 1
     let task = LuaTask(
       loading: unit, on: machine,
       deadline: loop.now &+ UInt64(limits.loadMilliseconds) &* 1_000_000, context: context
-    ) { [weak source] result in
-      guard let source, case .loading(let waiting) = source.state else { return }
-      if case .success = result { source.state = .loaded(machine) } else { source.state = .unloaded }
-      for completion in waiting { completion(result.map { machine }) }
+    ) { [weak self] result in
+      self?.endLoading(source, result.map { machine })
     }
     keep(task)
-    run(task)
+    return task
   }
 
   // MARK: Scheduling

@@ -20,14 +20,15 @@ internal final class LuaSource {
 
   enum State {
     case unloaded
-    /// The top level runs; these wait for it.
-    case loading([(Result<LuaMachine, RPCError>) -> Void])
+    /// The top level runs; `waiters` wait for it.
+    case loading
     case loaded(LuaMachine)
   }
 
   let key: Key
   let unit: SourceUnit
   var state = State.unloaded
+  var waiters = RemovableQueue<LuaWaiter>()
   /// After a machine had to be given up calls are refused for a while, on the loop's clock.
   var refusedUntil: UInt64 = 0
 
