@@ -53,7 +53,7 @@ let package = Package(
       ],
       resources: [
         "worker", "calls", "output", "rpc", "codec", "values", "errors", "state", "processes", "namespaces",
-        "parent",
+        "guardian", "parent",
       ].map {
         .embedInCode("Python/\($0).py")
       },

@@ -44,6 +44,50 @@ struct PythonParentTests {
     }
   }
 
+  private static let ends = [
+    // The workers' parent is killed, or stopped; the process that guards it is; both are stopped.
+    "os.kill(os.getppid(), signal.SIGKILL)", "os.kill(os.getppid(), signal.SIGSTOP)",
+    "os.kill(grandparent(), signal.SIGKILL)",
+    "[os.kill(pid, signal.SIGSTOP) for pid in (grandparent(), os.getppid())]",
+  ]
+
+  @Test("what a call started in a session of its own ends with the parent of the workers", arguments: ends)
+  func sessions(end: String) async throws {
+    try await withPython(
+      usesNamespaces: false,
+      {
+        $0.pythonWorkers = 2
+        $0.pythonParentMilliseconds = 500
+      }
+    ) { python in
+      let word = "20\(UInt32.random(in: 1_000_000...9_999_999))"
+      let unit = SourceUnit.make(
+        "leave()", .python,
+        """
+        import os, signal, subprocess, time
+        def grandparent():
+          with open('/proc/%d/stat' % os.getppid()) as file:
+            return int(file.read().rpartition(')')[2].split()[1])
+        def leave():
+          subprocess.Popen(['sleep', '\(word)'], start_new_session=True)
+          os.system('setsid sh -c "(sleep \(word) &) &"')
+          while len([p for p in os.listdir('/proc') if p.isdigit() and is_ours(p)]) < 2: time.sleep(0.01)
+          \(end)
+          time.sleep(60)
+        def is_ours(pid):
+          try:
+            with open('/proc/%s/cmdline' % pid) as file: return file.read().split('\\0')[:2] == ['sleep', '\(word)']
+          except OSError: return False
+        """)
+      let error = try await failure { try await python.call(unit, milliseconds: 30_000) }
+      #expect(error?.exception == .unavailable)
+      try await eventually("the end of the sessions") { processes(with: "sleep\0\(word)").isEmpty }
+      try await eventually("an answer") {
+        try await failure { try await python.call(Self.good, [1], milliseconds: 2000) } == nil
+      }
+    }
+  }
+
   @Test("a worker that is stopped is replaced, whether it had a call or not")
   func worker() async throws {
     try await withPython({ $0.pythonWorkers = 1 }) { python in

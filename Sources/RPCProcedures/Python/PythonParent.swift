@@ -44,12 +44,15 @@ internal final class PythonParent: EventHandler, TimerTarget {
   private let loop: EventLoop
   private var control: Descriptor?
   private var watch: Watch?
+  /// The process that guards it.
   private let pid: pid_t
   let startedAt: UInt64
   private(set) var isReady = false
   /// Kills that did not fit the socket; they must not be lost.
   private var pendingKills: [UInt32] = []
   private weak var observer: (any PythonParentObserver)?
+  /// Set once it is stopped.
+  private(set) var ending: PythonEnding?
   /// Whether the workers have process ids of their own, and so can signal nobody else.
   private(set) var hasNamespaces = false
 
@@ -91,7 +94,7 @@ internal final class PythonParent: EventHandler, TimerTarget {
       PackageResources.worker_py, PackageResources.calls_py, PackageResources.output_py,
       PackageResources.rpc_py, PackageResources.codec_py, PackageResources.values_py,
       PackageResources.errors_py, PackageResources.state_py, PackageResources.processes_py,
-      PackageResources.namespaces_py, PackageResources.parent_py,
+      PackageResources.namespaces_py, PackageResources.guardian_py, PackageResources.parent_py,
     ]
     let source = [UInt8](parts.joined(separator: Array("\n\n".utf8)))
     let file = source.withUnsafeBytes { rpc_memory_file("rpc-worker.py", $0.baseAddress, $0.count) }
@@ -242,26 +245,18 @@ internal final class PythonParent: EventHandler, TimerTarget {
   private func end(_ why: String) {
     guard control != nil else { return }
     let observer = observer
-    stop(graceNanoseconds: 0)
+    stop()
     observer?.parentEnded(isReady ? why : "\(why) before it was ready")
   }
 
-  /// Ends the process and its workers, and waits until it is gone: it kills and reaps its workers first, for
-  /// which it has `graceNanoseconds`.
-  func stop(graceNanoseconds: UInt64) {
+  /// Ends the process and its workers. `ending` says when they are gone.
+  func stop() {
     guard control != nil else { return }
     if let watch { loop.unwatch(watch) }
     watch = nil
     observer = nil
     control = nil
-    let limit = Syscall.monotonicNanoseconds() &+ graceNanoseconds
-    while Syscall.monotonicNanoseconds() < limit {
-      if waitpid(pid, nil, WNOHANG) == pid { return }
-      usleep(500)
-    }
-    // The workers die with it: each asked the kernel for that.
-    _ = Glibc.kill(pid, SIGKILL)
-    while waitpid(pid, nil, 0) < 0, errno == EINTR {}
+    ending = PythonEnding(of: pid, on: loop)
   }
 
   deinit {

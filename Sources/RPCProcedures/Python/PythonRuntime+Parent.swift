@@ -99,13 +99,15 @@ extension PythonRuntime: PythonParentObserver {
 
   /// Somebody stopped the parent, or it hangs: it is replaced.
   internal func parentIsSilent(_ why: String) {
-    parent?.stop(graceNanoseconds: 0)
+    parent?.stop()
     parentEnded(why)
   }
 
-  /// The interpreter process is gone, and so are its workers: each asked to die with it.
+  /// The interpreter process is gone, or about to be, and its workers with it.
   internal func parentEnded(_ why: String) {
     let wasReady = parent?.isReady ?? false
+    endings.removeAll(where: \.isOver)
+    if let ending = parent?.ending { endings.append(ending) }
     parent = nil
     watch.parentEnded()
     let error = RPCError(

@@ -17,6 +17,8 @@ public final class PythonRuntime: ProcedureRuntime {
   private var lastUnitID: UInt32 = 0
 
   internal var parent: PythonParent?
+  /// Those of earlier parents that may not be over.
+  internal var endings: [PythonEnding] = []
   internal var lastFailure: (error: RPCError, at: UInt64)?
   internal var workers: [UInt32: PythonWorker] = [:]
   /// Idle workers; the last is the warmest.
@@ -111,8 +113,11 @@ public final class PythonRuntime: ProcedureRuntime {
     watch.stop()
     let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
     for job in takeEverything() { job.finish(.failure(gone)) }
-    parent?.stop(graceNanoseconds: 2_000_000_000)
+    parent?.stop()
+    if let ending = parent?.ending { endings.append(ending) }
     parent = nil
+    for ending in endings { ending.wait() }
+    endings = []
   }
 
   private func register(_ unit: SourceUnit) -> PythonUnit {

@@ -49,6 +49,7 @@ class Parent:
         self.poll = select.poll()
         self.libc = None
         self.has_namespaces = False
+        self.guardian = None
         self.changes = Changes()
 
     def run(self):
@@ -62,6 +63,8 @@ class Parent:
         self.tell(struct.pack("<cIII", b"R", *sys.version_info[:2], self.has_namespaces))
         self.poll.register(self.control, select.POLLIN)
         self.poll.register(wake_read, select.POLLIN)
+        if self.guardian is not None:
+            self.poll.register(self.guardian, select.POLLIN)
         while True:
             for ready, _ in self.poll.poll():
                 if ready in self.outputs:
@@ -71,6 +74,8 @@ class Parent:
                         os.read(wake_read, 4096)
                     except BlockingIOError:
                         pass
+                elif ready == self.guardian:
+                    self.end()
                 else:
                     self.receive()
             self.reap()
@@ -84,7 +89,7 @@ class Parent:
 
             self.libc = ctypes.CDLL(None, use_errno=True)
             self.libc.prctl(PR_SET_NAME, b"rpc-python", 0, 0, 0)
-            self.has_namespaces = bool(Limits.namespaces) and move_into_namespaces(self.libc, self.control)
+            self.has_namespaces, self.guardian = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
             self.pid = os.getpid()
             # What a worker leaves behind when it ends comes to us.
             self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -169,6 +174,8 @@ class Parent:
         self.control.close()
         for end in self.wakeup:
             os.close(end)
+        if self.guardian is not None:
+            os.close(self.guardian)
         for output in self.outputs:
             os.close(output)
         null = os.open("/dev/null", os.O_RDONLY)

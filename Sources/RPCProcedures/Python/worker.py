@@ -1,7 +1,7 @@
 """Runs Python procedures for SimpleRPC: one warm parent process that forks workers.
 
-The program is this with calls, output, rpc, codec, values, errors, state, processes, namespaces and parent, one
-behind the other in one file. The parent never runs a procedure's code. It forks a worker when told to, kills one when
+The program is this with calls, output, rpc, codec, values, errors, state, processes, namespaces, guardian and parent,
+one behind the other in one file. The parent never runs a procedure's code. It forks a worker when told to, kills one when
 told to, looks after them when asked, and reports each one's end. A worker runs one call at a time. Both use the
 standard library only.
 
