@@ -136,7 +136,7 @@ struct DialectTests {
     let server = try TestServer()
     let peer = try RawPeer(port: server.port)
     peer.send(Array("GET / HTTP/1.1\r\n".utf8))
-    #expect(peer.nextLine()?.contains("begins like none of the dialects: native, json") == true)
+    #expect(peer.nextLine()?.contains("unknown protocol; this port speaks native, json") == true)
     #expect(peer.isClosed())
   }
 

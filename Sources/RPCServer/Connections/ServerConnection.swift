@@ -81,8 +81,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
       refuse(
         RPCError(
           .protocolError,
-          "the connection begins like none of the dialects: "
-            + dialects.map { $0.name }.joined(separator: ", ")))
+          "unknown protocol; this port speaks " + dialects.map { $0.name }.joined(separator: ", ")))
       return .consumed(bytes.byteCount)
     case .speak(let type):
       let dialect = type.init(on: self)
