@@ -25,7 +25,7 @@ internal final class BlockingPool: Sendable {
 
   private struct State {
     var topology: Topology
-    var servers: [String: Server] = [:]
+    var servers: [UTF8Key: Server] = [:]
     /// The connection of the call that is being made, so that closing the client wakes its caller.
     var current: BlockingConnection?
     var turn: UInt64 = 0
@@ -109,7 +109,7 @@ internal final class BlockingPool: Sendable {
       }
       // With one call at a time none has more in flight than another: they take turns.
       func rank(_ server: Topology.Server) -> (Int, UInt64) {
-        let record = state.servers[server.name] ?? Server()
+        let record = state.servers[UTF8Key(server.name)] ?? Server()
         return (server.name == failed ? .max : record.standing(at: now), record.lastChosen)
       }
       var best = candidates[0]
@@ -118,11 +118,11 @@ internal final class BlockingPool: Sendable {
         best = candidates.min { rank($0) < rank($1) } ?? best
         idle = candidates.filter { rank($0).0 == 2 }.min { rank($0) < rank($1) }
       }
-      let resting = state.servers[best.name]?.resting
+      let resting = state.servers[UTF8Key(best.name)]?.resting
       if resting != nil || candidates.count == 1 {
         state.turn += 1
-        state.servers[best.name, default: Server()].lastChosen = state.turn
-        state.servers[best.name]?.resting = nil
+        state.servers[UTF8Key(best.name), default: Server()].lastChosen = state.turn
+        state.servers[UTF8Key(best.name)]?.resting = nil
         state.current = resting
       }
       let choice = Choice(server: best, resting: resting, isOnly: candidates.count == 1, idle: idle)
@@ -136,7 +136,8 @@ internal final class BlockingPool: Sendable {
   /// Why a call to this server would fail at once.
   private func failure(of server: Topology.Server, at now: UInt64) -> RPCError? {
     state.withLock { state in
-      guard let record = state.servers[server.name], record.downUntil > now, var error = record.lastError
+      guard let record = state.servers[UTF8Key(server.name)], record.downUntil > now,
+        var error = record.lastError
       else { return nil }
       error.executed = .no
       return error
@@ -148,7 +149,7 @@ internal final class BlockingPool: Sendable {
       if let connection, !connection.isRetired, !state.isClosed,
         state.topology.server(connection.server.name) == connection.server
       {
-        state.servers[connection.server.name, default: Server()].resting = connection
+        state.servers[UTF8Key(connection.server.name), default: Server()].resting = connection
       }
       return state.current.take()
     }
@@ -178,8 +179,8 @@ internal final class BlockingPool: Sendable {
 
   private func connectInBackground(to server: Topology.Server) {
     let isFirst = state.withLock { state in
-      let isFirst = state.servers[server.name]?.isConnecting != true && !state.isClosed
-      if isFirst { state.servers[server.name, default: Server()].isConnecting = true }
+      let isFirst = state.servers[UTF8Key(server.name)]?.isConnecting != true && !state.isClosed
+      if isFirst { state.servers[UTF8Key(server.name), default: Server()].isConnecting = true }
       return isFirst
     }
     guard isFirst else { return }
@@ -188,11 +189,11 @@ internal final class BlockingPool: Sendable {
       try LoopThread.spawn(name: "rpc-connect") { [self] in
         let connection = try? open(server, deadline: .max)
         let unwanted = state.withLock { state in
-          state.servers[server.name]?.isConnecting = false
+          state.servers[UTF8Key(server.name)]?.isConnecting = false
           guard !state.isClosed, state.topology.server(server.name) == server,
-            state.servers[server.name]?.resting == nil
+            state.servers[UTF8Key(server.name)]?.resting == nil
           else { return connection }
-          state.servers[server.name]?.resting = connection
+          state.servers[UTF8Key(server.name)]?.resting = connection
           return nil
         }
         // Closed here, outside the lock.
@@ -210,8 +211,8 @@ internal final class BlockingPool: Sendable {
       let connection = try BlockingConnection(
         to: server, from: source, identity: identity, options: options, deadline: deadline)
       state.withLock { state in
-        state.servers[server.name]?.failures = 0
-        state.servers[server.name]?.downUntil = 0
+        state.servers[UTF8Key(server.name)]?.failures = 0
+        state.servers[UTF8Key(server.name)]?.downUntil = 0
       }
       return connection
     } catch {
@@ -224,14 +225,14 @@ internal final class BlockingPool: Sendable {
   private func down(_ server: Topology.Server, _ error: RPCError) {
     state.withLock { state in
       guard state.topology.server(server.name) == server else { return }
-      var record = state.servers[server.name] ?? Server()
+      var record = state.servers[UTF8Key(server.name)] ?? Server()
       record.isConnecting = false
       record.failures += 1
       record.lastError = error
       record.downUntil =
         Syscall.monotonicNanoseconds()
         &+ options.reconnect.nanoseconds(retry: record.failures, chance: Double.random(in: 0..<1))
-      state.servers[server.name] = record
+      state.servers[UTF8Key(server.name)] = record
     }
   }
 
@@ -256,7 +257,9 @@ internal final class BlockingPool: Sendable {
     guard route.server == nil else { return false }
     return state.withLock { state in
       let candidates = (try? state.topology.candidates(for: route)) ?? []
-      return candidates.contains { $0.name != name && (state.servers[$0.name]?.downUntil ?? 0) <= now }
+      return candidates.contains {
+        !Optional($0.name).hasSameUTF8(as: name) && (state.servers[UTF8Key($0.name)]?.downUntil ?? 0) <= now
+      }
     }
   }
 
@@ -264,7 +267,7 @@ internal final class BlockingPool: Sendable {
   internal func pause(of server: String?, at now: UInt64) -> UInt64 {
     guard let server else { return 0 }
     return state.withLock { state in
-      let until = state.servers[server]?.downUntil ?? 0
+      let until = state.servers[UTF8Key(server)]?.downUntil ?? 0
       return until > now ? until - now : 0
     }
   }
@@ -276,7 +279,7 @@ internal final class BlockingPool: Sendable {
       state.topology = topology
       let resting = state.servers.values.compactMap(\.resting)
       // A call in flight keeps its connection, and finds it unwelcome when it returns it.
-      state.servers = state.servers.filter { topology.server($0.key) != nil }
+      state.servers = state.servers.filter { topology.server($0.key.text) != nil }
       for name in state.servers.keys { state.servers[name]?.resting = nil }
       return resting
     }

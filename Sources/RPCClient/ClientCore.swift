@@ -14,7 +14,7 @@ public final class ClientCore {
   internal var onState: ((_ server: String, ServerState) -> Void)?
 
   private var topology: Topology
-  private var channels: [String: ClientChannel] = [:]
+  private var channels: [UTF8Key: ClientChannel] = [:]
   /// Tells routes that were resolved before a change from those after it.
   @exclusivity(unchecked) private var topologyVersion: UInt64 = 1
   private let routes: RouteTable
@@ -188,9 +188,9 @@ public final class ClientCore {
   }
 
   private func channel(to server: Topology.Server) -> ClientChannel {
-    if let channel = channels[server.name] { return channel }
+    if let channel = channels[UTF8Key(server.name)] { return channel }
     let channel = ClientChannel(core: self, server: server)
-    channels[server.name] = channel
+    channels[UTF8Key(server.name)] = channel
     return channel
   }
 
@@ -346,7 +346,7 @@ public final class ClientCore {
     forgetShortcuts()
     source = SourceAddress(identity.flatMap { topology.client($0) })
     for (name, channel) in channels {
-      if let server = topology.server(name) {
+      if let server = topology.server(name.text) {
         channel.move(to: server)
       } else {
         channels[name] = nil

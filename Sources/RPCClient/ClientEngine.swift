@@ -16,7 +16,7 @@ internal final class ClientEngine: @unchecked Sendable {
     var isClosed = false
     var thread: LoopThread?
     var topology: Topology
-    var states: [String: ServerState] = [:]
+    var states: [UTF8Key: ServerState] = [:]
     var listeners: [Int: AsyncStream<ClientEvent>.Continuation] = [:]
     var nextListener = 0
   }
@@ -159,7 +159,9 @@ internal final class ClientEngine: @unchecked Sendable {
     let core = ClientCore(
       loop: loop, topology: topology, identity: identity, options: options, routes: routes)
     core.onEvent = { [unowned self] event in publish(event) }
-    core.onState = { [unowned self] server, state in self.state.withLock { $0.states[server] = state } }
+    core.onState = { [unowned self] server, state in
+      self.state.withLock { $0.states[UTF8Key(server)] = state }
+    }
     self.core = core
     loopThread.store(UInt(pthread_self()), ordering: .relaxed)
     if options.staysConnected { core.connectAll() }
@@ -196,13 +198,13 @@ internal final class ClientEngine: @unchecked Sendable {
   internal func updateTopology(_ topology: Topology) {
     state.withLock { state in
       state.topology = topology
-      state.states = state.states.filter { topology.server($0.key) != nil }
+      state.states = state.states.filter { topology.server($0.key.text) != nil }
     }
     onLoop { $0.updateTopology(topology) }
   }
 
   internal func serverState(_ name: String) -> ServerState {
-    state.withLock { $0.states[name] } ?? .idle
+    state.withLock { $0.states[UTF8Key(name)] } ?? .idle
   }
 
   internal func events() -> AsyncStream<ClientEvent> {

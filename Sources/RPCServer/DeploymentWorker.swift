@@ -193,7 +193,7 @@ internal final class DeploymentWorker {
     let before = staging.store.current?.serial
     let generation = try staging.commit(transaction, connection: connection, now: now)
     if generation.serial == before { return answer(.success([.int(Int64(generation.serial))])) }
-    guard let loaded, loaded.transaction == transaction else {
+    guard let loaded, loaded.transaction.hasSameUTF8(as: transaction) else {
       preconditionFailure("only what was prepared here is committed")
     }
     setInForce(loaded.units)

@@ -1,3 +1,5 @@
+internal import RPCWire
+
 /// One deployment as a server sees it, from its begin to its end: who, what, how far, and until when it may
 /// take. Pure: `Staging` does what it decides.
 struct DeploymentTransaction {
@@ -24,8 +26,8 @@ struct DeploymentTransaction {
   private(set) var record: DeploymentRecord?
   /// When the lease runs out, on the caller's clock.
   private(set) var expires: UInt64
-  private var received: [String: Int] = [:]
-  private var complete: Set<String> = []
+  private var received: [UTF8Key: Int] = [:]
+  private var complete: Set<UTF8Key> = []
   private var stagedBytes = 0
 
   init(
@@ -52,7 +54,7 @@ struct DeploymentTransaction {
   // MARK: Sources
 
   /// The wanted sources that have not come whole yet.
-  var missing: [String] { wanted.filter { !complete.contains($0) } }
+  var missing: [String] { wanted.filter { !complete.contains(UTF8Key($0)) } }
 
   /// What to do with a chunk of a source.
   enum ChunkDecision: Equatable {
@@ -62,13 +64,13 @@ struct DeploymentTransaction {
     case ignore
   }
 
-  func bytesReceived(of digest: String) -> Int { received[digest] ?? 0 }
+  func bytesReceived(of digest: String) -> Int { received[UTF8Key(digest)] ?? 0 }
 
   func decide(digest: String, offset: Int, count: Int) throws(DeploymentError) -> ChunkDecision {
     guard phase == .receiving else {
       throw DeploymentError(.outOfOrder, "the deployment is prepared: it takes no more sources")
     }
-    guard wanted.contains(digest) else {
+    guard wanted.contains(where: { $0.hasSameUTF8(as: digest) }) else {
       throw DeploymentError(.malformed, "the source '\(digest.prefix(64))' was not asked for")
     }
     guard offset >= 0 else { throw DeploymentError(.malformed, "a negative offset") }
@@ -76,7 +78,7 @@ struct DeploymentTransaction {
       throw DeploymentError(
         .tooLarge, "a chunk of \(count) bytes, the limit is \(DeploymentLimits.chunkBytesMax)")
     }
-    guard !complete.contains(digest), offset == bytesReceived(of: digest) else { return .ignore }
+    guard !complete.contains(UTF8Key(digest)), offset == bytesReceived(of: digest) else { return .ignore }
     guard offset + count <= DeploymentLimits.sourceBytesMax else {
       throw DeploymentError(
         .tooLarge,
@@ -91,17 +93,17 @@ struct DeploymentTransaction {
   }
 
   mutating func wrote(_ count: Int, of digest: String) {
-    received[digest, default: 0] += count
+    received[UTF8Key(digest), default: 0] += count
     stagedBytes += count
   }
 
   mutating func completed(_ digest: String) {
-    complete.insert(digest)
+    complete.insert(UTF8Key(digest))
   }
 
   /// What came is not what was announced: it starts again.
   mutating func rejected(_ digest: String) {
-    stagedBytes -= received.removeValue(forKey: digest) ?? 0
+    stagedBytes -= received.removeValue(forKey: UTF8Key(digest)) ?? 0
   }
 
   // MARK: Phases

@@ -1,3 +1,5 @@
+internal import RPCWire
+
 extension GenerationStore {
   func stagingPath(_ transaction: String) -> String { "incoming/\(transaction)" }
 
@@ -61,7 +63,7 @@ extension GenerationStore {
     _ manifest: Manifest, _ record: DeploymentRecord, of transaction: String
   ) throws(DeploymentError) -> Generation {
     let serial: Int
-    if let open = openSwitch, open.transaction == transaction {
+    if let open = openSwitch, open.transaction.hasSameUTF8(as: transaction) {
       serial = open.serial
     } else {
       serial = try nextSerial()
@@ -97,7 +99,7 @@ extension GenerationStore {
 
   /// Ends a switch that was begun and is not complete: a restart is to find what is in force.
   func undoSwitch(of transaction: String) {
-    guard let open = openSwitch, open.transaction == transaction else { return }
+    guard let open = openSwitch, open.transaction.hasSameUTF8(as: transaction) else { return }
     openSwitch = nil
     do throws(DeploymentError) {
       if open.mayBeLinked {

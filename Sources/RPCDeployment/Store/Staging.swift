@@ -1,3 +1,5 @@
+internal import RPCWire
+
 /// A server's side of a deployment: one at a time, each step repeatable with the same answer, nothing in
 /// force before the commit.
 ///
@@ -37,7 +39,7 @@ public final class Staging {
     let who = String(DeploymentRecord.oneLine(who).prefix(DeploymentLimits.whoBytesMax))
     if force, let open = transaction, open.id != id { abort(open.id, reason: "broken by \(who)") }
     if var open = transaction {
-      guard open.id == id else { throw Self.locked(by: open, now: now) }
+      guard open.id.hasSameUTF8(as: id) else { throw Self.locked(by: open, now: now) }
       guard open.manifestBytes == bytes else {
         throw DeploymentError(
           .outOfOrder,
@@ -49,7 +51,7 @@ public final class Staging {
       transaction = open
       return open.missing
     }
-    if store.current?.record.transaction == id {
+    if store.current?.record.transaction.hasSameUTF8(as: id) == true {
       throw DeploymentError(.outOfOrder, "the transaction '\(id)' is committed already")
     }
     let base = store.current?.digest ?? ""
@@ -144,7 +146,7 @@ public final class Staging {
   public func commit(
     _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> Generation {
-    if let current = store.current, current.record.transaction == id { return current }
+    if let current = store.current, current.record.transaction.hasSameUTF8(as: id) { return current }
     let open = try live(id, connection: connection, now: now)
     guard let record = open.record else {
       throw DeploymentError(.outOfOrder, "the transaction '\(id)' is not prepared")
@@ -162,7 +164,7 @@ public final class Staging {
 
   /// Ends a deployment that is not committed; one that is not open is none of its business.
   public func abort(_ id: String, reason: String = "aborted") {
-    guard let open = transaction, open.id == id else { return }
+    guard let open = transaction, open.id.hasSameUTF8(as: id) else { return }
     transaction = nil
     store.undoSwitch(of: id)
     store.audit("\(wallClock()) abort transaction=\(id) who=\(open.who) reason=\(reason)")
@@ -211,7 +213,7 @@ public final class Staging {
     _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> DeploymentTransaction {
     expire(now: now)
-    guard var open = transaction, open.id == id else { throw Self.unknown(id) }
+    guard var open = transaction, open.id.hasSameUTF8(as: id) else { throw Self.unknown(id) }
     open.renew(at: now)
     if let connection { open.connection = connection }
     transaction = open
