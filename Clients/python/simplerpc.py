@@ -185,7 +185,7 @@ class Client:
         self._last_id = 0
         self._lock = threading.Lock()  # of what follows; nobody waits while holding it
         self._output = bytearray()  # whole frames, in the order of their ids
-        self._sender = threading.Lock()  # whoever has it empties the output
+        self._sender = threading.Lock()  # the thread that holds it empties the output
         self._pending = {}  # call id -> future
         self._bindings = {}  # (service, procedure, types) -> future of [procedure id, …]
         self._down = None  # why no more calls are taken

@@ -56,7 +56,7 @@ internal final class BlockingPool: Sendable {
 
   // MARK: Taking a connection
 
-  /// A connection to a server that has answered, opened where there is none. Whoever takes it gives it back.
+  /// A connection to a server that has answered, opened where there is none. The one who takes it gives it back.
   internal func take(
     for route: Route, avoiding failed: String?, deadline: UInt64
   ) throws(PoolError) -> BlockingConnection {
@@ -293,7 +293,7 @@ internal final class BlockingPool: Sendable {
       defer { state.servers = [:] }
       return (state.servers, state.current)
     }
-    // Whoever waits wakes up; those at rest are closed here, outside the lock.
+    // All that wait wake up; those at rest are closed here, outside the lock.
     current?.interrupt()
     announce()
     _ = servers

@@ -2,7 +2,7 @@ internal import RPCKeys
 internal import RPCTransport
 internal import RPCWire
 
-/// Those who may deploy, and so run code here: whoever proves a key of the file that the server was given, or without
+/// Those who may deploy, and so run code here: those that prove a key of the file that the server was given, or without
 /// one the deploy key of the user that the server runs as. Where somebody is gives no right.
 internal final class Deployers: Sendable {
   private let file: String?

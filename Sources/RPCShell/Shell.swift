@@ -129,7 +129,7 @@ public enum Shell {
   private static func privateKey(_ options: Options) throws(CommandFailure) -> PrivateKey? {
     do throws(KeyError) {
       if let key = try KeyFile.chosenPrivateKey(options.key) { return key }
-      // Whoever is asked to be somebody in particular is not the one who deploys.
+      // A shell that acts as a given client does not act as the deployer.
       return options.identity == nil ? try DeployKey.existing() : nil
     } catch {
       throw .usage(error.message)

@@ -68,7 +68,7 @@ struct WorkerQueueTests {
         let connection = Int.random(in: 0..<50, using: &random)
         leave { $0.connection == connection }
       case 82..<85:
-        // One that has left is not found again, whoever has its slot now.
+        // One that has left is not found again, whichever has its slot now.
         if let call = gone.randomElement(using: &random) {
           #expect(queue.remove(call.ticket, depth: call.depth) == nil, "seed \(seed)")
         }

@@ -134,7 +134,7 @@ struct KeyTests {
     let server = try TestServer()
     let (peer, hello) = try Self.challenged(server)
     let impostor = PrivateKey.random()
-    // The challenge is this server's and so is the address, as with whoever answers at it in between.
+    // The challenge is this server's and so is the address, as with an impostor in between.
     let proof = Proof(
       of: try Self.key(1), to: try #require(hello.challenge), server: "s1",
       address: ([127, 0, 0, 1], server.port), in: ProofScope(serverKey: impostor.publicKey.bytes))

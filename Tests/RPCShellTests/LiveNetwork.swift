@@ -125,7 +125,7 @@ final class LiveNetwork: Sendable {
     let command =
       quoted.map { "'" + $0.replacing("'", with: "'\\''") + "'" }.joined(separator: " ")
       + " < '\(input == nil ? "/dev/null" : folder.path + "/" + name + ".in")' > '\(folder.path)/\(name).out' 2> '\(folder.path)/\(name).err'"
-    // Never the key of whoever runs the tests.
+    // Never the key of the user who runs the tests.
     let status = try ChildProcess.start(
       ["/usr/bin/env", "XDG_CONFIG_HOME=\(folder.path)", "/bin/sh", "-c", command]
     ).waitNow()

@@ -129,7 +129,7 @@ package enum PythonOutline {
     }
   }
 
-  /// `global f` in a function: whoever calls it may define f.
+  /// `global f` in a function: a call of it may define f.
   private static func globals(_ statement: ArraySlice<PythonToken>, _ outline: inout SourceOutline) {
     guard let start = statement.firstIndex(of: .word("global")) else { return }
     outline.names.formUnion(statement[(start + 1)...].compactMap(\.word))

@@ -24,7 +24,7 @@ public final class Staging {
   /// Takes the lock and tells which sources are not here.
   ///
   /// - Parameter baseDigest: the manifest that the plan was made against, empty for none.
-  /// - Parameter force: deploy whatever is in force, and whoever else is deploying.
+  /// - Parameter force: deploy whatever is in force, also while another deployment is under way.
   /// - Parameter connection: by which the request came. The deployment ends with it.
   public func begin(
     _ id: String, who: String, baseDigest: String, force: Bool, manifest bytes: [UInt8],
@@ -172,7 +172,7 @@ public final class Staging {
     store.collectGarbage()
   }
 
-  /// Ends the deployment that came by a connection which is closed: whoever began it is gone.
+  /// Ends the deployment that came by a connection which is closed: its client is gone.
   public func connectionEnded(_ connection: ObjectIdentifier) {
     guard let open = transaction, open.connection == connection else { return }
     abort(open.id, reason: "its connection ended")

@@ -7,7 +7,7 @@ internal struct Dialects {
     JSONLinesDialect.self,
   ]
 
-  /// The last words to a peer that speaks none of them: whoever it is, it can read a line.
+  /// The last words to a peer that speaks none of them: it can at least read a line.
   static func refuseUnrecognised(_ error: RPCError, into output: inout ByteQueue) {
     JSONDialect.appendException(error, id: nil, to: &output)
   }

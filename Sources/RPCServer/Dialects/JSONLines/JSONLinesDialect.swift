@@ -145,6 +145,6 @@ internal final class JSONLinesDialect: Dialect {
     JSONDialect.appendException(error, id: nil, to: &output)
   }
 
-  /// Whoever pipes lines in and closes that side still reads the answers.
+  /// A client that pipes lines in and closes that side still reads the answers.
   func inputEnded() -> EndOfInput { .closeAfterCalls }
 }
