@@ -41,15 +41,19 @@ let package = Package(
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
 
     // Libraries, the lowest layer first
+    .target(name: "RPCSystem", dependencies: ["CLinux"], swiftSettings: swiftSettings),
     .target(name: "RPCWire", swiftSettings: strictSettings),
-    .target(name: "RPCTransport", dependencies: ["CLinux", "RPCWire"], swiftSettings: swiftSettings),
     .target(
-      name: "RPCKeys", dependencies: ["RPCWire", .product(name: "Crypto", package: "swift-crypto")],
+      name: "RPCTransport", dependencies: ["CLinux", "RPCSystem", "RPCWire"], swiftSettings: swiftSettings),
+    .target(
+      name: "RPCKeys",
+      dependencies: ["RPCWire", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCProcedures",
       dependencies: [
-        "RPCWire", "RPCTransport", "CLua", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
+        "RPCWire", "RPCSystem", "RPCTransport", "CLua", "CLinux",
+        .product(name: "Crypto", package: "swift-crypto"),
       ],
       resources: [
         "worker", "calls", "output", "rpc", "codec", "values", "errors", "state", "processes", "namespaces",
@@ -59,26 +63,29 @@ let package = Package(
       },
       swiftSettings: swiftSettings),
     .target(
-      name: "RPCClient", dependencies: ["RPCWire", "RPCTransport", "RPCKeys", "CLinux"],
+      name: "RPCClient", dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "CLinux"],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
       dependencies: [
-        "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", .product(name: "Yams", package: "Yams"),
+        "RPCSystem", "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient",
+        .product(name: "Yams", package: "Yams"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCServer",
       dependencies: [
-        "RPCWire", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment",
+        "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCShell",
       dependencies: [
-        "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "RPCTransport", "CLibEdit",
+        "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "RPCSystem", "RPCTransport",
+        "CLibEdit",
         "CLinux",
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
@@ -88,27 +95,28 @@ let package = Package(
     .executableTarget(
       name: "rpc-server",
       dependencies: [
-        "RPCServer", "RPCKeys", "RPCTransport",
+        "RPCServer", "RPCKeys", "RPCSystem", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "initializer",
       dependencies: [
-        "RPCClient", "RPCDeployment", "RPCKeys", "RPCTransport",
+        "RPCClient", "RPCDeployment", "RPCKeys", "RPCSystem",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "rpc-client",
       dependencies: [
-        "RPCShell", "RPCTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "RPCShell", "RPCSystem",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "rpc-bench",
       dependencies: [
-        "RPCWire", "RPCTransport", "RPCClient", "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCClient", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
@@ -129,7 +137,7 @@ let package = Package(
 
     // Tests
     .target(
-      name: "TestSupport", dependencies: ["RPCTransport"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["RPCSystem", "RPCTransport"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
     .testTarget(name: "ArchitectureTests", swiftSettings: swiftSettings),
     .testTarget(
@@ -143,26 +151,33 @@ let package = Package(
     .testTarget(
       name: "RPCDeploymentTests",
       dependencies: [
-        "TestSupport", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCClient", "RPCServer", "RPCWire",
+        "TestSupport", "RPCSystem", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCClient", "RPCServer",
+        "RPCWire",
       ],
       swiftSettings: swiftSettings),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCTransport", "RPCWire"],
+      name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCTransport", "RPCWire"],
+      name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "RPCTransportTests", dependencies: ["RPCTransport", "RPCWire"], swiftSettings: swiftSettings),
+      name: "RPCSystemTests", dependencies: ["TestSupport", "RPCSystem"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RPCTransportTests", dependencies: ["RPCSystem", "RPCTransport", "RPCWire"],
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCServerTests",
-      dependencies: ["TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCTransport", "RPCWire"],
+      dependencies: [
+        "TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
+      ],
       swiftSettings: swiftSettings),
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "RPCWire", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCDeployment", "RPCClient", "RPCServer",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCDeployment", "RPCClient",
+        "RPCServer",
         "RPCShell", "CLua",
       ],
       path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
@@ -171,16 +186,19 @@ let package = Package(
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: swiftSettings),
     .testTarget(
       name: "ConformanceTests",
-      dependencies: ["RPCServer", "RPCClient", "RPCProcedures", "RPCTransport", "RPCWire"],
+      dependencies: ["RPCServer", "RPCClient", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCClientTests",
-      dependencies: ["TestSupport", "RPCClient", "RPCKeys", "RPCServer", "RPCTransport", "RPCWire"],
+      dependencies: [
+        "TestSupport", "RPCClient", "RPCKeys", "RPCServer", "RPCSystem", "RPCTransport", "RPCWire",
+      ],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCShellTests",
       dependencies: [
-        "TestSupport", "RPCShell", "RPCWire", "RPCProcedures", "RPCClient", "RPCTransport", "RPCServer",
+        "TestSupport", "RPCShell", "RPCWire", "RPCProcedures", "RPCClient", "RPCSystem", "RPCTransport",
+        "RPCServer",
         "rpc-client",
       ],
       swiftSettings: swiftSettings),

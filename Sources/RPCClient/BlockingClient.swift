@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RPCSystem
 internal import RPCTransport
 public import RPCWire
 
@@ -50,7 +51,7 @@ internal final class BlockingClient: Sendable {
     _ route: Route, _ call: CallOptions, encode: (inout ByteQueue) -> Void,
     decode: (RawSpan) throws(WireError) -> Void
   ) throws(RPCError) -> (server: String, attempts: Int) {
-    let started = Syscall.monotonicNanoseconds()
+    let started = SystemClock.monotonicNanoseconds()
     var deadline = UInt64.max
     if let duration = call.deadline?.nanoseconds, duration < ClientLimits.deadlineNanosecondsMax {
       deadline = started &+ duration
@@ -81,7 +82,7 @@ internal final class BlockingClient: Sendable {
         failedServer = server
       }
       if failure.error.server == nil { failure.error.server = failedServer }
-      let now = Syscall.monotonicNanoseconds()
+      let now = SystemClock.monotonicNanoseconds()
       let remaining = deadline == .max ? nil : deadline > now ? deadline - now : 0
       let serverPause = pool.pause(of: failedServer, at: now)
       let decision = history.failed(

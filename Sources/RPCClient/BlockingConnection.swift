@@ -1,3 +1,4 @@
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -31,7 +32,7 @@ internal final class BlockingConnection: @unchecked Sendable {
     deadline: UInt64
   ) throws(RPCError) {
     self.server = server
-    let started = Syscall.monotonicNanoseconds()
+    let started = SystemClock.monotonicNanoseconds()
     lastUsed = started
     let end = min(deadline, started &+ options.connectTimeout.nanoseconds)
     socket = try BlockingSocket(to: server, from: source, options: options, by: end)
@@ -78,7 +79,7 @@ internal final class BlockingConnection: @unchecked Sendable {
     encode: (inout ByteQueue) -> Void, decode: (RawSpan) throws(WireError) -> Void
   ) throws(AttemptFailure) {
     var rebinds = 0
-    defer { lastUsed = Syscall.monotonicNanoseconds() }
+    defer { lastUsed = SystemClock.monotonicNanoseconds() }
     while true {
       let binding = try bind(route.binding, by: deadline)
       var isStale = false
@@ -155,7 +156,7 @@ internal final class BlockingConnection: @unchecked Sendable {
   ) throws(AttemptFailure) -> UInt64 {
     var timeout: UInt32 = 0
     if deadline != .max {
-      let now = Syscall.monotonicNanoseconds()
+      let now = SystemClock.monotonicNanoseconds()
       guard deadline > now else { throw .expired(.no) }
       timeout = UInt32(clamping: (deadline - now + 999) / 1000)
     }
@@ -214,7 +215,7 @@ internal final class BlockingConnection: @unchecked Sendable {
     var pinged: UInt64 = 0
     while try !handleInput(handle) {
       if !socket.output.isEmpty {
-        try socket.send(by: min(deadline, Syscall.monotonicNanoseconds() &+ socket.silenceMax))
+        try socket.send(by: min(deadline, SystemClock.monotonicNanoseconds() &+ socket.silenceMax))
       }
       switch try socket.wait(by: deadline) {
       case .came: pinged = 0
@@ -224,7 +225,7 @@ internal final class BlockingConnection: @unchecked Sendable {
         throw AttemptFailure(
           error: .noPong(from: server, within: .nanoseconds(Int64(socket.silenceMax))), isUnresponsive: true)
       case .silent:
-        pinged = machine.ping(at: Syscall.monotonicNanoseconds())
+        pinged = machine.ping(at: SystemClock.monotonicNanoseconds())
         takeOutput()
       }
     }
@@ -267,7 +268,7 @@ internal final class BlockingConnection: @unchecked Sendable {
     if header.kind == FrameKind.reply.rawValue {
       if try machine.reply(header.callID) == nil { return .success(false) }
     } else {
-      let event = try machine.control(header, payload, at: Syscall.monotonicNanoseconds()) { socket.peer }
+      let event = try machine.control(header, payload, at: SystemClock.monotonicNanoseconds()) { socket.peer }
       takeOutput()
       if case .ended(let error) = event {
         socket.isBroken = true

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -60,11 +61,11 @@ internal final class BlockingPool: Sendable {
   internal func take(
     for route: Route, avoiding failed: String?, deadline: UInt64
   ) throws(PoolError) -> BlockingConnection {
-    let end = min(deadline, Syscall.monotonicNanoseconds() &+ options.connectTimeout.nanoseconds)
+    let end = min(deadline, SystemClock.monotonicNanoseconds() &+ options.connectTimeout.nanoseconds)
     var wanted: Topology.Server?
     var mayConnectMore: UInt64 = 0
     while true {
-      let now = Syscall.monotonicNanoseconds()
+      let now = SystemClock.monotonicNanoseconds()
       let choice = try choose(route, avoiding: failed, at: now)
       if let resting = choice.resting {
         if resting.server == choice.server, resting.isUsable(at: now) { return resting }
@@ -161,7 +162,7 @@ internal final class BlockingPool: Sendable {
 
   /// Connects on the caller's thread: where there is one provider, there is nothing else to wait for.
   private func connect(to server: Topology.Server, deadline: UInt64) throws(PoolError) -> BlockingConnection {
-    if let error = failure(of: server, at: Syscall.monotonicNanoseconds()) {
+    if let error = failure(of: server, at: SystemClock.monotonicNanoseconds()) {
       throw PoolError(error: error, server: server.name)
     }
     do {
@@ -217,7 +218,7 @@ internal final class BlockingPool: Sendable {
       return connection
     } catch {
       // A caller that would not wait says nothing about the server.
-      if Syscall.monotonicNanoseconds() < deadline { down(server, error) }
+      if SystemClock.monotonicNanoseconds() < deadline { down(server, error) }
       throw error
     }
   }
@@ -230,7 +231,7 @@ internal final class BlockingPool: Sendable {
       record.failures += 1
       record.lastError = error
       record.downUntil =
-        Syscall.monotonicNanoseconds()
+        SystemClock.monotonicNanoseconds()
         &+ options.reconnect.nanoseconds(retry: record.failures, chance: Double.random(in: 0..<1))
       state.servers[UTF8Key(server.name)] = record
     }

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -110,7 +111,7 @@ internal final class BlockingSocket {
     while true {
       var milliseconds: Int32 = -1
       if deadline != .max {
-        let now = Syscall.monotonicNanoseconds()
+        let now = SystemClock.monotonicNanoseconds()
         guard deadline > now else { return false }
         milliseconds = Int32(clamping: (deadline - now + 999_999) / 1_000_000)
       }
@@ -157,7 +158,7 @@ internal final class BlockingSocket {
   internal func wait(by deadline: UInt64) throws(AttemptFailure) -> Wait {
     if options.busyPoll != .zero, try spin() { return .came }
     if deadline != .max {
-      let end = min(deadline, Syscall.monotonicNanoseconds() &+ silenceMax)
+      let end = min(deadline, SystemClock.monotonicNanoseconds() &+ silenceMax)
       if !Self.wait(descriptor.raw, for: POLLIN, until: end) { return end == deadline ? .expired : .silent }
     }
     return try fill(waiting: true) ? .came : .silent
@@ -165,10 +166,10 @@ internal final class BlockingSocket {
 
   /// Looks for input again and again for the busy-poll time.
   private func spin() throws(AttemptFailure) -> Bool {
-    let end = Syscall.monotonicNanoseconds() &+ options.busyPoll.nanoseconds
+    let end = SystemClock.monotonicNanoseconds() &+ options.busyPoll.nanoseconds
     repeat {
       if try fill(waiting: false) { return true }
-    } while Syscall.monotonicNanoseconds() < end
+    } while SystemClock.monotonicNanoseconds() < end
     return false
   }
 

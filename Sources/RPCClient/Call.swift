@@ -1,3 +1,4 @@
+internal import RPCSystem
 public import RPCTransport
 public import RPCWire
 
@@ -165,7 +166,7 @@ internal final class Call: TimerTarget, @unchecked Sendable {
     if hasFailed { return .failure(failure) }
     do {
       let values = try decodeValues(payload)
-      let now = Syscall.monotonicNanoseconds()
+      let now = SystemClock.monotonicNanoseconds()
       let elapsed = Duration.nanoseconds(Int64(clamping: now > started ? now - started : 0))
       return .success(
         CallResult(values: values, server: channel?.server.name ?? "", elapsed: elapsed, attempts: attempts))

@@ -1,3 +1,4 @@
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -162,7 +163,7 @@ internal final class ClientConnection: ConnectionHandler, TimerTarget {
           answered()
         } else {
           let descriptor = connection.descriptor
-          let event = try machine.control(header, payload, at: Syscall.monotonicNanoseconds()) {
+          let event = try machine.control(header, payload, at: SystemClock.monotonicNanoseconds()) {
             SocketAddress.peer(of: descriptor)
           }
           flushOutput()
@@ -291,7 +292,7 @@ internal final class ClientConnection: ConnectionHandler, TimerTarget {
   /// Sends a PING and reports how long its answer took.
   internal func ping(_ completion: @escaping (Result<Duration, RPCError>) -> Void) {
     if !machine.isOwedAnswers { _ = machine.keepalive.becameBusy(at: loop.now) }
-    pings[machine.ping(at: Syscall.monotonicNanoseconds())] = completion
+    pings[machine.ping(at: SystemClock.monotonicNanoseconds())] = completion
     flushOutput()
     armKeepalive()
   }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 internal import Synchronization
@@ -49,7 +50,7 @@ internal final class ClientEngine: @unchecked Sendable {
     let core = coreIfOnLoop
     let call =
       core?.makeCall(route, options)
-      ?? Call(route: route, options: options, now: Syscall.monotonicNanoseconds())
+      ?? Call(route: route, options: options, now: SystemClock.monotonicNanoseconds())
     let serial = call.serial
     encode(&call.arguments)
     call.completion = completion
@@ -117,7 +118,7 @@ internal final class ClientEngine: @unchecked Sendable {
   internal func makeCall(_ route: Route, _ options: CallOptions) -> Call {
     checkOwner(of: route)
     if let core = coreIfOnLoop { return core.makeCall(route, options) }
-    return Call(route: route, options: options, now: Syscall.monotonicNanoseconds())
+    return Call(route: route, options: options, now: SystemClock.monotonicNanoseconds())
   }
 
   private var coreIfOnLoop: ClientCore? {

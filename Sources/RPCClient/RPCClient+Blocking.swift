@@ -1,4 +1,4 @@
-internal import RPCTransport
+internal import RPCSystem
 public import RPCWire
 
 // MARK: Calls from threads that may wait
@@ -50,7 +50,7 @@ extension RPCClient {
       return try answer.wait().get()
     }
     defer { blocking.giveBackShortCut() }
-    let started = Syscall.monotonicNanoseconds()
+    let started = SystemClock.monotonicNanoseconds()
     var values: [Value] = []
     let route = try dynamicRoute(procedure, arguments, types: types, on: server)
     let (name, attempts) = try blocking.perform(route, options) { queue in
@@ -59,7 +59,7 @@ extension RPCClient {
     } decode: { payload throws(WireError) in
       values = try decodeValues(payload)
     }
-    let elapsed = Duration.nanoseconds(Int64(clamping: Syscall.monotonicNanoseconds() &- started))
+    let elapsed = Duration.nanoseconds(Int64(clamping: SystemClock.monotonicNanoseconds() &- started))
     return CallResult(values: values, server: name, elapsed: elapsed, attempts: attempts)
   }
 }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RPCSystem
 internal import RPCTransport
 
 /// Where a client's connections come from: servers know a client by the address it is registered with.

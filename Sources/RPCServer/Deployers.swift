@@ -1,5 +1,5 @@
 internal import RPCKeys
-internal import RPCTransport
+internal import RPCSystem
 internal import RPCWire
 
 /// Those who may deploy, and so run code here: those that prove a key of the file that the server was given, or without

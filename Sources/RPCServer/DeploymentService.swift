@@ -1,5 +1,6 @@
 internal import RPCDeployment
 internal import RPCProcedures
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 

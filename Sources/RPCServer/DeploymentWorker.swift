@@ -1,6 +1,7 @@
 internal import RPCClient
 internal import RPCDeployment
 internal import RPCProcedures
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -23,7 +24,7 @@ internal final class DeploymentWorker {
   init(store: GenerationStore, core: ServerCore, loop: EventLoop) {
     self.core = core
     self.loop = loop
-    staging = Staging(store: store) { Int(Syscall.wallMilliseconds()) }
+    staging = Staging(store: store) { Int(SystemClock.wallMilliseconds()) }
   }
 
   /// Leaves the directory to the server that serves it next.
@@ -82,7 +83,7 @@ internal final class DeploymentWorker {
     _ procedure: SystemProcedure, _ values: [Value], _ connection: ObjectIdentifier,
     _ answer: @escaping DeploymentService.Answer
   ) {
-    let now = Syscall.monotonicNanoseconds()
+    let now = SystemClock.monotonicNanoseconds()
     defer {
       forgetLoaded()
       reportProblem()
@@ -167,7 +168,7 @@ internal final class DeploymentWorker {
       // It may have ended meanwhile, and another one of the same name may have begun.
       guard begun == staging.begun else { throw Staging.unknown(transaction) }
       try staging.finishLoading(
-        transaction, succeeded: failures.isEmpty, now: Syscall.monotonicNanoseconds())
+        transaction, succeeded: failures.isEmpty, now: SystemClock.monotonicNanoseconds())
     } catch {
       return answer(.failure(error.rpcError))
     }

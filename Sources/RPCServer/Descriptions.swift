@@ -1,4 +1,5 @@
 internal import RPCProcedures
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -60,7 +61,7 @@ internal enum CatalogueDescription {
 internal enum StatsDescription {
   static func describe(_ snapshot: LoopSnapshot, host: ServerLoop) -> Value {
     let totals = snapshot.totals
-    let uptime = (Syscall.monotonicNanoseconds() &- host.core.started) / 1_000_000
+    let uptime = (SystemClock.monotonicNanoseconds() &- host.core.started) / 1_000_000
     let procedures = host.catalogue.allProcedures.compactMap { procedure -> Value? in
       let id = Int(procedure.id)
       guard id < snapshot.procedures.count, id >= SystemProcedure.allCases.count else { return nil }

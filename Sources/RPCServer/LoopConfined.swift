@@ -1,3 +1,4 @@
+internal import RPCSystem
 internal import RPCTransport
 
 /// A reference that may travel between threads and be used on one loop only: so work posted to a loop's

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import RPCKeys
 public import RPCProcedures
+internal import RPCSystem
 public import RPCTransport
 internal import RPCWire
 

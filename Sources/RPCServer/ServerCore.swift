@@ -1,6 +1,7 @@
 internal import RPCClient
 internal import RPCKeys
 internal import RPCProcedures
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 internal import Synchronization
@@ -48,8 +49,8 @@ internal final class ServerCore: Sendable {
       try? LoopThread.spawn(name: "rpc-trim") { SystemMemory.giveBackFree() }
     }
     deployers = Deployers(file: options.deployersFile)
-    startedMilliseconds = Syscall.wallMilliseconds()
-    started = Syscall.monotonicNanoseconds()
+    startedMilliseconds = SystemClock.wallMilliseconds()
+    started = SystemClock.monotonicNanoseconds()
     state.withLock { $0.natives = natives }
   }
 

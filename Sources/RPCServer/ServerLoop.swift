@@ -1,4 +1,5 @@
 internal import RPCProcedures
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -88,7 +89,7 @@ internal final class ServerLoop {
   func count(_ call: ServerCall, _ result: Result<[UInt8], RPCError>) {
     countExecutions(call.procedure, 1)
     procedureMetrics.value[Int(call.procedure.id)].nanoseconds &+=
-      Syscall.monotonicNanoseconds() &- call.started
+      SystemClock.monotonicNanoseconds() &- call.started
     if case .failure(let error) = result { countFailure(call.procedure, error) }
   }
 

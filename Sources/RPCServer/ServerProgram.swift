@@ -1,6 +1,7 @@
 internal import Glibc
 internal import RPCDeployment
 internal import RPCKeys
+internal import RPCSystem
 internal import RPCTransport
 internal import Synchronization
 

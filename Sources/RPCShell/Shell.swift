@@ -3,7 +3,7 @@ import Glibc
 import RPCClient
 import RPCDeployment
 import RPCKeys
-import RPCTransport
+import RPCSystem
 import RPCWire
 
 /// The `rpc>` shell as a library: what the program `rpc-client` runs.

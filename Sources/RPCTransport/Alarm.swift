@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCSystem
 
 /// Wakes a loop that sleeps, when its next timer is due. A timeout for each wait would have the kernel start and
 /// stop a timer each time; this one is set anew only where an earlier time is wanted than it is set to. So it

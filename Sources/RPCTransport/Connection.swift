@@ -1,4 +1,5 @@
 internal import Glibc
+public import RPCSystem
 public import RPCWire
 
 /// One stream socket on one loop: reads into the loop's buffer, hands the bytes to its handler in place, and

@@ -1,3 +1,4 @@
+public import RPCSystem
 public import RPCWire
 
 /// The bounds of one connection's memory, in bytes.

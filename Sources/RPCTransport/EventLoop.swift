@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import RPCSystem
 
 /// Somebody who is told when a descriptor is ready.
 public protocol EventHandler: AnyObject {
@@ -51,7 +52,7 @@ public final class EventLoop {
   public init() throws(SystemError) {
     mailbox = try Mailbox()
     poller = try Poller()
-    turnStarted = Syscall.monotonicNanoseconds()
+    turnStarted = SystemClock.monotonicNanoseconds()
     timers = LoopCell(TimerQueue(now: turnStarted))
     alarm = LoopCell(try Alarm())
     readBuffer = .allocate(byteCount: Self.readBytesMax, alignment: 64)
@@ -73,7 +74,7 @@ public final class EventLoop {
     var lastActivity = now
     while !isStopping {
       let count = waitForEvents(lastActivity: lastActivity)
-      turnStarted = Syscall.monotonicNanoseconds()
+      turnStarted = SystemClock.monotonicNanoseconds()
       if count > 0 { lastActivity = now }
       for index in 0..<count {
         let (token, readiness) = poller.event(index)
@@ -103,7 +104,7 @@ public final class EventLoop {
       repeat {
         let count = poller.wait(milliseconds: 0)
         if count > 0 || mailbox.hasWork { return count }
-        turnStarted = Syscall.monotonicNanoseconds()
+        turnStarted = SystemClock.monotonicNanoseconds()
       } while now &- lastActivity < busyPollNanoseconds
     }
     guard endOfTurn.value.isEmpty, mailbox.prepareToSleep() else { return poller.wait(milliseconds: 0) }

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import RPCSystem
 
 /// Accepts connections on one address and hands them to its owner. When the process runs out of descriptors
 /// it sacrifices a reserve one to turn the caller away, instead of leaving it in the backlog for ever.

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import RPCSystem
 
 /// A loop on a thread of its own.
 public final class LoopThread: Sendable {

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCSystem
 internal import Synchronization
 
 /// The one door into a loop from other threads: work posted here runs on the loop's thread, in order.

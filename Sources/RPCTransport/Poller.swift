@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCSystem
 
 /// What a descriptor is watched for.
 public struct Interest: OptionSet, Hashable, Sendable {

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import RPCSystem
 
 /// Turns signals into events of a loop. The signals must be blocked in every thread, which `block` does when
 /// it runs before any other thread is started.

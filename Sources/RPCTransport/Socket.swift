@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import RPCSystem
 
 /// The two ends of `Socket.pair()`.
 public struct SocketPair: ~Copyable {

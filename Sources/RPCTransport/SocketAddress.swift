@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+public import RPCSystem
 
 /// An IPv4 or IPv6 address with a port.
 public struct SocketAddress: Sendable {

@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import RPCClient
 import RPCDeployment
-import RPCTransport
+import RPCSystem
 
 /// Parses the command line and runs what it names. `initializer FILE` is `initializer apply FILE`.
 @main

@@ -1,4 +1,5 @@
 import RPCClient
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Synchronization

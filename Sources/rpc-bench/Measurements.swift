@@ -1,5 +1,5 @@
 import Histogram
-internal import RPCTransport
+internal import RPCSystem
 import RPCWire
 
 /// What was seen of the calls: latencies in nanoseconds, and failures by their exception.

@@ -2,6 +2,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import RPCClient
+import RPCSystem
 import RPCTransport
 import RPCWire
 

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
 import RPCShell
-import RPCTransport
+import RPCSystem
 import Synchronization
 
 /// Parses the command line and runs the shell.

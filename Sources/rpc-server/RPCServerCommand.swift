@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import RPCKeys
 import RPCServer
+import RPCSystem
 import RPCTransport
 
 /// `rpc-server IP PORT`: the daemon that runs on every node.

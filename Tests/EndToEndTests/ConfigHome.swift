@@ -1,4 +1,4 @@
-import RPCTransport
+import RPCSystem
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
 import Glibc
+import RPCSystem
 import RPCTransport
 
 /// Ports that nobody uses: below those that the system gives to outgoing connections, each handed out once.

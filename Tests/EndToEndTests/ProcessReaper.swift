@@ -1,5 +1,5 @@
 import Foundation
-import RPCTransport
+import RPCSystem
 
 /// Ends every program that the tests started, however the tests end: a small process that is sent the id of every
 /// program and, when the tests' end of its pipe closes, kills those that are left.

@@ -1,5 +1,6 @@
 import Glibc
 import RPCServer
+import RPCSystem
 import RPCTransport
 import RPCWire
 

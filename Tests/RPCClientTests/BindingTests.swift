@@ -1,3 +1,4 @@
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Testing

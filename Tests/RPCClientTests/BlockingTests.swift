@@ -1,3 +1,4 @@
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Testing
@@ -104,8 +105,8 @@ struct BlockingTests {
         let answer: Int = try client.callBlocking("math.x")
         // The server has ended the connection, and it has rested long enough to be looked at before use.
         server.waitForScripts()
-        let start = Syscall.monotonicNanoseconds()
-        while Syscall.monotonicNanoseconds() - start < 2_000_000 {}
+        let start = SystemClock.monotonicNanoseconds()
+        while SystemClock.monotonicNanoseconds() - start < 2_000_000 {}
         return answer
       }
       #expect(connection == number)

@@ -1,5 +1,5 @@
 import RPCClient
-import RPCTransport
+import RPCSystem
 import RPCWire
 import Testing
 

@@ -1,4 +1,5 @@
 import RPCServer
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Testing
@@ -221,8 +222,8 @@ struct KeepaliveTests {
     let client = RecoveryTests.client(server, options: options)
     _ = try await client.invoke("math.x", [])
     let sent = pings.withLock { $0 }
-    let start = Syscall.monotonicNanoseconds()
-    while Syscall.monotonicNanoseconds() - start < 500_000_000 { await BindingTests.settle(client) }
+    let start = SystemClock.monotonicNanoseconds()
+    while SystemClock.monotonicNanoseconds() - start < 500_000_000 { await BindingTests.settle(client) }
     #expect(pings.withLock { $0 } == sent)
     await client.close()
   }

@@ -1,4 +1,4 @@
-import RPCTransport
+import RPCSystem
 import RPCWire
 import Testing
 

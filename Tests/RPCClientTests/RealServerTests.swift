@@ -1,5 +1,6 @@
 import RPCClient
 import RPCServer
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Testing

@@ -2,6 +2,7 @@ import RPCClient
 import RPCKeys
 import RPCProcedures
 import RPCServer
+import RPCSystem
 import RPCTransport
 import RPCWire
 import TestSupport

@@ -1,4 +1,5 @@
 import Foundation
+import RPCSystem
 import RPCTransport
 import TestSupport
 import Testing

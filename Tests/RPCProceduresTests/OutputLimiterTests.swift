@@ -1,4 +1,5 @@
 import RPCProcedures
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Testing

@@ -1,5 +1,6 @@
 import Glibc
 import RPCProcedures
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Synchronization

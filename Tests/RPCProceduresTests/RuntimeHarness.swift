@@ -1,5 +1,6 @@
 import Glibc
 import RPCProcedures
+import RPCSystem
 import RPCTransport
 import RPCWire
 import Synchronization
@@ -91,7 +92,7 @@ final class RuntimeHarness: @unchecked Sendable {
     await onLoop { runtime, loop in
       let invocation = Invocation(
         unit: unit, arguments: Value.list(arguments).messagePack,
-        deadline: milliseconds.map { Syscall.monotonicNanoseconds() + UInt64($0) * 1_000_000 }
+        deadline: milliseconds.map { SystemClock.monotonicNanoseconds() + UInt64($0) * 1_000_000 }
       ) { pending.finish($0) }
       pending.invocation = invocation
       runtime.invoke(invocation)

@@ -1,4 +1,5 @@
 import RPCServer
+import RPCSystem
 import RPCTransport
 import RPCWire
 

@@ -1,6 +1,6 @@
 import RPCClient
 import RPCProcedures
-import RPCTransport
+import RPCSystem
 import RPCWire
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import Glibc
+import RPCSystem
 import RPCTransport
 import TestSupport
 import Testing
@@ -48,7 +49,7 @@ private final class House {
     root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
     let programs = try Built.program("rpc-client").split(separator: "/").dropLast().joined(separator: "/")
     settings = "export RPC_BIN_DIR='/\(programs)' RPC_RUN_DIR='\(folder.path)/run'; cd '\(folder.path)'; "
-    var text = String(decoding: try FileContent.read(root + "/init.yaml", limit: 1 << 20), as: UTF8.self)
+    var text = String(decoding: try WholeFile.read(root + "/init.yaml", limit: 1 << 20), as: UTF8.self)
     for port in [8181, 8282, 8383, 6000, 6001] {
       text = text.replacing("port: \(port)", with: "port: \(try LiveNetwork.freePort())")
     }

@@ -1,5 +1,6 @@
 import RPCClient
 import RPCProcedures
+import RPCSystem
 import RPCTransport
 import RPCWire
 

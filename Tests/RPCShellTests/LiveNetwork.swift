@@ -1,6 +1,7 @@
 import Glibc
 import RPCProcedures
 import RPCServer
+import RPCSystem
 import RPCTransport
 import RPCWire
 import TestSupport

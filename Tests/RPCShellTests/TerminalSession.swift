@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import RPCTransport
+import RPCSystem
 import TestSupport
 
 @testable import RPCShell

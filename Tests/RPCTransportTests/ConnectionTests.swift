@@ -1,4 +1,5 @@
 import Glibc
+import RPCSystem
 import RPCWire
 import Testing
 

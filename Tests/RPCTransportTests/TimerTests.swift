@@ -1,3 +1,4 @@
+import RPCSystem
 import Testing
 
 @testable import RPCTransport

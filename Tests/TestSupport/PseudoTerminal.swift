@@ -1,5 +1,5 @@
 import Glibc
-public import RPCTransport
+public import RPCSystem
 
 /// A pair of ends: what is written into ours is typed on the terminal at `path`, which a program opens.
 public enum PseudoTerminal {

@@ -1,5 +1,5 @@
 import Foundation
-import RPCTransport
+import RPCSystem
 
 /// A directory that goes with its test, whatever is in it; at the latest with the process, for those that a suite
 /// keeps. What a link in it points to stays.

@@ -1,5 +1,6 @@
 import Glibc
 import RPCProcedures
+import RPCSystem
 
 /// A procedure's source as it was found, or why it was not.
 enum SourceFile {
@@ -44,13 +45,11 @@ enum SourceFile {
     guard status.st_size <= limit else {
       return .failure(Reason(message: "it has \(status.st_size) bytes, the limit is \(limit)"))
     }
-    do throws(DeploymentError) {
-      guard let bytes = try WholeFile.read(path, limit: limit) else {
-        return .failure(Reason(message: "no such file"))
-      }
-      return .success(bytes)
+    do throws(SystemError) {
+      return .success(try WholeFile.read(path, limit: limit))
     } catch {
-      return .failure(Reason(message: error.message))
+      let isLarge = error.code == EFBIG
+      return .failure(Reason(message: isLarge ? "it has more than \(limit) bytes, the limit" : error.reason))
     }
   }
 }

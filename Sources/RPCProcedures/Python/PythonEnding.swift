@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RPCSystem
 internal import RPCTransport
 
 /// The end of a parent that is no longer used. Its guardian is asked to kill it, its workers and what they started, which
@@ -15,7 +16,7 @@ internal final class PythonEnding: TimerTarget {
 
   init(of guardian: pid_t, on loop: EventLoop) {
     self.guardian = guardian
-    limit = Syscall.monotonicNanoseconds() &+ Self.limitNanoseconds
+    limit = SystemClock.monotonicNanoseconds() &+ Self.limitNanoseconds
     // Its id is its own until it is waited for. Somebody may have stopped it.
     kill(guardian, SIGTERM)
     kill(guardian, SIGCONT)
@@ -34,7 +35,7 @@ internal final class PythonEnding: TimerTarget {
   private func look() -> Bool {
     if isOver { return true }
     let ended = waitpid(guardian, nil, WNOHANG)
-    if ended == 0, Syscall.monotonicNanoseconds() > limit { kill(guardian, SIGKILL) }
+    if ended == 0, SystemClock.monotonicNanoseconds() > limit { kill(guardian, SIGKILL) }
     isOver = ended == guardian || (ended < 0 && errno != EINTR)
     return isOver
   }

@@ -1,4 +1,5 @@
 internal import RPCProcedures
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -221,7 +222,7 @@ internal final class CallCore {
 
   /// A call that was begun.
   func concluded(_ call: ServerCall, _ outcome: CallOutcome) {
-    host.log.concluded(call, outcome, by: call.caller, now: Syscall.monotonicNanoseconds())
+    host.log.concluded(call, outcome, by: call.caller, now: SystemClock.monotonicNanoseconds())
     host.count(call, outcome)
   }
 

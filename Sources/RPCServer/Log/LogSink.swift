@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 internal import Synchronization
@@ -94,7 +95,7 @@ internal final class LogSink: Sendable {
 
   private func noteLoss(of count: Int, _ bytes: inout ByteQueue) {
     var time = LogTimestamp()
-    time.update(Syscall.wallNanoseconds())
+    time.update(SystemClock.wallNanoseconds())
     line.begin(&bytes, time.text, .error, event: "loss")
     line.field(&bytes, "message", text: "\(count) bytes of log are missing here: what takes them is too slow")
     line.end(&bytes)

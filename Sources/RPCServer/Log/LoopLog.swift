@@ -1,4 +1,5 @@
 internal import RPCProcedures
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -211,7 +212,7 @@ internal final class LoopLog: TimerTarget {
   }
 
   private func updateEpoch() {
-    epoch = Syscall.wallNanoseconds() &- Int64(clamping: Syscall.monotonicNanoseconds())
+    epoch = SystemClock.wallNanoseconds() &- Int64(clamping: SystemClock.monotonicNanoseconds())
   }
 
   /// The wall clock at a time of the loop's.

@@ -1,4 +1,5 @@
 internal import Logging
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -64,7 +65,7 @@ internal struct SinkLogHandler: LogHandler {
   func log(event: LogEvent) {
     guard let sink else { return }
     var time = LogTimestamp()
-    time.update(Syscall.wallNanoseconds())
+    time.update(SystemClock.wallNanoseconds())
     var buffer = ByteQueue()
     let level: LogOptions.Level =
       switch event.level {

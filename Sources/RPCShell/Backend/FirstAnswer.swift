@@ -1,4 +1,4 @@
-internal import RPCTransport
+internal import RPCSystem
 
 /// Takes the first of several answers; the others are dropped.
 final class FirstAnswer<Value: Sendable>: Sendable {

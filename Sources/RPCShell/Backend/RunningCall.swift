@@ -1,4 +1,4 @@
-internal import RPCTransport
+internal import RPCSystem
 
 /// Brings together the cancelling of a task and the handle of its call, whichever is there first.
 final class RunningCall: Sendable {

@@ -1,6 +1,6 @@
 import RPCClient
 import RPCProcedures
-import RPCTransport
+import RPCSystem
 import RPCWire
 
 /// What the shell needs of a network. The real one is the client library's; tests put in a fake. Nothing here

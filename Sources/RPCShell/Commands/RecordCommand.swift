@@ -1,4 +1,4 @@
-import RPCTransport
+import RPCSystem
 
 enum RecordCommand: Command {
   static let name = "record"

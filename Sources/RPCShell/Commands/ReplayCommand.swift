@@ -1,4 +1,4 @@
-import RPCTransport
+import RPCSystem
 import RPCWire
 
 enum ReplayCommand: Command {
@@ -23,7 +23,7 @@ enum ReplayCommand: Command {
     }
     let bytes: [UInt8]
     do throws(SystemError) {
-      bytes = try FileContent.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax)
+      bytes = try WholeFile.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax)
     } catch {
       throw .usage("cannot read '\(path)': \(FileContent.reason(error, path))", at: argument.span)
     }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RPCSystem
 import RPCWire
 
 /// The history of all sessions: one entry per line, newlines and backslashes escaped. Every entry is appended on its
@@ -17,7 +18,7 @@ struct HistoryFile: Sendable {
 
   /// Oldest first; those that repeat the one before once.
   func load() -> [String] {
-    guard let bytes = try? FileContent.read(path, limit: 4 * ShellLimits.historyFileBytesMax) else {
+    guard let bytes = try? WholeFile.read(path, limit: 4 * ShellLimits.historyFileBytesMax) else {
       return []
     }
     var entries: [String] = []
@@ -58,7 +59,7 @@ struct HistoryFile: Sendable {
 
   /// Keeps the newest half, in a new file that takes the old one's place while its lock is held.
   private func shorten(_ held: Int32) {
-    guard let bytes = try? FileContent.read(path, limit: 4 * ShellLimits.historyFileBytesMax) else { return }
+    guard let bytes = try? WholeFile.read(path, limit: 4 * ShellLimits.historyFileBytesMax) else { return }
     let half = bytes.suffix(ShellLimits.historyFileBytesMax / 2)
     guard let start = half.firstIndex(of: .newline) else { return }
     let temporary = path + ".new"

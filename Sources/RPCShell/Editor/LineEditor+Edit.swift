@@ -1,7 +1,7 @@
 import CLibEdit
 import CLinux
 import Glibc
-import RPCTransport
+import RPCSystem
 import RPCWire
 
 /// Undo, the last argument, and the line in an editor.
@@ -80,7 +80,7 @@ extension LineEditor {
       return failEditing("'\(editor)' ended with status \(status): the line is as it was")
     }
     do throws(SystemError) {
-      let bytes = try FileContent.read(path, limit: ShellLimits.promptBytesMax)
+      let bytes = try WholeFile.read(path, limit: ShellLimits.promptBytesMax)
       let text = Self.cleaned(String(decoding: bytes, as: UTF8.self))
       let before = line.text
       replaceLine("")

@@ -1,5 +1,6 @@
 import Histogram
 import RPCClient
+internal import RPCSystem
 internal import RPCTransport
 import RPCWire
 

@@ -1,5 +1,5 @@
 import Glibc
-import RPCTransport
+import RPCSystem
 
 /// A program that the shell runs: `!command`, `| command`, the pager. It gets the terminal as it is and signals as
 /// any program has them, whatever the shell itself blocks.

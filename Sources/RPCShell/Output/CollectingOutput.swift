@@ -1,4 +1,4 @@
-internal import RPCTransport
+internal import RPCSystem
 
 /// Keeps everything: for jobs, which tell at their end, and for comparing.
 final class CollectingOutput: Output {

@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import RPCTransport
+import RPCSystem
 
 /// `> file`: results go into a file; everything else goes where it went.
 final class FileOutput: Output {

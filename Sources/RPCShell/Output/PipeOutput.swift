@@ -1,6 +1,6 @@
 import CLibEdit
 import Glibc
-import RPCTransport
+import RPCSystem
 
 /// `| command`: results go into a program's standard input.
 final class PipeOutput: Output {

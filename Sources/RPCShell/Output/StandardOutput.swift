@@ -1,5 +1,5 @@
 import Glibc
-internal import RPCTransport
+internal import RPCSystem
 
 /// The program's own standard output and standard error. Results are gathered into few writes; what is said on
 /// standard error leaves at once, after the results before it.

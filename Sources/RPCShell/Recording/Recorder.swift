@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import RPCTransport
+import RPCSystem
 
 /// Writes what is typed into a script while `record` is on. Every command is in the file as soon as it has ended.
 final class Recorder: Sendable {

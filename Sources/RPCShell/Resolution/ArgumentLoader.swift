@@ -1,5 +1,5 @@
 import Glibc
-import RPCTransport
+import RPCSystem
 import RPCWire
 
 /// Puts in what the arguments of a line stand for: earlier results, files, standard input.
@@ -28,7 +28,7 @@ struct ArgumentLoader {
     case .file(let path):
       do throws(SystemError) {
         literal.kind = .content(
-          try FileContent.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax))
+          try WholeFile.read(FileContent.expanded(path), limit: ShellLimits.fileBytesMax))
       } catch {
         throw .usage("cannot read '\(path)': \(FileContent.reason(error, path))", at: literal.span)
       }
@@ -111,45 +111,4 @@ enum FileContent {
   }
 
   static func exists(_ path: String) -> Bool { access(expanded(path), F_OK) == 0 }
-
-  static func read(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
-    let raw = open(path, O_RDONLY | O_CLOEXEC)
-    guard raw >= 0 else { throw SystemError(code: errno, operation: "open") }
-    let descriptor = Descriptor(raw)
-    return try read(descriptor.raw, limit: limit)
-  }
-
-  /// - Parameter isCancelled: asked a few times per second while nothing comes; nil is returned once it is true.
-  static func read(
-    _ descriptor: Int32, limit: Int, isCancelled: () -> Bool
-  ) throws(SystemError) -> [UInt8]? {
-    var result: [UInt8] = []
-    while true {
-      var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-      if isCancelled() { return nil }
-      guard poll(&entry, 1, 200) != 0 else { continue }
-      guard try readOnce(descriptor, &result) else { return result }
-      guard result.count <= limit else { throw SystemError(code: EFBIG, operation: "read") }
-    }
-  }
-
-  static func read(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
-    var result: [UInt8] = []
-    while try readOnce(descriptor, &result) {
-      guard result.count <= limit else { throw SystemError(code: EFBIG, operation: "read") }
-    }
-    return result
-  }
-
-  /// Appends what comes next. False at the end.
-  private static func readOnce(_ descriptor: Int32, _ result: inout [UInt8]) throws(SystemError) -> Bool {
-    var buffer = [UInt8](repeating: 0, count: 64 * 1024)
-    let count = Glibc.read(descriptor, &buffer, buffer.count)
-    if count < 0 {
-      if errno == EINTR { return true }
-      throw SystemError.last("read")
-    }
-    result.append(contentsOf: buffer[..<count])
-    return count > 0
-  }
 }

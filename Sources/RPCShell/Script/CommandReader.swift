@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import RPCTransport
+import RPCSystem
 
 /// Cuts a script into commands: from a descriptor, whatever it is (a file, a pipe, a terminal, /dev/null), or from a
 /// text. Reads no further than it must, so that a program that waits for each answer gets it.

@@ -1,5 +1,5 @@
 import Glibc
-import RPCTransport
+import RPCSystem
 
 /// A script that is open for reading.
 final class ScriptFile: Sendable {

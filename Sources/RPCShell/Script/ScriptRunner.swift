@@ -1,6 +1,6 @@
 import RPCClient
 import RPCProcedures
-import RPCTransport
+import RPCSystem
 import RPCWire
 
 /// Runs the commands of a script. Calls that depend on nothing before them are in flight together; everything else

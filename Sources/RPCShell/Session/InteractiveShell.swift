@@ -1,7 +1,7 @@
 import CLibEdit
 import Glibc
 import RPCClient
-internal import RPCTransport
+internal import RPCSystem
 import RPCWire
 import Synchronization
 

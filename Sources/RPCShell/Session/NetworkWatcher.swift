@@ -1,5 +1,5 @@
 import RPCClient
-internal import RPCTransport
+internal import RPCSystem
 import RPCWire
 
 /// Follows the servers while someone sits at the prompt: fetches catalogues in the background, and says

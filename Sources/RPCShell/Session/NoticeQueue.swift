@@ -1,4 +1,4 @@
-internal import RPCTransport
+internal import RPCSystem
 
 /// Lines that wait to be shown above the prompt.
 final class NoticeQueue: Sendable {

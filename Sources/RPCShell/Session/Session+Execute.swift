@@ -1,6 +1,6 @@
 import RPCClient
 import RPCProcedures
-import RPCTransport
+import RPCSystem
 import RPCWire
 
 extension Session {
@@ -182,7 +182,7 @@ extension Session {
     case .readable:
       let bytes: [UInt8]?
       do throws(SystemError) {
-        bytes = try FileContent.read(0, limit: ShellLimits.fileBytesMax) { Task.isCancelled }
+        bytes = try WholeFile.read(0, limit: ShellLimits.fileBytesMax) { Task.isCancelled }
       } catch {
         throw .usage("cannot read standard input: \(FileContent.reason(error))")
       }

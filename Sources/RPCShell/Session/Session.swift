@@ -1,6 +1,6 @@
 import RPCClient
 import RPCProcedures
-internal import RPCTransport
+internal import RPCSystem
 import RPCWire
 
 /// One conversation with a network: who calls, whom, with which settings, and what has come of it so far. Shared

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import RPCTransport
+@testable import RPCSystem
 
 @Suite("The wall clock")
 struct ClockTests {
@@ -14,14 +14,14 @@ struct ClockTests {
       (-9_223_372_037, 0, .min), (.max, 999_999_999, .max), (.min, 0, .min),
     ] as [(Int64, Int64, Int64)])
   func wall(seconds: Int64, nanoseconds: Int64, wanted: Int64) {
-    #expect(Syscall.nanoseconds(seconds, nanoseconds) == wanted)
+    #expect(SystemClock.nanoseconds(seconds, nanoseconds) == wanted)
   }
 
   @Test("milliseconds and nanoseconds tell the same time")
   func agree() {
-    let before = Syscall.wallMilliseconds()
-    let between = Syscall.wallNanoseconds()
-    let after = Syscall.wallMilliseconds()
+    let before = SystemClock.wallMilliseconds()
+    let between = SystemClock.wallNanoseconds()
+    let after = SystemClock.wallMilliseconds()
     #expect((before...after).contains(between / 1_000_000))
   }
 }
