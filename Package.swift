@@ -28,7 +28,6 @@ let package = Package(
     .executable(name: "rpc-bench", targets: ["rpc-bench"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -38,6 +37,7 @@ let package = Package(
     // C edges
     .target(name: "CLinux"),
     .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
+    .target(name: "CLibYAML", linkerSettings: [.linkedLibrary("yaml")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
 
     // Libraries, the lowest layer first
@@ -69,7 +69,7 @@ let package = Package(
       name: "RPCDeployment",
       dependencies: [
         "RPCSystem", "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient",
-        .product(name: "Yams", package: "Yams"),
+        "CLibYAML",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swiftSettings),

@@ -87,11 +87,6 @@ struct ImportTests {
     }
   }
 
-  /// Modules that packages build for themselves alone. The reason is why it is not gone yet.
-  static let innerModules = [
-    "CYaml": "Yams' own API does not give the places of keys that messages name"
-  ]
-
   @Test("no module is imported that a package keeps for itself")
   func innerModules() throws {
     let products = Set(
@@ -99,17 +94,11 @@ struct ImportTests {
         String($0.output.1)
       })
     let targets = Set(try Self.allowed().map(\.target))
-    var known: Set<String> = []
     for one in try Self.imports() {
       if targets.contains(one.module) || Self.everywhere.contains(one.module) { continue }
-      if Self.innerModules[one.module] != nil {
-        known.insert(one.module)
-        continue
-      }
       #expect(
         products.contains(one.module) || one.module.hasPrefix("Foundation"),
         "\(one.file) imports \(one.module), which is no product of a package")
     }
-    #expect(known == Set(Self.innerModules.keys), "take what is gone out of the list")
   }
 }

@@ -1,10 +1,10 @@
-internal import CYaml
+internal import CLibYAML
 import RPCWire
 
 /// Reads one YAML document into nodes that know their place.
 ///
-/// It uses libyaml's events through the copy that Yams carries rather than Yams' nodes, which stop at the first
-/// duplicate key, forget where an alias stands, and write aliases out without a bound.
+/// It uses libyaml's events: nodes as libraries compose them stop at the first duplicate key, forget where an alias
+/// stands, and write aliases out without a bound.
 final class YamlReader {
   /// Why a text is no single YAML document.
   struct Failure: Error {
