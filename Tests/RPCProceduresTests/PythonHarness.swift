@@ -7,9 +7,12 @@ import Synchronization
 
 /// Runs `body` with a Python runtime and ends it whatever happens.
 ///
-/// - Parameter usesNamespaces: false shows what holds where the kernel refuses process ids of their own.
+/// - Parameters:
+///   - usesNamespaces: false shows what holds where the kernel refuses process ids of their own.
+///   - program: the interpreter.
 func withPython(
-  usesNamespaces: Bool = true, _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
+  usesNamespaces: Bool = true, program: String = "python3",
+  _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
   _ body: (RuntimeHarness) async throws -> Void
 ) async throws {
   let python = try RuntimeHarness { loop, log in
@@ -17,7 +20,7 @@ func withPython(
     change(&limits)
     let caller = LoopbackCaller(loop: loop)
     let runtime = PythonRuntime(
-      loop: loop, limits: limits, nested: caller, usesNamespaces: usesNamespaces, log: log)
+      loop: loop, limits: limits, program: program, nested: caller, usesNamespaces: usesNamespaces, log: log)
     caller.runtime = runtime
     return runtime
   }
