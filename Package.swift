@@ -137,7 +137,7 @@ let package = Package(
 
     // Tests
     .target(
-      name: "TestSupport", dependencies: ["RPCSystem", "RPCTransport"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["RPCSystem", "RPCTransport", "RPCWire"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
     .testTarget(name: "ArchitectureTests", swiftSettings: swiftSettings),
     .testTarget(
@@ -165,7 +165,7 @@ let package = Package(
     .testTarget(
       name: "RPCSystemTests", dependencies: ["TestSupport", "RPCSystem"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "RPCTransportTests", dependencies: ["RPCSystem", "RPCTransport", "RPCWire"],
+      name: "RPCTransportTests", dependencies: ["TestSupport", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCServerTests",

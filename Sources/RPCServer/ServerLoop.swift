@@ -44,7 +44,8 @@ internal final class ServerLoop {
     let socket = Connection(
       adopting: descriptor, on: loop, limits: options.connectionLimits, budget: core.memory)
     let connection = ServerConnection(
-      socket: socket, host: self, caller: Caller(peer: peer, local: local), dialects: options.dialects)
+      socket: socket, host: self, caller: Caller(peer: peer, local: local), dialects: options.dialects,
+      filters: options.filters)
     connections[ObjectIdentifier(connection)] = connection
     metrics.value.connections += 1
     metrics.value.connectionsTotal += 1

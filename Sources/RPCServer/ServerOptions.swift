@@ -54,6 +54,8 @@ public struct ServerOptions: Sendable {
   public static let frameBytesMax = WireLimits.frameBytesMax
 
   /// What connections may speak.
+  /// What may stand between the sockets and the dialects, in the order in which they look at the first bytes.
+  internal var filters: [FilterEntry] = []
   internal var dialects = Dialects.all
 
   /// What is written down: nothing unless asked for, since a library is quiet. `rpc-server` asks.

@@ -36,7 +36,8 @@ extension Connection {
   /// Brings the server's account of this connection up to date: nothing to do while it holds no buffers.
   @inline(__always)
   internal func count() {
-    let now = input.value.allocatedBytes + output.value.allocatedBytes + handlerBytes
+    var now = input.value.allocatedBytes + output.value.allocatedBytes + handlerBytes
+    if let filtering { now += filtering.wire.value.allocatedBytes }
     if now != countedBytes { count(now) }
   }
 

@@ -25,6 +25,7 @@ public final class Connection: EventHandler, TimerTarget {
   private var interest: Interest = .readable
   internal let input = LoopCell(ByteQueue())
   internal let output = LoopCell(ByteQueue())
+  internal var filtering: Filtering?
   /// Flags alone, set and read one by one.
   @exclusivity(unchecked) internal var state = State()
   private var lingerTimer: TimerID?
@@ -93,7 +94,7 @@ public final class Connection: EventHandler, TimerTarget {
   public var keepsInput: Bool { !input.value.isEmpty }
 
   /// Bytes that wait for the peer to read.
-  public var outputBytes: Int { output.value.count }
+  public var outputBytes: Int { output.value.count + (filtering?.wire.value.count ?? 0) }
 
   // MARK: Readiness
 
@@ -119,6 +120,8 @@ public final class Connection: EventHandler, TimerTarget {
     if state.isLingering {
       let outcome = Syscall.receive(descriptor, loop.readBuffer)
       if outcome == .ended { finish(.local) } else if case .failed = outcome { finish(.local) }
+    } else if let filtering {
+      read(through: filtering)
     } else if input.value.isEmpty {
       let outcome = Syscall.receive(descriptor, loop.readBuffer)
       guard case .moved(let count) = outcome else { return readFailed(outcome) }
@@ -126,7 +129,9 @@ public final class Connection: EventHandler, TimerTarget {
       let bytes = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: loop.readBuffer[..<count]))
       let consumed = deliver(bytes)
       guard state.isOpen else { return settle() }
-      if consumed < count, isReceiving {
+      if let filtering {
+        pass(bytes, filtering)
+      } else if consumed < count, isReceiving {
         guard mayHold(max(count - consumed, BufferPool.freshBytes)) else { return settle() }
         input.value = loop.buffers.value.take()
         input.value.append(bytes.extracting(consumed..<count))
@@ -150,12 +155,12 @@ public final class Connection: EventHandler, TimerTarget {
     settle()
   }
 
-  private func noteReceived(_ count: Int) {
+  internal func noteReceived(_ count: Int) {
     lastReceived = loop.now
     bytesReceived &+= UInt64(count)
   }
 
-  private func readFailed(_ outcome: Transfer) {
+  internal func readFailed(_ outcome: Transfer) {
     switch outcome {
     case .ended:
       guard !state.inputEnded else { return }
@@ -173,12 +178,17 @@ public final class Connection: EventHandler, TimerTarget {
     }
   }
 
-  private func deliverKeptInput() {
+  internal func deliverKeptInput() {
     guard bytesWanted <= input.value.count else { return }
+    let isPlain = filtering == nil
     // The queue is moved out, so that the handler may close the connection while it looks at the bytes.
     var bytes = ByteQueue()
     swap(&bytes, &input.value)
     let consumed = deliver(bytes.bytes)
+    if isPlain, let filtering {
+      pass(bytes.bytes, filtering)
+      return loop.buffers.value.giveBack(&bytes)
+    }
     bytes.consume(consumed)
     if bytes.isEmpty || !state.isOpen {
       loop.buffers.value.giveBack(&bytes)
@@ -239,22 +249,19 @@ public final class Connection: EventHandler, TimerTarget {
   /// Writes what waits. Called at the end of a turn by itself; calling it is never wrong.
   public func flush() {
     guard state.isOpen, !state.isDelivering else { return }
-    if output.value.isEmpty, output.value.allocatedBytes == 0, !state.closesAfterFlush, !state.hasUndelivered
+    if output.value.isEmpty, output.value.allocatedBytes == 0, !state.closesAfterFlush, !state.hasUndelivered,
+      filtering == nil
     {
       return
     }
-    while !output.value.isEmpty {
-      let outcome = output.value.withReadable { Syscall.send(descriptor, $0) }
-      switch outcome {
-      case .moved(let count):
-        bytesSent &+= UInt64(count)
-        output.value.consume(count)
-        // A short write means a full socket: the next one would only say so.
-        if !output.value.isEmpty { return waitForRoom() }
-      case .wouldBlock: return waitForRoom()
-      case .failed(let code): return finish(.failed(SystemError(code: code, operation: "write")))
-      case .ended: return
-      }
+    if let filtering {
+      filterOutput(filtering)
+      guard write(filtering.wire) else { return }
+      loop.buffers.value.giveBack(&filtering.wire.value)
+      // A handshake is under way: nothing else can leave.
+      guard output.value.isEmpty else { return }
+    } else {
+      guard write(output) else { return }
     }
     loop.buffers.value.giveBack(&output.value)
     if state.closesAfterFlush { return linger() }
@@ -262,19 +269,49 @@ public final class Connection: EventHandler, TimerTarget {
     if state.hasUndelivered { resumeDelivery() }
   }
 
+  /// Writes all of a queue, or as much as the socket takes now.
+  ///
+  /// - Returns: whether all of it has left.
+  @inline(__always)
+  internal func write(_ queue: borrowing LoopCell<ByteQueue>) -> Bool {
+    while !queue.value.isEmpty {
+      let outcome = queue.value.withReadable { Syscall.send(descriptor, $0) }
+      switch outcome {
+      case .moved(let count):
+        bytesSent &+= UInt64(count)
+        queue.value.consume(count)
+        // A short write means a full socket: the next one would only say so.
+        guard queue.value.isEmpty else {
+          waitForRoom()
+          return false
+        }
+      case .wouldBlock:
+        waitForRoom()
+        return false
+      case .failed(let code):
+        finish(.failed(SystemError(code: code, operation: "write")))
+        return false
+      case .ended: return false
+      }
+    }
+    return true
+  }
+
   private func waitForRoom() {
     updateInterest()
     if state.hasUndelivered, !state.isCongested { resumeDelivery() }
   }
 
-  private func updateInterest() {
-    if output.value.count > limits.outputHighWater {
+  internal func updateInterest() {
+    let waiting = outputBytes
+    if waiting > limits.outputHighWater {
       state.isCongested = true
-    } else if output.value.count <= limits.outputLowWater {
+    } else if waiting <= limits.outputLowWater {
       state.isCongested = false
     }
     var wanted: Interest = []
-    if !output.value.isEmpty { wanted.insert(.writable) }
+    // What a filter holds back waits for the peer, not for the socket.
+    if !(filtering?.wire.value.isEmpty ?? output.value.isEmpty) { wanted.insert(.writable) }
     let isPaused = state.isReadingPaused || state.isCongested
     if !state.inputEnded, !isPaused || state.isLingering { wanted.insert(.readable) }
     guard wanted != interest, let watch else { return }
@@ -287,7 +324,7 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   /// Offers what was kept while the peer did not read.
-  private func resumeDelivery() {
+  internal func resumeDelivery() {
     guard !state.isReadingPaused, !state.closesAfterFlush else { return }
     state.hasUndelivered = false
     guard !input.value.isEmpty else { return }
@@ -297,22 +334,6 @@ public final class Connection: EventHandler, TimerTarget {
       deliverKeptInput()
       settle()
     }
-  }
-
-  // MARK: Pausing
-
-  /// Stops reading, for instance while too many calls are in flight. Bytes that were read are kept.
-  public func pauseReading() {
-    guard state.isOpen, !state.isReadingPaused else { return }
-    state.isReadingPaused = true
-    updateInterest()
-  }
-
-  public func resumeReading() {
-    guard state.isOpen, state.isReadingPaused else { return }
-    state.isReadingPaused = false
-    updateInterest()
-    resumeDelivery()
   }
 
   // MARK: Closing
@@ -345,7 +366,7 @@ public final class Connection: EventHandler, TimerTarget {
     finish(.local)
   }
 
-  private func finish(_ reason: CloseReason) {
+  internal func finish(_ reason: CloseReason) {
     guard state.isOpen else { return }
     state.isOpen = false
     if let watch { loop.unwatch(watch) }
@@ -369,6 +390,7 @@ public final class Connection: EventHandler, TimerTarget {
   private func release() {
     loop.buffers.value.giveBack(&input.value)
     loop.buffers.value.giveBack(&output.value)
+    if let filtering { loop.buffers.value.giveBack(&filtering.wire.value) }
     count()
   }
 }

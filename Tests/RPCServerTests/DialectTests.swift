@@ -84,6 +84,7 @@ struct DialectTests {
   private static func choice(_ bytes: [UInt8], alpn: String? = nil) -> String {
     switch Dialects.choose(bytes.span.bytes, alpn: alpn, among: all) {
     case .speak(let dialect): dialect.name
+    case .filter: "filter"
     case .wait(let count): "wait for \(count)"
     case .none: "none"
     }
@@ -154,6 +155,45 @@ struct DialectTests {
     native.startCall(wait, [], timeoutMicroseconds: 20_000)
     let error = native.next()?.error
     #expect(error?.exception == .deadlineExceeded && error?.message == text && error?.executed == .maybe)
+  }
+
+  @Test("items come before the end as far as the caller has credit, and none after it")
+  func items() throws {
+    final class Taker: ReplySink {
+      var credit = 2
+      var said: [String] = []
+      func item(_ values: [UInt8]) {
+        credit -= 1
+        said.append("item \(values)")
+      }
+      func end(_ outcome: CallOutcome) { said.append("end") }
+    }
+    let loop = try EventLoop()
+    guard let address = SocketAddress(ip: "127.0.0.1", port: 6000) else { preconditionFailure() }
+    let taker = Taker()
+    let call = ServerCall(
+      id: 1, procedure: LogTests.procedure, caller: Caller(peer: address, local: nil), started: loop.now,
+      deadline: nil, arguments: [], sink: taker)
+    // A procedure that answers with five items and then ends.
+    var next: UInt8 = 0
+    let produce = { [unowned call] in
+      while next < 5, call.item([next]) { next += 1 }
+      if next == 5 { call.conclude(.success([]), on: loop) }
+    }
+    call.creditGrew = produce
+    produce()
+    #expect(taker.said == ["item [0]", "item [1]"] && call.credit == 0)
+    call.addCredit()
+    #expect(taker.said.count == 2, "no credit came")
+    taker.credit = 2
+    call.addCredit()
+    #expect(taker.said.suffix(2) == ["item [2]", "item [3]"] && !call.isConcluded)
+    taker.credit = 9
+    call.addCredit()
+    #expect(taker.said.suffix(2) == ["item [4]", "end"])
+    #expect(!call.item([9]) && call.credit == 0)
+    call.addCredit()
+    #expect(taker.said.count == 6)
   }
 
   /// A runtime that notices the deadline itself, before the loop's timer does.

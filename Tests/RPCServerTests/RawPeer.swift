@@ -126,6 +126,12 @@ final class RawPeer {
   }
 
   /// Whether the server closed, with everything it said before thrown away.
+  /// All bytes until the server's end.
+  func everything() -> [UInt8] {
+    while readMore() {}
+    return buffer
+  }
+
   func isClosed() -> Bool {
     while readMore() {}
     return ended

@@ -34,6 +34,8 @@ internal final class ServerCall: TimerTarget {
   private var timer: TimerID?
   /// Ends the work where it is being done.
   var stop: ((RPCError) -> Void)?
+  /// Goes on sending items.
+  var creditGrew: (() -> Void)?
 
   init(
     id: UInt64, procedure: BoundProcedure, caller: Caller, started: UInt64, deadline: UInt64?,
@@ -71,6 +73,25 @@ internal final class ServerCall: TimerTarget {
       executed: .maybe)
   }
 
+  /// Passes on values that come before the end, as a MessagePack list. A call with one answer never does this.
+  ///
+  /// - Returns: false where the caller takes none now: `creditGrew` will be called when it does. False too once the call
+  ///   is over.
+  func item(_ values: [UInt8]) -> Bool {
+    guard !isConcluded, sink.credit > 0 else { return false }
+    sink.item(values)
+    return true
+  }
+
+  /// How many items the caller takes now.
+  var credit: Int { isConcluded ? 0 : sink.credit }
+
+  /// The dialect says that the caller takes more items than before.
+  func addCredit() {
+    guard !isConcluded, sink.credit > 0 else { return }
+    creditGrew?()
+  }
+
   /// Ends the call before its result: the caller is answered at once, the work is told to stop.
   func end(_ reason: RPCError, on loop: EventLoop) {
     guard !isConcluded else { return }
@@ -86,6 +107,7 @@ internal final class ServerCall: TimerTarget {
     if let timer { loop.cancel(timer) }
     timer = nil
     stop = nil
+    creditGrew = nil
     let outcome = said(result, on: loop)
     connection?.ended(self)
     core?.concluded(self, outcome)

@@ -13,8 +13,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   private(set) var dialect: (any Dialect)?
   /// What may be spoken.
   private let dialects: [any Dialect.Type]
-  /// What was agreed on inside TLS.
-  var alpn: String?
+  private let filters: [FilterEntry]
   /// Calls that are not answered yet, by the caller's id. Whole entries go in and out, and nobody is called
   /// meanwhile; every call on the fast path asks whether there are any.
   @exclusivity(unchecked) private(set) var calls: [UInt64: ServerCall] = [:]
@@ -33,12 +32,14 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   let opened: UInt64
 
   init(
-    socket: Connection, host: ServerLoop, caller: Caller, dialects: [any Dialect.Type]
+    socket: Connection, host: ServerLoop, caller: Caller, dialects: [any Dialect.Type],
+    filters: [FilterEntry]
   ) {
     self.socket = socket
     self.host = host
     self.caller = caller
     self.dialects = dialects
+    self.filters = filters
     opened = socket.lastReceived
     socket.isStranger = true
   }
@@ -76,7 +77,13 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   }
 
   private func recognise(_ bytes: RawSpan, into output: inout ByteQueue) -> Progress {
-    switch Dialects.choose(bytes, alpn: alpn, among: dialects) {
+    let isPlain = socket.filter == nil
+    switch Dialects.choose(
+      bytes, alpn: socket.filter?.applicationProtocol, among: dialects, filters: isPlain ? filters : [])
+    {
+    case .filter(let entry):
+      socket.install(entry.make())
+      return .consumed(0)
     case .wait(let count): return .consumed(0, wanted: count)
     case .none:
       refuse(

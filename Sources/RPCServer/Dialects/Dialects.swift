@@ -14,22 +14,26 @@ internal struct Dialects {
 
   /// What a connection is to do that begins with these bytes.
   enum Choice {
+    case filter(FilterEntry)
     case speak(any Dialect.Type)
     case wait(bytes: Int)
     case none
   }
 
-  static func choose(_ first: RawSpan, alpn: String?, among dialects: [any Dialect.Type]) -> Choice {
+  static func choose(
+    _ first: RawSpan, alpn: String?, among dialects: [any Dialect.Type], filters: [FilterEntry] = []
+  ) -> Choice {
     guard first.byteCount > 0 else { return .wait(bytes: 1) }
     var needed: Int?
-    for dialect in dialects {
-      switch dialect.recognise(first, alpn: alpn) {
-      case .yes: return .speak(dialect)
-      // The least that somebody needs: another may not recognise it by then.
-      case .needs(let bytes): needed = min(needed ?? .max, max(bytes, first.byteCount + 1))
-      case .no: break
+    // True for what recognises the bytes. The least that one of them needs counts: another may not recognise it by then.
+    func isChosen(_ recognition: Recognition) -> Bool {
+      if case .needs(let bytes) = recognition {
+        needed = min(needed ?? .max, max(bytes, first.byteCount + 1))
       }
+      return recognition == .yes
     }
+    for filter in filters where isChosen(filter.recognise(first)) { return .filter(filter) }
+    for dialect in dialects where isChosen(dialect.recognise(first, alpn: alpn)) { return .speak(dialect) }
     return needed.map { .wait(bytes: $0) } ?? .none
   }
 }
