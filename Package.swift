@@ -56,8 +56,9 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       resources: [
-        "worker", "calls", "output", "rpc", "codec", "values", "errors", "state", "processes", "namespaces",
-        "guardian", "parent",
+        "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
+        "errors",
+        "spelling", "state", "processes", "namespaces", "guardian",
       ].map {
         .embedInCode("Python/\($0).py")
       },

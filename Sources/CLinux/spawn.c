@@ -24,15 +24,17 @@ int rpc_memory_file(const char *name, const void *bytes, size_t count) {
 }
 
 // Above everything a child is given, so that no dup2 overwrites the source of a later one.
-enum { kAboveKept = 64 };
+enum { kAboveGiven = 64, kGivenMax = 8 };
 
-int rpc_spawn_session(
-    const char *program, char *const arguments[], char *const environment[], const int *kept, int count,
+int rpc_spawn(
+    const char *program, char *const arguments[], char *const environment[], const int *given, int count, int alone,
     pid_t *pid) {
-  int copies[8], made = 0, status = 0;
-  if (count > 8) return EINVAL;
+  int copies[kGivenMax], made = 0, status = 0;
+  if (count > kGivenMax) return EINVAL;
   for (; made < count; made++) {
-    copies[made] = fcntl(kept[made], F_DUPFD_CLOEXEC, kAboveKept);
+    int null = given[made] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+    copies[made] = fcntl(given[made] < 0 ? null : given[made], F_DUPFD_CLOEXEC, kAboveGiven);
+    if (null >= 0) close(null);
     if (copies[made] < 0) {
       status = errno;
       break;
@@ -43,18 +45,16 @@ int rpc_spawn_session(
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-    posix_spawn_file_actions_adddup2(&actions, 0, 1);
     for (int index = 0; index < count; index++)
-      posix_spawn_file_actions_adddup2(&actions, copies[index], 3 + index);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3 + count);
+      posix_spawn_file_actions_adddup2(&actions, copies[index], index);
+    if (alone) posix_spawn_file_actions_addclosefrom_np(&actions, count);
     sigset_t all, none;
     sigfillset(&all);
     sigemptyset(&none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+        &attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | (alone ? POSIX_SPAWN_SETSID : 0));
     status = posix_spawnp(pid, program, &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);

@@ -77,6 +77,6 @@ private final class House {
   private func shell(_ command: String) throws -> Int32 {
     // Servers that go on must not hold this test's own output open.
     let files = "exec </dev/null >'\(folder.path)/out' 2>'\(folder.path)/err'; "
-    return try ChildProcess.start(["/bin/bash", "-c", files + settings + command]).waitNow()
+    return try ChildProcess.start(["/bin/bash", "-c", files + settings + command]).wait()
   }
 }

@@ -129,7 +129,7 @@ final class LiveNetwork: Sendable {
     // Never the key of the user who runs the tests.
     let status = try ChildProcess.start(
       ["/usr/bin/env", "XDG_CONFIG_HOME=\(folder.path)", "/bin/sh", "-c", command]
-    ).waitNow()
+    ).wait()
     return Result(out: try folder.read(name + ".out"), err: try folder.read(name + ".err"), status: status)
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import RPCSystem
 import RPCWire
 import TestSupport
 import Testing
@@ -85,7 +86,7 @@ import Testing
     for _ in 0..<3 {
       let command =
         "'\(program)' --config '\(network.config)' < '\(network.folder.path)/naps' 2> '\(network.folder.path)/err' | head -1 > '\(network.folder.path)/out'"
-      #expect(try ChildProcess.start(["/bin/sh", "-c", command]).waitNow() == 0)
+      #expect(try ChildProcess.start(["/bin/sh", "-c", command]).wait() == 0)
       #expect(try network.folder.read("out") == "1\n" && network.folder.read("err") == "")
     }
     #expect(try run(["-c", "call -t 10s text.wait 1"]).out == "1\n")
@@ -227,13 +228,13 @@ import Testing
     let program = try Built.program("rpc-client")
     let command =
       "'\(program)' --config '\(network.config)' -f '\(network.folder.path)/many' 2> '\(network.folder.path)/err' | head -1 > '\(network.folder.path)/out'"
-    #expect(try ChildProcess.start(["/bin/sh", "-c", command]).waitNow() == 0)
+    #expect(try ChildProcess.start(["/bin/sh", "-c", command]).wait() == 0)
     #expect(try network.folder.read("out") == "1\n")
     #expect(try network.folder.read("err") == "")
     // Also where the script never ends.
     let endless =
       "yes 'math.add 1 2' | timeout 20 '\(program)' --config '\(network.config)' | head -1 >/dev/null; exit ${PIPESTATUS[1]}"
-    #expect(try ChildProcess.start(["/bin/bash", "-c", endless]).waitNow() == 141)
+    #expect(try ChildProcess.start(["/bin/bash", "-c", endless]).wait() == 141)
   }
 
   @Test("an interrupted script says so once, however many calls were in flight")
@@ -246,8 +247,8 @@ import Testing
       "exec '\(program)' --config '\(network.config)' 2>'\(network.folder.path)/err' < <(yes 'text.wait 60000' | head -20)",
     ])
     #expect(await network.calls.wait { $0.started >= before.started + 20 })
-    kill(child.process, SIGINT)
-    #expect(await child.wait() == 130)
+    kill(child.id, SIGINT)
+    #expect(await child.ended() == 130)
     #expect(await network.calls.wait { $0.cancelled >= before.cancelled + 20 })
     #expect(
       try network.folder.read("err")
@@ -260,7 +261,7 @@ import Testing
     let program = try Built.program("rpc-client")
     let command =
       "'\(program)' --config '\(network.config)' -c 'text.upper a' >/dev/full 2>'\(network.folder.path)/err'"
-    #expect(try ChildProcess.start(["/bin/sh", "-c", command]).waitNow() == 1)
+    #expect(try ChildProcess.start(["/bin/sh", "-c", command]).wait() == 1)
     #expect(
       try network.folder.read("err") == "rpc-client: cannot write the results: No space left on device\n")
   }
@@ -281,7 +282,7 @@ import Testing
     let network = try Self.network.get()
     let command =
       "printf 'text.upper \\377\\376\\ntext.upper after\\n' | '\(try Built.program("rpc-client"))' --config '\(network.config)' > '\(network.folder.path)/o' 2> '\(network.folder.path)/e'"
-    _ = try ChildProcess.start(["/bin/sh", "-c", command]).waitNow()
+    _ = try ChildProcess.start(["/bin/sh", "-c", command]).wait()
     #expect(try network.folder.read("o") == "AFTER\n")
     #expect(try network.folder.read("e") == "stdin:1: error: this line is not UTF-8 text\n")
   }

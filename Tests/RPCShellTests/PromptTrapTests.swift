@@ -1,4 +1,5 @@
 import Glibc
+import RPCSystem
 import RPCServer
 import RPCWire
 import TestSupport
@@ -231,7 +232,7 @@ import Testing
         "'" + $0.replacing("'", with: "'\\''") + "'"
       }
       .joined(separator: " ")
-      _ = try ChildProcess.start(["/bin/sh", "-c", "\(command) > '\(folder.path)/out' 2>&1"]).waitNow()
+      _ = try ChildProcess.start(["/bin/sh", "-c", "\(command) > '\(folder.path)/out' 2>&1"]).wait()
       return try folder.read("out")
     }
     func capture(_ wanted: String, _ isThere: (String) -> Bool) throws -> String {

@@ -77,9 +77,9 @@ int rpc_set_thread_name(const char *name);
 /// A file in memory with these bytes, closed on exec: its descriptor, or -1 with errno.
 int rpc_memory_file(const char *name, const void *bytes, size_t count);
 
-/// Starts `program`, found in PATH, in a session of its own with default signals: standard input and output
-/// are /dev/null, standard error is ours, descriptor 3 + i is `kept[i]` (at most 8), nothing else is open.
-/// Returns 0 or an errno.
-int rpc_spawn_session(
-    const char *program, char *const arguments[], char *const environment[], const int *kept, int count,
+/// Starts `program`, found in PATH, with default signals. Its descriptor i is `given[i]`, or /dev/null where that is
+/// negative (at most 8). `alone` puts it in a session of its own with nothing else open; otherwise it inherits what is
+/// not closed on exec. Returns 0 or an errno.
+int rpc_spawn(
+    const char *program, char *const arguments[], char *const environment[], const int *given, int count, int alone,
     pid_t *pid);

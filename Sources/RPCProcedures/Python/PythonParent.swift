@@ -86,50 +86,58 @@ internal final class PythonParent: EventHandler, TimerTarget {
     RPCError(.unavailable, "Python cannot be started: \(what)")
   }
 
-  /// Starts the interpreter on the worker program, which it reads from memory: descriptor 3 is the program,
-  /// 4 the control socket.
+  /// Starts the interpreter on the worker program, which it imports from memory: descriptor 3 is the program, 4 the
+  /// control socket.
   private static func spawn(
     _ program: String, _ limits: RuntimeLimits, usesNamespaces: Bool, control: borrowing Descriptor
   ) throws(RPCError) -> pid_t {
-    let parts = [
-      PackageResources.worker_py, PackageResources.calls_py, PackageResources.output_py,
-      PackageResources.rpc_py, PackageResources.codec_py, PackageResources.values_py,
-      PackageResources.errors_py, PackageResources.state_py, PackageResources.processes_py,
-      PackageResources.namespaces_py, PackageResources.guardian_py, PackageResources.parent_py,
-    ]
-    let source = [UInt8](parts.joined(separator: Array("\n\n".utf8)))
-    let file = source.withUnsafeBytes { rpc_memory_file("rpc-worker.py", $0.baseAddress, $0.count) }
+    let file = archive.withUnsafeBytes { rpc_memory_file("rpc_worker.zip", $0.baseAddress, $0.count) }
     guard file >= 0 else { throw unavailable(SystemError.last("memfd_create").description) }
     defer { close(file) }
-    let arguments =
-      [program, "-I", "-S", "/proc/self/fd/3", "4"]
-      + [
-        "memory=\(limits.pythonMemoryBytes)", "output=\(limits.outputBytes)",
-        "log_bytes=\(limits.logBytesPerCall)", "log_lines=\(limits.logLinesPerCall)",
-        "print_bytes=\(limits.pythonPrintBytes)", "files=\(limits.pythonDescriptors)",
-        "file_bytes=\(limits.pythonFileBytes)", "processes=\(limits.pythonProcesses)",
-        "report_bytes=\(reportBytes)", "memory_slack=\(limits.pythonMemorySlackBytes)",
-        "namespaces=\(usesNamespaces ? 1 : 0)",
-      ]
+    let arguments = [
+      program, "-I", "-S", "-B", "/proc/self/fd/3", "program=3", "control=4",
+      "memory=\(limits.pythonMemoryBytes)", "output=\(limits.outputBytes)",
+      "log_bytes=\(limits.logBytesPerCall)", "log_lines=\(limits.logLinesPerCall)",
+      "print_bytes=\(limits.pythonPrintBytes)", "files=\(limits.pythonDescriptors)",
+      "file_bytes=\(limits.pythonFileBytes)", "processes=\(limits.pythonProcesses)",
+      "report_bytes=\(reportBytes)", "memory_slack=\(limits.pythonMemorySlackBytes)",
+      "namespaces=\(usesNamespaces ? 1 : 0)",
+    ]
     // The server's environment may hold secrets; procedures get only what programs need to run at all.
     var environment = ["LANG=C.UTF-8"]
     for name in ["PATH", "TZ", "TMPDIR"] {
       if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
     }
-    var pid: pid_t = 0
-    let status = withCStrings(arguments) { arguments in
-      withCStrings(environment) { environment in
-        rpc_spawn_session(program, arguments, environment, [file, control.raw], 2, &pid)
-      }
-    }
-    guard status == 0 else {
-      throw status == ENOENT
+    do throws(SystemError) {
+      return try ChildProcess.start(
+        arguments, environment: environment, descriptors: [-1, -1, 2, file, control.raw], alone: true
+      ).id
+    } catch {
+      throw error.code == ENOENT
         ? RPCError(
           .unavailable, "'\(program)' was not found in PATH: Python procedures need Python 3 on the server")
-        : unavailable(SystemError(code: status, operation: "start \(program)").description)
+        : unavailable(SystemError(code: error.code, operation: "start \(program)").description)
     }
-    return pid
   }
+
+  /// The worker program: a zip archive with the package `rpc_worker`.
+  private static let archive: [UInt8] = {
+    let modules = [
+      ("parent", PackageResources.parent_py), ("worker", PackageResources.worker_py),
+      ("protocol", PackageResources.protocol_py), ("limits", PackageResources.limits_py),
+      ("sources", PackageResources.sources_py), ("calls", PackageResources.calls_py),
+      ("output", PackageResources.output_py), ("rpc", PackageResources.rpc_py),
+      ("codec", PackageResources.codec_py), ("values", PackageResources.values_py),
+      ("errors", PackageResources.errors_py), ("spelling", PackageResources.spelling_py),
+      ("state", PackageResources.state_py), ("processes", PackageResources.processes_py),
+      ("namespaces", PackageResources.namespaces_py), ("guardian", PackageResources.guardian_py),
+    ]
+    var archive = ZipArchive()
+    archive.add("__main__.py", Array("from rpc_worker.parent import main\n\nmain()\n".utf8))
+    archive.add("rpc_worker/__init__.py", [])
+    for (name, source) in modules { archive.add("rpc_worker/\(name).py", source) }
+    return archive.bytes
+  }()
 
   // MARK: Orders
 
@@ -263,13 +271,4 @@ internal final class PythonParent: EventHandler, TimerTarget {
   deinit {
     precondition(control == nil, "a Python parent is stopped before it is dropped")
   }
-}
-
-/// Lends an array of C strings, ended by nil.
-private func withCStrings<Result>(
-  _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
-) -> Result {
-  let copies = strings.map { strdup($0) } + [nil]
-  defer { for copy in copies { free(copy) } }
-  return copies.withUnsafeBufferPointer { body($0.baseAddress.unsafelyUnwrapped) }
 }

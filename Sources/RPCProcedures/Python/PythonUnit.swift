@@ -52,7 +52,7 @@ internal final class PythonUnit {
 }
 
 /// The frame kinds that only a worker and its server use, beside CALL, REPLY and ERROR of the network.
-/// `worker.py` has the whole dialect.
+/// `protocol.py` has the whole dialect.
 internal enum WorkerDialect: UInt8 {
   case load = 64
   case forget = 65

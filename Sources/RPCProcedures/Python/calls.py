@@ -1,11 +1,15 @@
 """What belongs to which call: threads, late lines, processes; and the page that worker and parent share."""
 
+import errno
 import functools
 import mmap
 import os
 import struct
 import threading
 import time
+
+from .limits import Limits
+from .state import STATE_EVENTS
 
 # How long calls may run until the memory is measured again that they left behind.
 UNMEASURED_SECONDS = 0.005
@@ -118,3 +122,21 @@ def leaves_children():
                 return True
         except ChildProcessError:
             return False
+
+
+def call_guard(worker):
+    """Watches what calls do: bounds the processes that one may start, over all its descendants, and notes what is
+    changed."""
+    forks = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
+    shared, changes = worker.shared, worker.changes
+
+    def guard(event, arguments):
+        if event in forks:
+            count = shared.forks + 1
+            shared.forks = count
+            if count > Limits.processes:
+                raise OSError(errno.EAGAIN, "the call started more than %d processes" % Limits.processes)
+        elif event in STATE_EVENTS:
+            changes.event(event, arguments)
+
+    return guard

@@ -1,31 +1,22 @@
 """What a caller is told when a procedure fails."""
 
-import re
+from .protocol import ERROR, HEADER, REPLACE
+from .spelling import clip
+from .values import encode_any
 
 UNKNOWN, RESOURCE_EXHAUSTED, FAILED_PRECONDITION = 2, 8, 9
 NOT_EXECUTED, EXECUTED = 0, 2
-MESSAGE_CHARACTERS = 8192
-
-# In the representations of objects; where things are in memory is nobody's business.
-ADDRESS = re.compile(r" at 0x[0-9a-f]{9,16}(?=[ >:,)])")
 
 
-def clip(text, limit=MESSAGE_CHARACTERS):
-    text = text.encode("utf-8", "backslashreplace").decode()
-    if "0x" in text:
-        text = ADDRESS.sub("", text)
-    return text if len(text) <= limit else text[:limit] + "… (%d characters in all)" % len(text)
+class Error(Exception):
+    """What a procedure that was called answered instead of values. Where nobody catches it, the caller of the procedure
+    is told the same, so that a chain of calls does not wrap it once a link."""
 
-
-def short_repr(value):
-    try:
-        return clip(repr(value), 80)
-    except BaseException:
-        return "<%s>" % type(value).__name__
-
-
-def show_int(v):
-    return str(v) if v.bit_length() < 200 else "an int of %d bits" % v.bit_length()
+    def __init__(self, fields):
+        self.exception = fields["exception"]
+        self.message = fields["message"]
+        self.executed = ("no", "maybe", "yes")[fields.get("executed", 1)]
+        super().__init__("%s: %s" % (self.exception, self.message))
 
 
 def exception_message(error):

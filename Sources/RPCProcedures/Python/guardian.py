@@ -4,6 +4,9 @@ import os
 import signal
 import time
 
+from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enter_namespaces, may_enter_namespaces, mount_proc
+from .processes import descendants
+
 # Between two rounds of killing, while what was killed has not ended yet.
 KILL_SECONDS = 0.001
 

@@ -18,7 +18,8 @@ def enter_namespaces(libc):
     if libc.unshare(CLONE_NEWPID | CLONE_NEWNS | (CLONE_NEWUSER if uid != 0 else 0)) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     if uid != 0:
-        for name, text in (("setgroups", "deny"), ("uid_map", "%d %d 1" % (uid, uid)), ("gid_map", "%d %d 1" % (gid, gid))):
+        maps = ("setgroups", "deny"), ("uid_map", "%d %d 1" % (uid, uid)), ("gid_map", "%d %d 1" % (gid, gid))
+        for name, text in maps:
             with open("/proc/self/" + name, "w") as file:
                 file.write(text)
 

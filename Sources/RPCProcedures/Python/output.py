@@ -2,6 +2,9 @@
 
 import io
 import os
+import threading
+
+from .limits import Limits
 
 
 class LineSender(io.RawIOBase):

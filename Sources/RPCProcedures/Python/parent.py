@@ -1,9 +1,7 @@
 """The warm process that forks, kills and reaps workers."""
 
-import errno
 import faulthandler
 import gc
-import mmap
 import os
 import resource
 import select
@@ -12,6 +10,16 @@ import socket
 import struct
 import sys
 import time
+
+from .calls import Shared, call_guard
+from .guardian import go_on_in_a_child
+from .limits import Limits, bound
+from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, drop_capabilities
+from .processes import children, descendants, processor_seconds, resident_bytes, share_of_memory
+from .protocol import ENDED, FORK, KILL, LEFTOVER, LOOK, LOOKED, MEMORY_EXCEEDED, NOT_FORKED, OUTPUT, OUTPUT_COUNT, \
+    PACKET, READY
+from .state import Changes, watch_changes
+from .worker import Worker
 
 OUTPUT_BYTES = 16384
 OUTPUT_READS_MAX = 64
@@ -60,7 +68,7 @@ class Parent:
         self.wakeup = wake_read, wake_write
         gc.collect()
         gc.freeze()
-        self.tell(struct.pack("<cIII", b"R", *sys.version_info[:2], self.has_namespaces))
+        self.tell(struct.pack("<cIII", READY, *sys.version_info[:2], self.has_namespaces))
         self.poll.register(self.control, select.POLLIN)
         self.poll.register(wake_read, select.POLLIN)
         if self.guardian is not None:
@@ -116,16 +124,16 @@ class Parent:
             packet = b""
         if not packet:
             self.end()
-        kind, worker = struct.unpack_from("<cI", packet)
-        if kind == b"F" and descriptors:
+        kind, worker = PACKET.unpack_from(packet)
+        if kind == FORK and descriptors:
             self.fork(worker, descriptors[0])
-        elif kind == b"K":
+        elif kind == KILL:
             pid = self.workers.get(worker)
             if pid is not None:
                 self.kill(pid)
-        elif kind == b"P":
+        elif kind == LOOK:
             self.look_after(packet[5:])
-            self.tell(struct.pack("<cI", b"P", worker))
+            self.tell(PACKET.pack(LOOKED, worker))
 
     def fork(self, worker, descriptor):
         shared = Shared()
@@ -136,7 +144,7 @@ class Parent:
         except OSError as error:
             for end in (descriptor, output, written):
                 os.close(end)
-            self.tell(struct.pack("<cII", b"E", worker, error.errno))
+            self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
             return
         if pid == 0:
             try:
@@ -154,7 +162,6 @@ class Parent:
         self.workers[worker] = pid
         self.ids[pid] = worker
         self.shared[worker] = shared
-        self.tell(struct.pack("<cII", b"S", worker, pid))
 
     def become_worker(self, descriptor, written, shared):
         os.setpgid(0, 0)
@@ -192,9 +199,9 @@ class Parent:
                 score.write("1000")
         except OSError:
             pass
-        limit(resource.RLIMIT_CORE, 0)
-        limit(resource.RLIMIT_NOFILE, Limits.files)
-        limit(resource.RLIMIT_FSIZE, Limits.file_bytes)
+        bound(resource.RLIMIT_CORE, 0)
+        bound(resource.RLIMIT_NOFILE, Limits.files)
+        bound(resource.RLIMIT_FSIZE, Limits.file_bytes)
         sys.argv = ["procedure"]
         connection = socket.socket(fileno=descriptor)
         connection.setblocking(True)
@@ -221,28 +228,28 @@ class Parent:
             seconds = processor_seconds(pid)
             before = self.looks.get(worker)
             if children(pid):
-                self.tell(struct.pack("<cI", b"L", worker))
+                self.tell(PACKET.pack(LEFTOVER, worker))
             elif before and before[0] == calls and seconds - before[1] > IDLE_SHARE * (now - before[2]) + 0.05:
-                self.tell(struct.pack("<cI", b"L", worker))
+                self.tell(PACKET.pack(LEFTOVER, worker))
             looks[worker] = calls, seconds, now
         self.looks = looks
 
     def look_at_memory(self, worker, pid, before):
         """Returns what the next look should know."""
         shared = self.shared[worker]
-        base, bound = shared.base, shared.bound
+        base, limit = shared.base, shared.bound
         others = descendants(pid)
         used = resident_bytes(pid) - base
-        is_over = bound and used > bound
-        if bound and not is_over and used + sum(map(resident_bytes, others)) > bound:
+        is_over = limit and used > limit
+        if limit and not is_over and used + sum(map(resident_bytes, others)) > limit:
             used = share_of_memory(pid) + sum(map(share_of_memory, others)) - base
-            if used > bound:
+            if used > limit:
                 looks = before[1] + 1 if before and before[0] == "shared" else 1
                 if looks < LOOKS_AT_SHARED_MEMORY:
                     return "shared", looks
                 is_over = True
-        if is_over and (base, bound) == (shared.base, shared.bound):
-            self.tell(struct.pack("<cIQQ", b"M", worker, used, bound))
+        if is_over and (base, limit) == (shared.base, shared.bound):
+            self.tell(struct.pack("<cIQQ", MEMORY_EXCEEDED, worker, used, limit))
             self.kill(pid)
         return None
 
@@ -259,7 +266,7 @@ class Parent:
             return False
         output.unreported += len(data)
         if output.unreported >= Limits.report_bytes:
-            self.tell(struct.pack("<cII", b"V", output.worker, output.unreported))
+            self.tell(struct.pack("<cII", OUTPUT_COUNT, output.worker, output.unreported))
             output.unreported = 0
         now = time.monotonic()
         if now - output.since >= 1:
@@ -270,7 +277,7 @@ class Parent:
             end = data.rfind(b"\n") + 1 or (len(data) if len(data) >= OUTPUT_BYTES else 0)
             output.partial = data[end:]
             if end:
-                self.tell(struct.pack("<cI", b"O", output.worker) + data[:end])
+                self.tell(PACKET.pack(OUTPUT, output.worker) + data[:end])
         return True
 
     def drain(self, worker):
@@ -285,7 +292,7 @@ class Parent:
     def close_output(self, descriptor):
         output = self.outputs.pop(descriptor)
         if output.partial:
-            self.tell(struct.pack("<cI", b"O", output.worker) + output.partial)
+            self.tell(PACKET.pack(OUTPUT, output.worker) + output.partial)
         self.poll.unregister(descriptor)
         os.close(descriptor)
 
@@ -332,7 +339,7 @@ class Parent:
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
                 number = stopped or (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
                 self.drain(worker)
-                self.tell(struct.pack("<cIii", b"X", worker, code, number))
+                self.tell(struct.pack("<cIii", ENDED, worker, code, number))
 
     def kill_strays(self):
         """Kills what workers that have ended left behind: every child of ours that is no worker, since what a living
@@ -358,40 +365,21 @@ class Parent:
         os._exit(0)
 
 
-def limit(which, value):
-    hard = resource.getrlimit(which)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(which, (value, hard))
-
-
-def call_guard(worker):
-    """Watches what calls do: bounds the processes that one may start, over all its descendants, and notes what is
-    changed."""
-    forks = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
-    shared, changes = worker.shared, worker.changes
-
-    def guard(event, arguments):
-        if event in forks:
-            count = shared.forks + 1
-            shared.forks = count
-            if count > Limits.processes:
-                raise OSError(errno.EAGAIN, "the call started more than %d processes" % Limits.processes)
-        elif event in STATE_EVENTS:
-            changes.event(event, arguments)
-
-    return guard
-
-
-def main(arguments):
-    for argument in arguments[1:]:
+def main():
+    """The program: `control=N` names the descriptor of the control socket, other arguments name bounds."""
+    program = sys.argv[0]
+    if program in sys.path:
+        # Procedures import nothing of ours.
+        sys.path.remove(program)
+    options = {}
+    for argument in sys.argv[1:]:
         name, _, value = argument.partition("=")
-        setattr(Limits, name, int(value))
+        options[name] = int(value)
+    control = socket.socket(fileno=options.pop("control"))
+    # What we were read from: everything of it has been imported.
+    os.close(options.pop("program"))
+    for name, value in options.items():
+        setattr(Limits, name, value)
     os.chdir("/")
-    control = socket.socket(fileno=int(arguments[0]))
     control.setblocking(True)
     Parent(control).run()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -5,6 +5,11 @@ import sys
 import threading
 import types
 
+from .codec import decode
+from .errors import Error
+from .protocol import ANSWER, ASK, FAILED, HEADER, RPC_LOG
+from .values import Mismatch, TooLarge, Unfit, encode_any
+
 
 def ask(worker, server, procedure, arguments):
     if os.getpid() != worker.pid or threading.get_ident() != worker.thread:
@@ -26,17 +31,6 @@ def ask(worker, server, procedure, arguments):
     if flags & FAILED:
         raise Error(values)
     return None if not values else values[0] if len(values) == 1 else tuple(values)
-
-
-class Error(Exception):
-    """What a procedure that was called answered instead of values. Where nobody catches it, the caller of the procedure
-    is told the same, so that a chain of calls does not wrap it once a link."""
-
-    def __init__(self, fields):
-        self.exception = fields["exception"]
-        self.message = fields["message"]
-        self.executed = ("no", "maybe", "yes")[fields.get("executed", 1)]
-        super().__init__("%s: %s" % (self.exception, self.message))
 
 
 def offer_rpc(worker):

@@ -1,6 +1,7 @@
 """What a call may change in its process, and how it is put back for the calls after it."""
 
 import contextlib
+import faulthandler
 import functools
 import gc
 import locale

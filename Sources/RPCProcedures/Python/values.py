@@ -2,29 +2,20 @@
 
 import array
 
+from .codec import F64, NATIVE_IS_LITTLE, SMALL, head, list_head, map_head, pack_int
+from .limits import Limits
+from .spelling import short_repr, show_int
+
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 DEPTH_MAX = 64
 
 
-class Limits:
-    """The bounds that the server hands over as `name=value` arguments."""
-
-    memory = 512 << 20
-    memory_slack = 256 << 20
-    output = 16 << 20
-    log_bytes = 64 << 10
-    log_lines = 1000
-    print_bytes = 8 << 20
-    report_bytes = 1 << 20
-    files = 256
-    file_bytes = 256 << 20
-    processes = 16
-    # Whether the workers get process ids of their own where the kernel allows that.
-    namespaces = 1
-
-
 class Mismatch(Exception):
     """A value that does not have its declared type."""
+
+
+class Unfit(Exception):
+    """A value that no declared type takes; says what it is."""
 
 
 class TooLarge(Exception):
@@ -184,10 +175,6 @@ def encode_any(v, out, depth=0):
         check_size(out)
     else:
         raise Unfit("a value of Python's type %s, which does not travel" % kind.__name__)
-
-
-class Unfit(Exception):
-    """A value that no declared type takes; says what it is."""
 
 
 def encode_key(key, out):

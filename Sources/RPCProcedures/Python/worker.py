@@ -1,87 +1,28 @@
-"""Runs Python procedures for SimpleRPC: one warm parent process that forks workers.
-
-The program is this with calls, output, rpc, codec, values, errors, state, processes, namespaces, guardian and parent,
-one behind the other in one file. The parent never runs a procedure's code. It forks a worker when told to, kills one when
-told to, looks after them when asked, and reports each one's end. A worker runs one call at a time. Both use the
-standard library only.
-
-Control dialect, between server and parent: a SOCK_SEQPACKET socket, one little-endian packet a message.
-
-    to the parent    F id u32, one descriptor   fork a worker that serves this socket
-                     K id u32                   kill that worker and all processes that it started
-                     P serial u32, then of each worker: id u32, calls u32 (begun so far), busy u32 (0 or 1)
-                                                look after the workers, and answer
-    from the parent  R major u32, minor u32, private u32
-                                                ready, under this version of Python, with process ids of its own or not
-                     P serial u32               the answer
-                     M id u32, used u64, bound u64   the call uses more memory than its bound; the worker is killed
-                     L id u32                   processes or threads of finished calls go on in that idle worker
-                     S id u32, pid u32          the worker runs
-                     E id u32, errno u32        the worker could not be forked
-                     O id u32, bytes            what it wrote to the descriptors 1 and 2 themselves
-                     V id u32, count u32        how many bytes it wrote there since the last V
-                     X id u32, status i32, signal i32   the worker ended: exit status, or the signal that ended
-                                                or stopped it
-
-Worker dialect, over a stream socket: the frames of the network protocol, `length u32 | kind u8 | flags u8 |
-status u16 | call id u64`, then the payload. CALL, REPLY and ERROR are the network's own, with these beside:
-
-    to the worker    LOAD 64     [unit, digest, source name, function, procedure, [parameter types],
-                                 [return types], source or nil, memory bytes or nil]: makes `unit` callable as
-                                 the procedure id of CALL. With flag 1 it is answered: REPLY [] or ERROR.
-                                 Without, a failure is what the unit's calls answer.
-                     FORGET 65   [[unit...], [digest...]]
-                     ANSWER 68   to ASK: the list of values, or with flag 1 a map as in ERROR
-    from the worker  LOG 66      [stream, line...] of the call: 1 standard output, 2 standard error, 3 rpc.log.
-                                 With flag 1 of a call that was answered before: the call id is its unit.
-                     ASK 67      [server or nil, "service.procedure", argument...]: the call in progress calls
-                     REPLY or ERROR with flag 1: the worker has to be replaced, for what the call left behind
-
-A worker and the parent share a page, `Shared`.
-
-A worker ends when its socket does, and the parent ends, with its workers, when the control socket does.
-"""
-
-import os
-import sys
-
-sys.dont_write_bytecode = True
+"""A worker: it runs one call at a time."""
 
 import gc
-import inspect
+import io
 import mmap
+import os
 import resource
-import struct
+import sys
 import threading
 import time
-import types
 
-HEADER = struct.Struct("<IBBHQ")
-UNIT = struct.Struct("<I")
-CALL, REPLY, ERROR = 4, 5, 6
-LOAD, FORGET, LOG, ASK, ANSWER = 64, 65, 66, 67, 68
-ANSWERED = REPLACE = FAILED = LATE = 1
-STANDARD_OUTPUT, STANDARD_ERROR, RPC_LOG = 1, 2, 3
+from .calls import UNMEASURED_SECONDS, LateOutput, ThreadWatch, leaves_children
+from .codec import decode, list_head
+from .errors import EXECUTED, RESOURCE_EXHAUSTED, Failure, exception_message, raising_line
+from .limits import Limits, bound
+from .output import LineSender
+from .protocol import ANSWERED, CALL, FORGET, HEADER, LATE, LOAD, LOG, REPLACE, REPLY, STANDARD_ERROR, \
+    STANDARD_OUTPUT, UNIT
+from .rpc import offer_rpc
+from .sources import Unit, find_function, make_module
+from .spelling import show_int
+from .state import State
+from .values import INT_MAX, INT_MIN, Mismatch, TooLarge, Unfit, check_size, describe, encode_int, encode_str
+
 BUFFER_BYTES = 65536
-
-
-class Unit:
-    """A procedure that this worker can call, or why it cannot."""
-
-    def __init__(self, name, source_name, parameters, returns, memory):
-        self.name = name
-        self.source_name = source_name
-        self.parameters = parameters
-        self.converters = [converter(parse_type(text)) for text in parameters]
-        if not any(self.converters):
-            self.converters = None
-        self.returns = returns
-        self.encoders = [encoder(parse_type(text)) for text in returns]
-        self.memory = memory or Limits.memory
-        self.function = None
-        self.failure = None
-        # What the top level of its source left, of what `State` keeps.
-        self.state = None
 
 
 class Worker:
@@ -125,9 +66,8 @@ class Worker:
         """The parent watches what the call really uses. This bound is wider, for what is not used but counts, such
         as the stacks of threads; it turns an allocation that is far too large into a MemoryError."""
         self.memory = self.shared.bound = memory
-        bound = self.base_data + memory + Limits.memory_slack
         with self.changes.unnoticed():
-            limit(resource.RLIMIT_DATA, bound)
+            bound(resource.RLIMIT_DATA, self.base_data + memory + Limits.memory_slack)
 
     def open_streams(self):
         self.senders = LineSender(self, STANDARD_OUTPUT), LineSender(self, STANDARD_ERROR)
@@ -276,7 +216,7 @@ class Worker:
         self.begin(call, unit, entry)
         began = time.monotonic()
         try:
-            entry.function = self.load(entry, digest, source_name, function, source)
+            entry.function = self.function(entry, digest, source_name, function, source)
         except Failure as failure:
             entry.failure = failure
         self.unmeasured += time.monotonic() - began
@@ -289,57 +229,18 @@ class Worker:
             else:
                 self.answer(HEADER.pack(1, REPLY, flags, 0, call) + b"\x90")
 
-    def load(self, entry, digest, source_name, function, source):
+    def function(self, entry, digest, source_name, function, source):
+        """The function that calls of `entry` run. A source becomes a module once."""
         module, _ = self.modules.get(digest, (None, None))
         if module is None:
-            module = types.ModuleType("procedure_" + digest[:16])
-            module.__file__ = source_name
-            try:
-                text = bytes(source)
-                code = compile(text, source_name, "exec", dont_inherit=True)
-                sys.modules[module.__name__] = module
-                exec(code, module.__dict__)
-            except BaseException as error:
-                sys.modules.pop(module.__name__, None)
-                raise Failure(
-                    exception_message(error), NOT_EXECUTED, raising_line(error, source_name),
-                    "FailedPrecondition", FAILED_PRECONDITION) from None
+            module = make_module(digest, source_name, bytes(source))
             entry.state = self.state = State()
             self.changes.seen = False
             self.changes.variables.clear()
             self.modules[digest] = module, entry.state
             self.memory = None
             self.threads.keep()
-        try:
-            found = module.__dict__[function]
-        except KeyError:
-            raise Failure(
-                "%s has no function '%s'" % (source_name, function), NOT_EXECUTED,
-                source_name, "FailedPrecondition", FAILED_PRECONDITION) from None
-        self.check_arity(entry, found, function, source_name)
-        if inspect.iscoroutinefunction(found):
-            import asyncio
-
-            return lambda *arguments: asyncio.run(found(*arguments))
-        return found
-
-    def check_arity(self, entry, found, function, source_name):
-        line = getattr(getattr(found, "__code__", None), "co_firstlineno", None)
-        where = source_name if line is None else "%s:%d" % (source_name, line)
-        if not callable(found):
-            raise Failure("'%s' is %s, not a function" % (function, describe(found)), NOT_EXECUTED, where,
-                          "FailedPrecondition", FAILED_PRECONDITION)
-        try:
-            signature = inspect.signature(found)
-        except (TypeError, ValueError):
-            return
-        try:
-            signature.bind(*entry.parameters)
-        except TypeError:
-            raise Failure(
-                "%s%s does not take the %d arguments that are declared" % (
-                    function, clip(str(signature), 200), len(entry.parameters)),
-                NOT_EXECUTED, where, "FailedPrecondition", FAILED_PRECONDITION) from None
+        return find_function(module, entry, function, source_name)
 
     def do_forget(self, at, call, flags):
         (units, digests), _ = decode(self.buffer, at)

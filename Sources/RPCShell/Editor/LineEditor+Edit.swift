@@ -66,7 +66,7 @@ extension LineEditor {
     leaveLine("\r\n\u{1b}[?2004l")
     rpc_edit_set_prepared_terminal(edit, 0)
     let child = try? ChildProcess.start(["/bin/sh", "-c", "exec \(editor) \"$1\"", "sh", path])
-    let status = child?.waitNow() ?? 127
+    let status = child?.wait() ?? 127
     rpc_edit_set_prepared_terminal(edit, 1)
     write("\u{1b}[?2004h")
     // Ctrl-C in the editor was the editor's.

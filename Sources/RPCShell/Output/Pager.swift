@@ -1,5 +1,6 @@
 import CLibEdit
 import Glibc
+import RPCSystem
 
 /// Shows long output page by page: `$PAGER`, or `less` set so that it ends by itself where it can.
 enum Pager {
@@ -18,7 +19,7 @@ enum Pager {
     let command = Environment["PAGER"] ?? "less -FRX"
     var ends: [Int32] = [0, 0]
     guard rpc_pipe(&ends) == 0 else { return plain(text) }
-    guard let child = try? ChildProcess.start(["/bin/sh", "-c", command], standardInput: ends[0]) else {
+    guard let child = try? ChildProcess.start(["/bin/sh", "-c", command], descriptors: [ends[0]]) else {
       close(ends[0])
       close(ends[1])
       return plain(text)
@@ -27,7 +28,7 @@ enum Pager {
     _ = StandardOutput.write(ends[1], Array(text.utf8))
     close(ends[1])
     // There may be no such program.
-    if child.waitNow() == 127 { plain(text) }
+    if child.wait() == 127 { plain(text) }
   }
 
   private static func plain(_ text: String) { _ = StandardOutput.write(1, Array(text.utf8)) }

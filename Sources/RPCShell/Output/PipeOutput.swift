@@ -15,7 +15,7 @@ final class PipeOutput: Output {
     var ends: [Int32] = [0, 0]
     guard rpc_pipe(&ends) == 0 else { throw .other("no pipe: \(SystemError.last("pipe").reason)") }
     do throws(SystemError) {
-      child = try ChildProcess.start(["/bin/sh", "-c", command], standardInput: ends[0])
+      child = try ChildProcess.start(["/bin/sh", "-c", command], descriptors: [ends[0]])
     } catch {
       close(ends[0])
       close(ends[1])
@@ -45,6 +45,6 @@ final class PipeOutput: Output {
       if let raw = descriptor { close(raw) }
       descriptor = nil
     }
-    return await child.wait()
+    return await child.ended()
   }
 }

@@ -1,0 +1,54 @@
+"""What server, parent and workers say to each other.
+
+Control dialect, between server and parent: a SOCK_SEQPACKET socket, one little-endian packet a message.
+
+    to the parent    F id u32, one descriptor   fork a worker that serves this socket
+                     K id u32                   kill that worker and all processes that it started
+                     P serial u32, then of each worker: id u32, calls u32 (begun so far), busy u32 (0 or 1)
+                                                look after the workers, and answer
+    from the parent  R major u32, minor u32, private u32
+                                                ready, under this version of Python, with process ids of its own or not
+                     P serial u32               the answer
+                     M id u32, used u64, bound u64   the call uses more memory than its bound; the worker is killed
+                     L id u32                   processes or threads of finished calls go on in that idle worker
+                     E id u32, errno u32        the worker could not be forked
+                     O id u32, bytes            what it wrote to the descriptors 1 and 2 themselves
+                     V id u32, count u32        how many bytes it wrote there since the last V
+                     X id u32, status i32, signal i32   the worker ended: exit status, or the signal that ended
+                                                or stopped it
+
+Worker dialect, over a stream socket: the frames of the network protocol, `length u32 | kind u8 | flags u8 |
+status u16 | call id u64`, then the payload. CALL, REPLY and ERROR are the network's own, with these beside:
+
+    to the worker    LOAD 64     [unit, digest, source name, function, procedure, [parameter types],
+                                 [return types], source or nil, memory bytes or nil]: makes `unit` callable as
+                                 the procedure id of CALL. With flag 1 it is answered: REPLY [] or ERROR.
+                                 Without, a failure is what the unit's calls answer.
+                     FORGET 65   [[unit...], [digest...]]
+                     ANSWER 68   to ASK: the list of values, or with flag 1 a map as in ERROR
+    from the worker  LOG 66      [stream, line...] of the call: 1 standard output, 2 standard error, 3 rpc.log.
+                                 With flag 1 of a call that was answered before: the call id is its unit.
+                     ASK 67      [server or nil, "service.procedure", argument...]: the call in progress calls
+                     REPLY or ERROR with flag 1: the worker has to be replaced, for what the call left behind
+
+A worker and the parent share a page, `Shared`.
+
+A worker ends when its socket does, and the parent ends, with its workers, when the control socket does.
+"""
+
+import struct
+
+# Control dialect: to the parent.
+FORK, KILL, LOOK = b"F", b"K", b"P"
+# From the parent.
+READY, LOOKED, MEMORY_EXCEEDED, LEFTOVER = b"R", b"P", b"M", b"L"
+NOT_FORKED, OUTPUT, OUTPUT_COUNT, ENDED = b"E", b"O", b"V", b"X"
+PACKET = struct.Struct("<cI")
+
+# Worker dialect.
+HEADER = struct.Struct("<IBBHQ")
+UNIT = struct.Struct("<I")
+CALL, REPLY, ERROR = 4, 5, 6
+LOAD, FORGET, LOG, ASK, ANSWER = 64, 65, 66, 67, 68
+ANSWERED = REPLACE = FAILED = LATE = 1
+STANDARD_OUTPUT, STANDARD_ERROR, RPC_LOG = 1, 2, 3
