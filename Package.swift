@@ -49,10 +49,11 @@ let package = Package(
       name: "RPCKeys",
       dependencies: ["RPCWire", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: swiftSettings),
+    .target(name: "RPCNetwork", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .target(
       name: "RPCProcedures",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "CLua", "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCNetwork", "CLua", "CLinux",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       resources: [
@@ -64,21 +65,21 @@ let package = Package(
       },
       swiftSettings: swiftSettings),
     .target(
-      name: "RPCClient", dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "CLinux"],
+      name: "RPCClient",
+      dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "CLinux"],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
       dependencies: [
-        "RPCSystem", "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient",
-        "CLibYAML",
+        "RPCSystem", "RPCWire", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient", "CLibYAML",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCServer",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment",
-        "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient",
+        "RPCDeployment", "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swiftSettings),
@@ -152,13 +153,16 @@ let package = Package(
     .testTarget(
       name: "RPCDeploymentTests",
       dependencies: [
-        "TestSupport", "RPCSystem", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCClient", "RPCServer",
-        "RPCWire",
+        "TestSupport", "RPCSystem", "RPCDeployment", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient",
+        "RPCServer", "RPCWire",
       ],
       swiftSettings: swiftSettings),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCSystem", "RPCTransport", "RPCWire"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RPCNetworkTests", dependencies: ["RPCNetwork", "RPCKeys"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
@@ -177,9 +181,8 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCProcedures", "RPCDeployment", "RPCClient",
-        "RPCServer",
-        "RPCShell", "CLua",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCDeployment",
+        "RPCClient", "RPCServer", "RPCShell", "CLua",
       ],
       path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(

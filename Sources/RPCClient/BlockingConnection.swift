@@ -1,3 +1,4 @@
+internal import RPCNetwork
 internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import RPCNetwork
 internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire

@@ -1,3 +1,4 @@
+public import RPCNetwork
 public import RPCTransport
 public import RPCWire
 

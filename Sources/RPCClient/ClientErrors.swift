@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RPCNetwork
 internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire

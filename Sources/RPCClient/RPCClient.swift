@@ -1,3 +1,4 @@
+public import RPCNetwork
 internal import RPCSystem
 internal import RPCTransport
 public import RPCWire

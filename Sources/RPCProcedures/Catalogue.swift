@@ -1,3 +1,4 @@
+public import RPCNetwork
 public import RPCWire
 
 /// A procedure that can be called now: bound to the id by which calls name it.

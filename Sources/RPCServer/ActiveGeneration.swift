@@ -1,4 +1,4 @@
-internal import RPCClient
+internal import RPCNetwork
 internal import RPCProcedures
 
 /// What the server serves: the generation in force, as the server uses it; empty before the first deployment.

@@ -1,4 +1,4 @@
-internal import RPCClient
+internal import RPCNetwork
 internal import RPCDeployment
 internal import RPCProcedures
 internal import RPCSystem
@@ -230,7 +230,7 @@ extension ActiveGeneration {
         name: service.name, tenants: service.tenants, providers: service.providers,
         isServedHere: service.providers.contains(manifest.server))
     }
-    clients = manifest.clients.compactMap(\.rule)
+    clients = manifest.clients.compactMap { ClientRule($0) }
     topology = manifest.topology
     self.units = units
   }

@@ -1,4 +1,5 @@
 internal import RPCClient
+internal import RPCNetwork
 internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire

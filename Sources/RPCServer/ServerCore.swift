@@ -1,4 +1,4 @@
-internal import RPCClient
+internal import RPCNetwork
 internal import RPCKeys
 internal import RPCProcedures
 internal import RPCSystem

@@ -1,4 +1,5 @@
 import RPCDeployment
+import RPCNetwork
 import RPCProcedures
 import RPCShell
 import RPCTransport

@@ -1,4 +1,5 @@
-import RPCClient
+import RPCKeys
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 import Testing
@@ -156,13 +157,7 @@ struct ManifestTests {
       "no valid address",
       Manifest(
         server: "s1", servers: [Topology.Server(name: "s1", host: "h", port: 1)],
-        clients: [Manifest.Client(name: "c", host: "nonsense")])
-    ),
-    (
-      "client 'c' has no valid key: 'nonsense' is no public key",
-      Manifest(
-        server: "s1", servers: [Topology.Server(name: "s1", host: "h", port: 1)],
-        clients: [Manifest.Client(name: "c", key: "nonsense")])
+        clients: [Topology.Client(name: "c", host: "nonsense")])
     ),
   ]
 
@@ -170,6 +165,24 @@ struct ManifestTests {
   func validation(index: Int) {
     let (message, manifest) = Self.invalid[index]
     #expect { try Manifest(decoding: manifest.encode()) } throws: { "\($0)".contains(message) }
+  }
+
+  @Test("a key that is none is refused, a client's and a server's", arguments: ["client 'K'", "server 's1'"])
+  func keys(owner: String) throws {
+    let right = Samples.manifest()
+    let server = Topology.Server(
+      name: "s1", host: "127.0.0.1", port: 8181, key: try PublicKey(parsing: Samples.key))
+    let keyed = Manifest(
+      server: "s1", servers: owner.hasPrefix("server") ? [server, right.servers[1]] : right.servers,
+      clients: owner.hasPrefix("client") ? right.clients : [right.clients[1]], services: [])
+    // Of the same length, so that only the key is wrong.
+    let text = String(repeating: "x", count: Samples.key.utf8.count)
+    let bytes = keyed.encode().replacing(Array(Samples.key.utf8), with: Array(text.utf8))
+    #expect(bytes != keyed.encode())
+    #expect { try Manifest(decoding: bytes) } throws: {
+      "\($0)" == "\(owner) has no valid key: '\(text.prefix(32))' is no public key; write "
+        + "ssh-ed25519 AAAA…, the line of the .pub file that ssh-keygen -t ed25519 makes"
+    }
   }
 
   @Test("a bound is crossed one byte beyond it")
@@ -190,39 +203,6 @@ struct ManifestTests {
       }
       #expect(throws: DeploymentError.self) { try Manifest(decoding: bytes) }
     }
-  }
-}
-
-@Suite("IP ranges")
-struct IPBlockTests {
-  static let members: [(block: String, address: String, isMember: Bool)] = [
-    ("127.0.0.1", "127.0.0.1", true), ("127.0.0.1", "127.0.0.2", false), ("10.0.0.0/8", "10.255.1.2", true),
-    ("10.0.0.0/8", "11.0.0.0", false), ("0.0.0.0/0", "1.2.3.4", true), ("0.0.0.0/0", "::1", false),
-    ("::1", "::1", true), ("fd00::/8", "fdff::1", true), ("fd00::/8", "fe00::1", false),
-    ("10.0.0.0/9", "10.127.0.0", true), ("10.0.0.0/9", "10.128.0.0", false),
-    ("127.0.0.1", "::ffff:127.0.0.1", true), ("::ffff:127.0.0.1", "127.0.0.1", true),
-  ]
-
-  @Test("a range holds its addresses and no others", arguments: members.indices)
-  func contains(index: Int) throws {
-    let (text, address, isMember) = Self.members[index]
-    let block = try #require(IPBlock(parsing: text))
-    #expect(block.contains(try #require(IPBlock.address(address))) == isMember)
-  }
-
-  @Test(
-    "what is no range is refused",
-    arguments: [
-      "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "10.1.2.3/8", "256.0.0.1",
-      "1.2.3", "01.2.3.4x", "::1/129", "localhost", "1.2.3.4 ", "1.2.3.4\0", "fd00::1/8", "10.0.0.0/8/8",
-    ])
-  func refused(text: String) {
-    #expect(IPBlock(parsing: text) == nil)
-  }
-
-  @Test("a range prints as it is written", arguments: ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"])
-  func description(text: String) {
-    #expect(IPBlock(parsing: text)?.description == text)
   }
 }
 

@@ -1,5 +1,6 @@
 import Glibc
-import RPCClient
+import RPCKeys
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 import TestSupport
@@ -32,8 +33,9 @@ enum Samples {
         Topology.Server(name: "s1", host: "127.0.0.1", port: 8181),
       ],
       clients: [
-        Manifest.Client(name: "c1", host: "127.0.0.1", port: 6000),
-        Manifest.Client(name: "net", host: "10.0.0.0/8"), Manifest.Client(name: "K", key: Samples.key),
+        Topology.Client(name: "c1", host: "127.0.0.1", port: 6000),
+        Topology.Client(name: "net", host: "10.0.0.0/8"),
+        Topology.Client(name: "K", key: try? PublicKey(parsing: Samples.key)),
       ],
       services: [
         Topology.Service(name: "text", providers: ["s2", "s1"], tenants: tenants),

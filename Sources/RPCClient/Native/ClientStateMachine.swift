@@ -1,3 +1,4 @@
+internal import RPCNetwork
 package import RPCTransport
 package import RPCWire
 

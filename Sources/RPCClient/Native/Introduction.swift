@@ -1,4 +1,5 @@
 internal import RPCKeys
+internal import RPCNetwork
 internal import RPCTransport
 internal import RPCWire
 

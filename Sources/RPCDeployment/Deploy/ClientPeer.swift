@@ -1,4 +1,5 @@
 public import RPCClient
+import RPCNetwork
 public import RPCWire
 
 /// A server reached by the ordinary client: the steps are calls of `system.deploy_*`.

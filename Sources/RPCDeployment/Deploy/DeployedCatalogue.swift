@@ -1,4 +1,4 @@
-import RPCClient
+import RPCNetwork
 public import RPCProcedures
 public import RPCWire
 

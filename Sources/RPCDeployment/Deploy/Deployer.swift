@@ -1,4 +1,4 @@
-public import RPCClient
+public import RPCNetwork
 import RPCWire
 
 /// Gives servers what a file says, in two phases over all of them: everything is sent, checked and loaded

@@ -1,4 +1,4 @@
-import RPCClient
+import RPCNetwork
 import RPCProcedures
 public import RPCWire
 

@@ -1,4 +1,4 @@
-public import RPCClient
+public import RPCNetwork
 public import RPCWire
 
 /// What a deployment did, server by server.

@@ -1,6 +1,7 @@
 import Glibc
 import RPCClient
 public import RPCKeys
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 

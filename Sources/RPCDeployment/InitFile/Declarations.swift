@@ -1,4 +1,4 @@
-import RPCClient
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 
@@ -9,7 +9,7 @@ struct DeclaredServer {
 }
 
 struct DeclaredClient {
-  var client: Manifest.Client
+  var client: Topology.Client
   var place: Place
 }
 

@@ -1,4 +1,4 @@
-public import RPCClient
+public import RPCNetwork
 public import RPCProcedures
 import RPCWire
 
@@ -8,8 +8,6 @@ public struct InitFile: Sendable {
   public let path: String
   /// The network and the services, in the order of the file.
   public let network: Topology
-  /// The clients with what only access checks need.
-  public let clients: [Manifest.Client]
   /// In the order of the file.
   public let procedures: [Procedure]
   /// The sources' bytes by digest; empty where the file was loaded without them.
@@ -54,13 +52,13 @@ public struct InitFile: Sendable {
 
   private init(path: String, reader: InitFileReader) {
     self.path = path
-    clients = reader.clients.map(\.client)
     let services = reader.services.map { service in
       Topology.Service(
         name: service.name, providers: service.providers.map(\.name), tenants: service.tenants.map(\.name))
     }
     network = Topology(
-      servers: reader.servers.map(\.server), clients: clients.map(\.topologyClient), services: services)
+      servers: reader.servers.map(\.server), clients: reader.clients.map(\.client),
+      services: services)
     procedures = reader.procedures.map(\.procedure)
     hints = reader.hints
     var sources: [String: [UInt8]] = [:]
@@ -76,7 +74,7 @@ public struct InitFile: Sendable {
       let provided = Set(
         network.services.filter { $0.providers.contains { $0.hasSameUTF8(as: server.name) } }.map(\.name))
       manifests[server.name] = Manifest(
-        server: server.name, servers: network.servers, clients: clients, services: network.services,
+        server: server.name, servers: network.servers, clients: network.clients, services: network.services,
         procedures: procedures.filter { provided.contains($0.signature.service) })
     }
     return manifests

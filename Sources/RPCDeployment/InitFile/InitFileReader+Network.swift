@@ -1,5 +1,5 @@
-import RPCClient
 import RPCKeys
+import RPCNetwork
 import RPCProcedures
 
 extension InitFileReader {
@@ -76,7 +76,7 @@ extension InitFileReader {
   }
 
   private mutating func readClient(_ name: String, _ node: YamlNode, at place: Place) {
-    var client = Manifest.Client(name: name)
+    var client = Topology.Client(name: name)
     defer { clients.append(DeclaredClient(client: client, place: place)) }
     guard let fields = section(node, "client '\(name)'", keys: [["ip", "host"], ["port"], ["key"]]) else {
       return
@@ -90,7 +90,7 @@ extension InitFileReader {
     }
     if let node = fields["port"] { client.port = port(node) }
     if let node = fields["key"] {
-      client.key = publicKey(node)?.description
+      client.key = publicKey(node)
     } else if fields["ip"] == nil {
       report(place, "client '\(name)' needs an 'ip' that it calls from, or a 'key' that it proves")
     }
@@ -151,9 +151,10 @@ extension InitFileReader {
           + "\(first.place.line): each server makes its own at its first start")
     }
     var clients: [String: DeclaredClient] = [:]
+    var clientKeys: [PublicKey: DeclaredClient] = [:]
     for declared in self.clients {
       if let key = declared.client.key {
-        if let first = clients.updateValue(declared, forKey: key) {
+        if let first = clientKeys.updateValue(declared, forKey: key) {
           report(
             declared.place,
             "client '\(declared.client.name)' has the key of client '\(first.client.name)' at line "

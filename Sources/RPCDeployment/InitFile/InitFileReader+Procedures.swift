@@ -1,3 +1,4 @@
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 

@@ -1,5 +1,5 @@
-import RPCClient
 import RPCKeys
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 
@@ -47,27 +47,32 @@ extension Manifest {
     guard let port = try fields.port("port") else {
       throw DeploymentError(.malformed, "\(place).port is missing")
     }
-    var key: PublicKey?
-    if let text = try fields.optional("key", "a string", \.stringValue) {
-      do throws(KeyError) {
-        key = try PublicKey(parsing: text)
-      } catch {
-        throw DeploymentError(.malformed, "server '\(name)' has no valid key: \(error)")
-      }
-    }
+    let key = try key(&fields, of: "server '\(name.prefix(64))'")
     try fields.finish()
     return Topology.Server(name: name, host: host, port: port, key: key)
   }
 
-  private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Client {
+  private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Topology.Client {
     var fields = try Fields(value, at: place)
-    let client = Client(
-      name: try fields.string("name"),
+    let name = try fields.string("name")
+    let client = Topology.Client(
+      name: name,
       host: try fields.optional("host", "a string", \.stringValue),
       port: try fields.port("port"),
-      key: try fields.optional("key", "a string", \.stringValue))
+      key: try key(&fields, of: "client '\(name.prefix(64))'"))
     try fields.finish()
     return client
+  }
+
+  private static func key(
+    _ fields: inout Fields, of owner: String
+  ) throws(DeploymentError) -> PublicKey? {
+    guard let text = try fields.optional("key", "a string", \.stringValue) else { return nil }
+    do throws(KeyError) {
+      return try PublicKey(parsing: text)
+    } catch {
+      throw DeploymentError(.malformed, "\(owner) has no valid key: \(error)")
+    }
   }
 
   private static func service(

@@ -1,4 +1,5 @@
-import RPCClient
+import RPCKeys
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 
@@ -28,12 +29,12 @@ extension Manifest {
       ("key", server.key.map { .string($0.description) }))
   }
 
-  private static func value(_ client: Client) -> Value {
+  private static func value(_ client: Topology.Client) -> Value {
     entries(
       ("name", .string(client.name)),
       ("host", client.host.map(Value.string)),
       ("port", client.port.map { .int(Int64($0)) }),
-      ("key", client.key.map(Value.string)))
+      ("key", client.key.map { .string($0.description) }))
   }
 
   private static func value(_ service: Topology.Service) -> Value {

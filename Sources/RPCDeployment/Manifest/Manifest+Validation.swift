@@ -1,5 +1,4 @@
-import RPCClient
-import RPCKeys
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 
@@ -17,14 +16,6 @@ extension Manifest {
     }
     for client in clients where client.host != nil && client.block == nil {
       throw DeploymentError(.malformed, "client '\(client.name)' has no valid address")
-    }
-    for client in clients {
-      guard let key = client.key else { continue }
-      do throws(KeyError) {
-        _ = try PublicKey(parsing: key)
-      } catch {
-        throw DeploymentError(.malformed, "client '\(client.name)' has no valid key: \(error)")
-      }
     }
     guard !serviceNames.contains(UTF8Key(Names.reservedService)) else {
       throw DeploymentError(.malformed, "the service name '\(Names.reservedService)' is reserved")

@@ -1,5 +1,4 @@
-public import RPCClient
-import RPCKeys
+public import RPCNetwork
 public import RPCProcedures
 import RPCWire
 
@@ -9,57 +8,18 @@ import RPCWire
 /// A manifest is always in canonical order (everything by name, procedures by their signature), so that equal
 /// deployments have equal bytes and an equal digest, in whatever order the file lists them.
 public struct Manifest: Hashable, Sendable {
-  /// A client as access checks need it.
-  public struct Client: Hashable, Sendable {
-    public var name: String
-    /// A numeric address or, with a prefix length, a network (`10.0.0.0/8`); nil for any address.
-    public var host: String?
-    /// The registered source port, nil for any.
-    public var port: UInt16?
-    /// The public key that it must prove, instead of or besides an address: `ssh-ed25519 AAAA…`.
-    public var key: String?
-
-    public init(name: String, host: String? = nil, port: UInt16? = nil, key: String? = nil) {
-      self.name = name
-      self.host = host
-      self.port = port
-      self.key = key
-    }
-
-    /// The addresses it may call from, nil for any.
-    public var block: IPBlock? { host.flatMap { IPBlock(parsing: $0) } }
-
-    /// The client without what only access checks need. One that may call from a whole network has no address
-    /// of its own there.
-    var topologyClient: Topology.Client {
-      Topology.Client(
-        name: name, host: block?.isSingle == true ? host : nil, port: port, key: publicKey)
-    }
-
-    /// `key`, read.
-    var publicKey: PublicKey? { key.flatMap { try? PublicKey(parsing: $0) } }
-
-    /// What the server's access check goes by; nil for a client that nothing tells from others.
-    public var rule: ClientRule? {
-      guard block != nil || key != nil else { return nil }
-      return ClientRule(
-        name: name, network: block?.bytes, prefixLength: block?.prefixLength ?? 0, port: port.map(Int.init),
-        // One that cannot be read lets nobody in.
-        key: key == nil ? nil : publicKey?.bytes ?? [])
-    }
-  }
-
   /// The name of the server that this manifest is for.
   public let server: String
   public let servers: [Topology.Server]
-  public let clients: [Client]
+  public let clients: [Topology.Client]
   /// Every service of the network, so that a caller can be told where to find one that is not here.
   public let services: [Topology.Service]
   /// The procedures of the services that this server provides.
   public let procedures: [Procedure]
 
   public init(
-    server: String, servers: [Topology.Server], clients: [Client] = [], services: [Topology.Service] = [],
+    server: String, servers: [Topology.Server], clients: [Topology.Client] = [],
+    services: [Topology.Service] = [],
     procedures: [Procedure] = []
   ) {
     self.server = server
@@ -91,8 +51,8 @@ public struct Manifest: Hashable, Sendable {
   /// SHA-256 of the canonical encoding.
   public var digest: String { ContentDigest.hex(of: encode()) }
 
-  /// The network without what only access checks need.
+  /// The network that it describes.
   public var topology: Topology {
-    Topology(servers: servers, clients: clients.map(\.topologyClient), services: services)
+    Topology(servers: servers, clients: clients, services: services)
   }
 }

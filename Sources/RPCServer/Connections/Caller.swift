@@ -1,4 +1,5 @@
 internal import RPCKeys
+internal import RPCNetwork
 internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
@@ -43,7 +44,7 @@ internal final class Caller {
     return catalogue.clients
       .filter {
         $0.name.hasSameUTF8(as: claimed ?? $0.name)
-          && $0.matches(address: peerBytes, port: port, key: key?.bytes)
+          && $0.matches(address: peerBytes, port: port, key: key)
       }
       .map(\.name)
   }
@@ -105,7 +106,7 @@ internal final class Caller {
     }
     let rules = catalogue.clients.filter { rule in claimed.map { rule.name.hasSameUTF8(as: $0) } ?? false }
     if let claimed, !rules.isEmpty,
-      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, key: key.bytes) })
+      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, key: key) })
     {
       throw RPCError(.unauthenticated, "the client '\(claimed)' is registered with another key")
     }
@@ -121,7 +122,7 @@ internal final class Caller {
     let who = names.isEmpty ? "the caller at \(peer)" : "the client '\(names.joined(separator: "', '"))'"
     let consequence = "\(who) is not a tenant of the service '\(service)'"
     guard let key else { return consequence }
-    let owners = catalogue.clients.filter { $0.key == key.bytes }.map(\.name)
+    let owners = catalogue.clients.filter { $0.key == key }.map(\.name)
     if owners.isEmpty {
       if isDeployer { return consequence }
       return "the key \(key.fingerprint) is unknown: no client is registered with it, and \(consequence)"

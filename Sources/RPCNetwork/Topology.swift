@@ -22,7 +22,7 @@ public struct Topology: Hashable, Sendable {
 
   public struct Client: Hashable, Sendable {
     @ComparedByUTF8 public var name: String
-    /// The address that the client calls from, nil where any will do.
+    /// The address that the client calls from, or a network of them such as `10.0.0.0/8`; nil where any will do.
     @ComparedByUTF8 public var host: String?
     /// The source port that is registered, nil where any will do.
     public var port: UInt16?
@@ -35,6 +35,9 @@ public struct Topology: Hashable, Sendable {
       self.port = port
       self.key = key
     }
+
+    /// The addresses that it may call from; nil for any, and where `host` is none.
+    package var block: IPBlock? { host.flatMap { IPBlock(parsing: $0) } }
   }
 
   public struct Service: Hashable, Sendable {
@@ -74,39 +77,4 @@ public protocol TopologySource: Sendable {
 extension Topology: TopologySource {
   /// A topology that was written down in the program.
   public func topology() -> Topology { self }
-}
-
-// MARK: Who serves a call
-
-extension Topology {
-  /// The servers that a call may go to; never empty.
-  internal func candidates(for route: Route) throws(RPCError) -> [Server] {
-    if let name = route.server {
-      guard let server = server(name) else { throw unknownServer(name) }
-      return [server]
-    }
-    let service = route.binding.service
-    let found = providers(of: service)
-    guard !found.isEmpty else { throw noProvider(of: service) }
-    return found
-  }
-
-  internal func providers(of service: String) -> [Server] {
-    // Every server answers for itself.
-    if service == "system" { return servers }
-    return self.service(service)?.providers.compactMap { server($0) } ?? []
-  }
-
-  internal func unknownServer(_ name: String) -> RPCError {
-    let known = servers.map(\.name).joined(separator: ", ")
-    return RPCError(.serviceNotFound, "there is no server '\(name)'; there are: \(known)")
-  }
-
-  internal func noProvider(of service: String) -> RPCError {
-    guard self.service(service) != nil else {
-      let known = services.map(\.name).joined(separator: ", ")
-      return RPCError(.serviceNotFound, "no server provides the service '\(service)'; there are: \(known)")
-    }
-    return RPCError(.serviceNotFound, "the service '\(service)' has no provider")
-  }
 }

@@ -1,17 +1,17 @@
-import RPCWire
+internal import RPCWire
 
 /// What servers, clients, services, procedures, functions and arguments may be called.
-public enum Names {
+package enum Names {
   /// The service that every server has built in.
-  public static let reservedService = "system"
+  package static let reservedService = "system"
 
   /// A letter or underscore, then letters, digits, underscores and hyphens.
-  public static func isValid(_ name: String) -> Bool {
+  package static func isValid(_ name: String) -> Bool {
     problem(with: name) == nil
   }
 
   /// What is wrong with a name, or nil.
-  public static func problem(with name: String) -> String? {
+  package static func problem(with name: String) -> String? {
     if name.isEmpty { return "a name cannot be empty" }
     if name.utf8.count > WireLimits.nameBytesMax {
       return "a name of \(name.utf8.count) bytes, the limit is \(WireLimits.nameBytesMax)"
@@ -29,7 +29,7 @@ public enum Names {
   }
 
   /// Whether it can name a function or an argument in Python and Lua.
-  public static func isIdentifier(_ name: String) -> Bool {
+  package static func isIdentifier(_ name: String) -> Bool {
     isValid(name) && !name.utf8.contains(UInt8(ascii: "-"))
   }
 

@@ -1,14 +1,14 @@
-import Glibc
+internal import Glibc
 
 /// A range of IP addresses: `10.0.0.0/8`, `fd00::/8`, or a single address, which is a range of one.
-public struct IPBlock: Hashable, Sendable {
+package struct IPBlock: Hashable, Sendable {
   /// Four bytes or sixteen, in network order; those behind the prefix are zero.
-  public let bytes: [UInt8]
-  public let prefixLength: Int
+  package let bytes: [UInt8]
+  package let prefixLength: Int
 
   /// Reads an address with or without `/prefix`; nil where it is neither. Bits behind the prefix must be zero,
   /// as in `10.0.0.0/8`: `10.1.2.3/8` is more likely a mistake than a network.
-  public init?(parsing text: String) {
+  package init?(parsing text: String) {
     let slash = text.utf8.firstIndex(of: UInt8(ascii: "/"))
     guard let bytes = Self.address(String(text[..<(slash ?? text.endIndex)])) else { return nil }
     var prefixLength = bytes.count * 8
@@ -26,7 +26,7 @@ public struct IPBlock: Hashable, Sendable {
   }
 
   /// The network that `10.1.2.3/8` is in, whose bits behind the prefix are not zero; nil for anything else.
-  public init?(enclosing text: String) {
+  package init?(enclosing text: String) {
     guard let slash = text.utf8.firstIndex(of: UInt8(ascii: "/")),
       let bytes = Self.address(String(text[..<slash])),
       case let length = text[slash...].dropFirst(), let prefixLength = Int(length),
@@ -41,7 +41,7 @@ public struct IPBlock: Hashable, Sendable {
   }
 
   /// The bytes of a numeric IPv4 or IPv6 address, or nil.
-  public static func address(_ text: String) -> [UInt8]? {
+  package static func address(_ text: String) -> [UInt8]? {
     // inet_pton stops at a NUL, which a text from a file may hold.
     guard !text.isEmpty, text.utf8.count < 64, !text.utf8.contains(0) else { return nil }
     var bytes = [UInt8](repeating: 0, count: 16)
@@ -52,14 +52,18 @@ public struct IPBlock: Hashable, Sendable {
   }
 
   /// Whether it is one address rather than a network.
-  public var isSingle: Bool { prefixLength == bytes.count * 8 }
+  package var isSingle: Bool { prefixLength == bytes.count * 8 }
 
   /// Whether an address, as the bytes of a socket address, is in the range. An IPv4 address that a
   /// dual-stack socket shows as `::ffff:a.b.c.d` is that IPv4 address.
-  public func contains(_ address: [UInt8]) -> Bool {
+  package func contains(_ address: [UInt8]) -> Bool {
+    // Compared in place: a server asks this of every registered client for each connection.
     let address = Self.unmapped(address)
     guard address.count == bytes.count else { return false }
-    return Self.masked(address, prefixLength) == bytes
+    let whole = prefixLength / 8
+    guard address.prefix(whole) == bytes.prefix(whole) else { return false }
+    let bits = prefixLength % 8
+    return bits == 0 || (address[whole] ^ bytes[whole]) >> (8 - bits) == 0
   }
 
   private static func unmapped(_ address: [UInt8]) -> [UInt8] {
@@ -76,7 +80,7 @@ public struct IPBlock: Hashable, Sendable {
 }
 
 extension IPBlock: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     var text = [CChar](repeating: 0, count: 64)
     let family = bytes.count == 4 ? AF_INET : AF_INET6
     guard inet_ntop(family, bytes, &text, socklen_t(text.count)) != nil else { return "?" }

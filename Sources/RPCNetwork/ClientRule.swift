@@ -1,0 +1,33 @@
+public import RPCKeys
+public import RPCWire
+
+/// What access goes by: a client of `network.clients` with its addresses read, so that matching a caller parses
+/// nothing.
+public struct ClientRule: Hashable, Sendable {
+  @ComparedByUTF8 public var name: String
+  /// The addresses that it calls from, nil for any.
+  package var block: IPBlock?
+  /// The registered source port, nil for any.
+  package var port: UInt16?
+  /// The key that it must have proven, nil for none.
+  public var key: PublicKey?
+
+  /// nil for a client that nothing tells from others, and for one whose address cannot be read: neither may call.
+  package init?(_ client: Topology.Client) {
+    block = client.block
+    guard block != nil || client.host == nil && client.key != nil else { return nil }
+    name = client.name
+    port = client.port
+    key = client.key
+  }
+
+  /// Whether a connection from this address and port, whose peer has proven `key`, is this client's.
+  package func matches(address: [UInt8], port: Int, key: PublicKey?) -> Bool {
+    (self.key == nil || self.key == key) && matches(address: address, port: port)
+  }
+
+  /// Whether a connection from this address and port may be this client's, if it proves the right key.
+  package func matches(address: [UInt8], port: Int) -> Bool {
+    (self.port.map { Int($0) == port } ?? true) && (block?.contains(address) ?? true)
+  }
+}
