@@ -294,6 +294,7 @@ internal final class ClientChannel: TimerTarget {
   internal func connectionDraining(_ connection: ClientConnection, reason: String) {
     guard isCurrent(connection) else { return }
     cancelAttemptTimer()
+    core.keepUntilItEnds(connection)
     core.emit(.draining(server: server.name, reason: reason))
     let error = connection.machine.drainingError
     // A moment's pause, so that callers try another provider before a server that is on its way out.
@@ -303,6 +304,7 @@ internal final class ClientChannel: TimerTarget {
   }
 
   internal func connectionEnded(_ connection: ClientConnection, _ error: RPCError?) {
+    core.connectionEnded(connection)
     // One that was replaced, since its server drained or moved, is no loss.
     guard isCurrent(connection) else { return }
     cancelAttemptTimer()
@@ -345,13 +347,24 @@ internal final class ClientChannel: TimerTarget {
     switch old {
     case .connecting(let connector):
       connector.cancel()
-    case .open(let connection): connection.retire()
+    case .open(let connection): retire(connection)
     case .idle, .down: break
     }
     if !waiting.isEmpty || core.options.staysConnected { wantConnection() }
   }
 
-  internal func close(_ error: RPCError) {
+  /// Calls that are with the server are answered, then the connection ends.
+  private func retire(_ connection: ClientConnection) {
+    core.keepUntilItEnds(connection)
+    connection.retire()
+  }
+
+  /// The topology has this server no longer: calls that wait for it fail, those that it has are answered.
+  internal func leave(_ error: RPCError) { end(error) { channel, connection in channel.retire(connection) } }
+
+  internal func close(_ error: RPCError) { end(error) { _, connection in connection.close(error) } }
+
+  private func end(_ error: RPCError, _ endConnection: (ClientChannel, ClientConnection) -> Void) {
     isClosed = true
     cancelAttemptTimer()
     if let reconnectTimer { core.loop.cancel(reconnectTimer) }
@@ -360,7 +373,7 @@ internal final class ClientChannel: TimerTarget {
     state = .idle
     switch old {
     case .connecting(let connector): connector.cancel()
-    case .open(let connection): connection.close(error)
+    case .open(let connection): endConnection(self, connection)
     case .idle, .down: break
     }
     failWaiting(error)

@@ -16,6 +16,8 @@ public final class ClientCore {
 
   private var topology: Topology
   private var channels: [UTF8Key: ClientChannel] = [:]
+  /// Connections to servers that drain, moved or were removed, until their calls are answered.
+  private var leaving: [ObjectIdentifier: ClientConnection] = [:]
   /// Tells routes that were resolved before a change from those after it.
   @exclusivity(unchecked) private var topologyVersion: UInt64 = 1
   private let routes: RouteTable
@@ -351,19 +353,28 @@ public final class ClientCore {
         channel.move(to: server)
       } else {
         channels[name] = nil
-        channel.close(RPCError(.unavailable, "server '\(name)' was removed from the network"))
+        channel.leave(RPCError(.unavailable, "server '\(name)' was removed from the network"))
       }
     }
+  }
+
+  /// Remembers a connection that its channel uses no more and that has calls to answer.
+  internal func keepUntilItEnds(_ connection: ClientConnection) {
+    leaving[ObjectIdentifier(connection)] = connection
+  }
+
+  internal func connectionEnded(_ connection: ClientConnection) {
+    leaving[ObjectIdentifier(connection)] = nil
   }
 
   /// Ends every connection; calls in flight fail.
   public func close() {
     guard !isClosed else { return }
     isClosed = true
-    for channel in channels.values {
-      channel.close(RPCError(.cancelled, "the client was closed", executed: .maybe))
-    }
+    let error = RPCError(.cancelled, "the client was closed", executed: .maybe)
+    for channel in channels.values { channel.close(error) }
     channels = [:]
+    for connection in Array(leaving.values) { connection.close(error) }
     topologyVersion += 1
     forgetShortcuts()
     routes.forgetChannels()

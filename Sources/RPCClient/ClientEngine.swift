@@ -229,7 +229,7 @@ internal final class ClientEngine: @unchecked Sendable {
     return stream
   }
 
-  private func publish(_ event: ClientEvent) {
+  internal func publish(_ event: ClientEvent) {
     let listeners = state.withLock { Array($0.listeners.values) }
     for listener in listeners { listener.yield(event) }
   }

@@ -13,6 +13,8 @@ public import RPCWire
 public final class RPCClient: Sendable {
   @usableFromInline internal let engine: ClientEngine
   @usableFromInline internal let blocking: BlockingClient
+  /// Takes over what the source of the topology says; nil where the topology is a given one.
+  private let following = Lock<Task<Void, Never>?>(nil)
 
   /// - Parameter identity: the name among the topology's clients that the program runs as; with a registered
   ///   address its connections come from there.
@@ -21,13 +23,48 @@ public final class RPCClient: Sendable {
     blocking = BlockingClient(topology: topology, identity: identity, options: options)
   }
 
+  /// Starts with the topology that a source has, and goes on with each change of it: servers that are added are
+  /// used, and those that are removed answer the calls they have. `events()` tells of changes, and of such that cannot
+  /// be used.
+  ///
+  /// - Throws: where the source has no topology now.
   public convenience init(
-    _ source: any TopologySource, as identity: String? = nil, options: ClientOptions = ClientOptions()
-  ) throws {
-    self.init(topology: try source.topology(), identity: identity, options: options)
+    following source: any TopologySource, as identity: String? = nil,
+    options: ClientOptions = ClientOptions()
+  ) async throws(TopologyError) {
+    var first: TopologyUpdate?
+    for await update in source.topologies {
+      first = update
+      break
+    }
+    switch first {
+    case .topology(let topology): self.init(topology: topology, identity: identity, options: options)
+    case .refused(let reason): throw TopologyError(reason)
+    case nil: throw TopologyError("the source of the topology has none")
+    }
+    follow(source)
+  }
+
+  private func follow(_ source: any TopologySource) {
+    // What changed since the first one is there comes first, and what did not is no change.
+    let task = Task { [weak self] in
+      for await update in source.topologies {
+        guard let client = self else { return }
+        switch update {
+        case .topology(let topology): if topology != client.topology { client.updateTopology(topology) }
+        case .refused(let reason): client.engine.publish(.topologyRefused(reason: reason))
+        }
+      }
+    }
+    following.withLock { $0 = task }
+  }
+
+  private func stopFollowing() {
+    following.withLock { $0.take() }?.cancel()
   }
 
   deinit {
+    stopFollowing()
     engine.close()
     blocking.close()
   }
@@ -61,6 +98,7 @@ public final class RPCClient: Sendable {
   public func updateTopology(_ topology: Topology) {
     engine.updateTopology(topology)
     blocking.updateTopology(topology)
+    engine.publish(.topology(topology))
   }
 
   /// Opens a connection to every server, without waiting for any.
@@ -73,6 +111,7 @@ public final class RPCClient: Sendable {
 
   /// Ends the connections; calls in flight fail. Returns when the client's thread has ended.
   public func close() async {
+    stopFollowing()
     blocking.close()
     guard let thread = engine.close() else { return }
     await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
@@ -90,6 +129,7 @@ public final class RPCClient: Sendable {
 
   /// As `close()`, for callers that are no task. Never from a callback.
   public func closeBlocking() {
+    stopFollowing()
     blocking.close()
     engine.close()?.join()
   }

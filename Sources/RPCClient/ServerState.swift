@@ -1,3 +1,4 @@
+public import RPCNetwork
 public import RPCWire
 
 /// How a client stands with one server.
@@ -20,4 +21,8 @@ public enum ClientEvent: Sendable, Hashable {
   case generation(server: String, serial: Int)
   /// The server is going away: it answers what it has and takes no more.
   case draining(server: String, reason: String)
+  /// Another topology is in use.
+  case topology(Topology)
+  /// The client's source has a topology that cannot be used, for this reason: the one in use stays.
+  case topologyRefused(reason: String)
 }

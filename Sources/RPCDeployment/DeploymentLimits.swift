@@ -4,6 +4,8 @@ public enum DeploymentLimits {
 
   /// Bytes of an init.yaml: 4 MiB.
   public static let initFileBytesMax = 4 * 1024 * 1024
+  /// From one look at an init.yaml that is followed to the next: 1 s, in milliseconds.
+  public static let fileIntervalMilliseconds = 1000
   /// Nodes of an init.yaml with its aliases written out.
   public static let initFileNodesMax = 1_000_000
   /// How deep the lists and maps of an init.yaml may nest; the format itself needs 7.

@@ -68,13 +68,3 @@ public struct Topology: Hashable, Sendable {
   public func client(_ name: String) -> Client? { clients.first { $0.name.hasSameUTF8(as: name) } }
   public func service(_ name: String) -> Service? { services.first { $0.name.hasSameUTF8(as: name) } }
 }
-
-/// Where a topology comes from: a file today, a registry of leases tomorrow.
-public protocol TopologySource: Sendable {
-  func topology() throws -> Topology
-}
-
-extension Topology: TopologySource {
-  /// A topology that was written down in the program.
-  public func topology() -> Topology { self }
-}

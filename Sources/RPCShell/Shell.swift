@@ -86,8 +86,9 @@ public enum Shell {
   private static func makeSession(_ options: Options, isInteractive: Bool) throws(CommandFailure) -> Session {
     let file = try load(options.config)
     let key = try privateKey(options)
-    let source = NetworkSource(path: options.config, key: key)
+    let source = NetworkSource(file, key: key)
     let maker: Session.BackendMaker = { identity throws(CommandFailure) in
+      let file = source.file
       if let identity { try check(identity, key, in: file.network, options) }
       return ClientBackend(
         topology: file.network, declared: file.procedures, identity: identity, key: key,

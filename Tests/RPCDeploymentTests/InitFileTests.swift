@@ -64,7 +64,7 @@ struct InitFileTests {
     let path = directory.path + "/init.yaml"
     #expect(throws: InitFileErrors.self) { try InitFile.load(path) }
     let file = try InitFile.load(path, checkingSources: false)
-    #expect(file.topology().servers.count == 2)
+    #expect(file.network.servers.count == 2)
     #expect(file.sources.isEmpty)
   }
 

@@ -107,7 +107,7 @@ struct NetworkTests {
     let first = await network.initialize()
     #expect(first.exit == .done)
     #expect(first.output.contains("generation 1 in force, sent 2 sources"), "\(first.output)")
-    let client = try RPCClient(InitFile.load(network.file))
+    let client = try RPCClient(topology: InitFile.load(network.file).network)
     let text: String = try await client.call("text.concat", 32, "hello", on: "s1")
     #expect(text == "32hello")
     let (half, rest): (Int, Int) = try await client.call("text.half", 7, on: "s2")
@@ -135,7 +135,7 @@ struct NetworkTests {
     #expect(run.output.contains("src/half.py:1: "), "\(run.output)")
     #expect(run.output.contains("(text.half(n: int) -> (int, int))"), "\(run.output)")
     #expect(run.output.contains("Nothing was changed on any server"))
-    let client = try RPCClient(InitFile.load(network.file))
+    let client = try RPCClient(topology: InitFile.load(network.file).network)
     let (half, _): (Int, Int) = try await client.call("text.half", 8, on: "s1")
     #expect(half == 4)
     await client.close()
@@ -150,7 +150,7 @@ struct NetworkTests {
     let run = await network.initialize()
     #expect(run.exit == .failed)
     #expect(run.output.contains("s2") && run.output.contains("missed"))
-    let client = try RPCClient(InitFile.load(network.file, checkingSources: false))
+    let client = try await RPCClient(following: InitFileSource(network.file))
     let (half, _): (Int, Int) = try await client.call("text.half", 8, on: "s1")
     #expect(half == 4)
     try network.restart(1)
@@ -169,7 +169,7 @@ struct NetworkTests {
     let run = await network.initialize()
     #expect(run.output.contains("tenants of text: +other -me"))
     #expect(run.output.contains("no source sent"))
-    let client = try RPCClient(InitFile.load(network.file))
+    let client = try RPCClient(topology: InitFile.load(network.file).network)
     do {
       let _: String = try await client.call("text.concat", 1, "x", on: "s1")
       Issue.record("a client that is no tenant was served")
@@ -263,7 +263,8 @@ struct NetworkTests {
       #expect(run.output.contains("src/half.py:1: "), "\(run.output)")
     }
     let client = try RPCClient(
-      InitFile.load(network.file, checkingSources: false), options: RealNetwork.clientOptions)
+      topology: InitFile.load(network.file, checkingSources: false).network,
+      options: RealNetwork.clientOptions)
     let peer = ClientPeer(client: client, server: "s1", timeout: .seconds(30))
     #expect(try await peer.status() == DeploymentStatus())
     await client.close()
@@ -277,7 +278,8 @@ struct NetworkTests {
     let objects = "\(network.directory.path)/data0/objects"
     for prefix in try Disk(directory: objects).list("") { try Disk(directory: objects).remove(prefix) }
     try network.restart(0)
-    let client = try RPCClient(InitFile.load(network.file), options: RealNetwork.clientOptions)
+    let client = try RPCClient(
+      topology: InitFile.load(network.file).network, options: RealNetwork.clientOptions)
     let peer = ClientPeer(client: client, server: "s1", timeout: .seconds(30))
     #expect(try await peer.status().degraded?.contains("generation 1 is damaged") == true)
     let stats = try await client.invoke("system.stats", [], on: "s1").values[0]
@@ -321,7 +323,7 @@ struct NetworkTests {
     try network.write(rpcs: declarations.keys.sorted(), declarations: declarations)
     let run = await network.initialize()
     #expect(run.exit == .done, "\(run.output)\(run.errors)")
-    let client = try RPCClient(InitFile.load(network.file))
+    let client = try RPCClient(topology: InitFile.load(network.file).network)
     for index in Self.sources.indices.dropFirst() {
       let value: Value = try await client.call("text.p\(index)", Value.int(-3), on: "s1")
       #expect(value == 3, "\(Self.sources[index])")

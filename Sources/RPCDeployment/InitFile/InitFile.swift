@@ -26,15 +26,14 @@ public struct InitFile: Sendable {
   public static func load(
     _ path: String = defaultPath, checkingSources: Bool = true
   ) throws(InitFileErrors) -> InitFile {
-    let bytes: [UInt8]
-    switch SourceFile.readBytes(path, limit: DeploymentLimits.initFileBytesMax) {
-    case .success(let read): bytes = read
-    case .failure(let reason):
-      throw InitFileErrors([
-        Diagnostic(file: path, line: 0, column: 0, message: reason.message)
-      ])
+    try parse(try content(path).get(), path: path, checkingSources: checkingSources)
+  }
+
+  /// The bytes of a file, or why it cannot be read.
+  static func content(_ path: String) -> Result<[UInt8], InitFileErrors> {
+    SourceFile.readBytes(path, limit: DeploymentLimits.initFileBytesMax).mapError { reason in
+      InitFileErrors([Diagnostic(file: path, line: 0, column: 0, message: reason.message)])
     }
-    return try parse(bytes, path: path, checkingSources: checkingSources)
   }
 
   /// Where a file is looked for when none is named.
@@ -79,8 +78,4 @@ public struct InitFile: Sendable {
     }
     return manifests
   }
-}
-
-extension InitFile: TopologySource {
-  public func topology() -> Topology { network }
 }

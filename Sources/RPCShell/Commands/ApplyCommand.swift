@@ -21,7 +21,8 @@ enum ApplyCommand: Command {
     let (file, report) = try await session.deploy(
       input.words.all("SERVER").map(\.plainText), mode: .apply, force: input.words.has("--force"))
     input.output.emit(report, isDryRun: false)
-    await session.adopt(file)
+    session.adopt(file)
+    _ = await session.lookAround(at: nil)
     if !report.succeeded { throw .told }
   }
 }

@@ -2,12 +2,13 @@ import RPCClient
 internal import RPCSystem
 import RPCWire
 
-/// Follows the servers while someone sits at the prompt: fetches catalogues in the background, and says
-/// when a server goes, comes back or has something new.
+/// Follows the servers and the file that names them while someone sits at the prompt: fetches catalogues in the
+/// background, and says when a server goes, comes back or has something new, and when the file has changed.
 final class NetworkWatcher: Sendable {
   private struct State {
     var task: Task<Void, Never>?
     var pings: Task<Void, Never>?
+    var file: Task<Void, Never>?
     /// Servers that were there once: their loss is reported.
     var seen: Set<String> = []
     /// Servers that could not be reached: their return is reported.
@@ -48,9 +49,18 @@ final class NetworkWatcher: Sendable {
     let pings = Task {
       while (try? await Task.sleep(for: ShellLimits.pingInterval)) != nil { await pingAll() }
     }
+    let file = session.network.map { network in
+      Task {
+        for await change in network.changes {
+          guard session.take(change) else { continue }
+          for server in session.backend.topology.servers { refresh(server.name) }
+        }
+      }
+    }
     state.withLock { state in
       state.task = task
       state.pings = pings
+      state.file = file
     }
   }
 
@@ -58,6 +68,7 @@ final class NetworkWatcher: Sendable {
     state.withLock { state in
       state.task?.cancel()
       state.pings?.cancel()
+      state.file?.cancel()
     }
   }
 
@@ -103,6 +114,8 @@ final class NetworkWatcher: Sendable {
       refresh(server)
       let isNew = state.withLock { $0.generations.updateValue(serial, forKey: server) != serial }
       if isNew { say("\(server) has generation \(serial) of its procedures") }
+    // What the file says is followed here, and not by the client.
+    case .topology, .topologyRefused: break
     case .draining(let server, let reason):
       // Most servers say nothing but that.
       say(

@@ -31,9 +31,34 @@ extension Session {
   }
 
   /// Goes on with what the file says now.
-  func adopt(_ file: InitFile) async {
+  func adopt(_ file: InitFile) {
+    network?.adopt(file)
     backend.update(topology: file.network)
     adopt(topology: file.network, declared: file.procedures)
-    _ = await lookAround(at: nil)
+  }
+
+  /// Goes on with a file that has changed, and says so; one that is wrong changes nothing. False where there is nothing
+  /// new.
+  func take(_ change: InitFileSource.Change) -> Bool {
+    switch change {
+    case .failure(let errors):
+      let count = errors.diagnostics.count + errors.omitted
+      let more = count > 1 ? " (and \(count - 1) more)" : ""
+      notify(
+        .note("* the network stays as it was: \(errors.diagnostics.first?.description ?? "")\(more)"))
+      return false
+    case .success(let file):
+      let known = knowledgeWithoutStates
+      guard file.network != known.topology || file.procedures != known.declared else { return false }
+      adopt(file)
+      let (before, after) = (Set(known.serverNames), Set(file.network.servers.map(\.name)))
+      let names =
+        after.subtracting(before).sorted().map { "+\($0)" }
+        + before.subtracting(after).sorted().map { "-\($0)" }
+      notify(
+        .note(
+          "* \(file.path) has changed" + (names.isEmpty ? "" : ": servers \(names.joined(separator: " "))")))
+      return true
+    }
   }
 }

@@ -137,6 +137,9 @@ final class Session: Sendable {
   func adopt(topology: Topology, declared: [Procedure]) {
     state.withLock { state in
       state.knowledge.topology = topology
+      if let server = state.knowledge.currentServer, topology.server(server) == nil {
+        state.knowledge.currentServer = nil
+      }
       state.knowledge.declared = declared
       state.version += 1
     }
