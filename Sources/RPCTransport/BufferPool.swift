@@ -29,7 +29,7 @@ internal struct BufferPool {
 
   mutating func giveBack(_ queue: inout ByteQueue) {
     guard let storage = queue.releaseStorage() else { return }
-    if kept.count < Self.keptMax, storage.capacity <= Self.keptBytesMax,
+    if kept.count < Self.keptMax, Self.freshBytes...Self.keptBytesMax ~= storage.capacity,
       keptBytes + storage.capacity <= Self.keptBytesTotal
     {
       kept.append(storage)

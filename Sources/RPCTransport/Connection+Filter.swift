@@ -47,7 +47,10 @@ extension Connection {
 
   /// Gives the filter what the socket gave, and the handler what the filter makes of it.
   internal func pass(_ bytes: RawSpan, _ filtering: Filtering) {
-    guard mayHold(input.value.growth(of: bytes.byteCount)) else { return }
+    let growth = input.value.growth(of: bytes.byteCount)
+    let excess = growth > 0 ? excess(of: growth) : nil
+    if let excess, input.value.count > Self.headBytes { refuseKeptInput(excess) }
+    guard state.isOpen else { return }
     if input.value.allocatedBytes == 0 { input.value = loop.buffers.value.take() }
     let before = input.value.count
     var failure: FilterFailure?
@@ -61,6 +64,13 @@ extension Connection {
     } else if input.value.count > before {
       // What came before the failure was said by the peer.
       if isReading { deliverKeptInput() } else { state.hasUndelivered = true }
+      // The filter needed to see these bytes, but there is no memory for what is left of them.
+      if excess != nil, isReceiving, !input.value.isEmpty {
+        var rest = ByteQueue()
+        swap(&rest, &input.value)
+        keep(rest.bytes)
+        loop.buffers.value.giveBack(&rest)
+      }
     }
     if let failure, state.isOpen { fail(failure) }
   }

@@ -23,14 +23,48 @@ extension Connection {
     budget?.excess(of: bytes, isStranger: state.isStranger)
   }
 
-  /// Whether so much more may be held. Where not, the handler has ended the connection, and what is kept is dropped.
-  internal func mayHold(_ bytes: Int) -> Bool {
-    guard bytes > 0, let excess = excess(of: bytes) else { return true }
-    loop.buffers.value.giveBack(&input.value)
+  /// The beginning of a request is kept up to so many bytes whatever others hold: it tells whose request that is.
+  internal static let headBytes = 256
+
+  /// Keeps what the handler did not take, where there is memory for it.
+  internal func keep(_ bytes: RawSpan) {
+    if let excess = excess(of: max(bytes.byteCount, BufferPool.freshBytes)) {
+      guard max(bytes.byteCount, bytesWanted) <= Self.headBytes else { return refuse(bytes, excess) }
+    } else {
+      input.value = loop.buffers.value.take()
+    }
+    input.value.append(bytes)
+    state.hasUndelivered = bytesWanted <= input.value.count
+  }
+
+  /// How many bytes to read behind those that are kept: as many as the request lacks, in steps that grow with what the
+  /// peer really sent. Nil where there is no memory for them, and what was kept is dropped.
+  internal func nextStep() -> Int? {
+    let step = min(max(bytesWanted - input.value.count, 16 * 1024), EventLoop.readBytesMax)
+    let growth = input.value.growth(of: step)
+    guard growth > 0, let excess = excess(of: growth) else { return step }
+    if bytesWanted <= Self.headBytes, input.value.count < Self.headBytes {
+      return Self.headBytes - input.value.count
+    }
+    refuseKeptInput(excess)
+    return nil
+  }
+
+  /// Drops what is kept, which there is no memory for.
+  internal func refuseKeptInput(_ excess: (actual: Int, limit: Int)) {
+    var kept = ByteQueue()
+    swap(&kept, &input.value)
     state.hasUndelivered = false
-    handler?.memoryExceeded(on: self, actual: excess.actual, limit: excess.limit)
-    precondition(!isReceiving, "a connection without memory ends")
-    return false
+    refuse(kept.bytes, excess)
+    loop.buffers.value.giveBack(&kept)
+  }
+
+  /// Drops the beginning of a request: the handler has refused it, or ended the connection.
+  private func refuse(_ bytes: RawSpan, _ excess: (actual: Int, limit: Int)) {
+    bytesWanted = 0
+    let isRefused = handler?.memoryExceeded(
+      on: self, unfinished: bytes, actual: excess.actual, limit: excess.limit)
+    precondition(isRefused == true || !isReceiving, "what there is no memory for is refused")
   }
 
   /// Brings the server's account of this connection up to date: nothing to do while it holds no buffers.
@@ -50,7 +84,7 @@ extension Connection {
     guard growth > 0, state.isOpen, output.value.count > BufferPool.freshBytes,
       let excess = budget.excess(of: 0, isStranger: state.isStranger)
     else { return }
-    handler?.memoryExceeded(on: self, actual: excess.actual, limit: excess.limit)
+    _ = handler?.memoryExceeded(on: self, unfinished: nil, actual: excess.actual, limit: excess.limit)
     close()
   }
 }

@@ -132,16 +132,11 @@ public final class Connection: EventHandler, TimerTarget {
       if let filtering {
         pass(bytes, filtering)
       } else if consumed < count, isReceiving {
-        guard mayHold(max(count - consumed, BufferPool.freshBytes)) else { return settle() }
-        input.value = loop.buffers.value.take()
-        input.value.append(bytes.extracting(consumed..<count))
-        state.hasUndelivered = bytesWanted <= input.value.count
+        keep(bytes.extracting(consumed..<count))
       }
     } else {
-      // A frame is incomplete: read behind what is there, as much as it still lacks, in steps that grow with
-      // what the peer really sent.
-      let step = min(max(bytesWanted - input.value.count, 16 * 1024), EventLoop.readBytesMax)
-      guard mayHold(input.value.growth(of: step)) else { return settle() }
+      // A frame is incomplete: read behind what is there.
+      guard let step = nextStep() else { return settle() }
       var outcome = Transfer.wouldBlock
       input.value.fill(upTo: step) { buffer in
         outcome = Syscall.receive(descriptor, buffer)

@@ -53,16 +53,22 @@ public protocol ConnectionHandler: AnyObject {
   /// The peer will send no more, but may still read. Close the connection, now or when all is answered.
   func inputEnded(on connection: Connection)
 
-  /// The connections hold more memory together than they may, and this one would need more: end it, with
-  /// `closeAfterFlush`, or `close` at once.
-  func memoryExceeded(on connection: Connection, actual: Int, limit: Int)
+  /// The connections hold more memory together than they may, and this one would need more.
+  ///
+  /// - Parameter bytes: the request that there is no memory for, as far as it came; nil where it is answers that wait.
+  /// - Returns: true where that request alone was refused: `bytes` are dropped, and what follows them is offered as it
+  ///   comes. False where the connection was ended, with `closeAfterFlush`, or `close` at once.
+  func memoryExceeded(on connection: Connection, unfinished bytes: RawSpan?, actual: Int, limit: Int) -> Bool
 
   /// The connection is gone. Called exactly once, last.
   func closed(_ connection: Connection, reason: CloseReason)
 }
 
 extension ConnectionHandler {
-  public func memoryExceeded(on connection: Connection, actual: Int, limit: Int) {
+  public func memoryExceeded(
+    on connection: Connection, unfinished bytes: RawSpan?, actual: Int, limit: Int
+  ) -> Bool {
     connection.close()
+    return false
   }
 }

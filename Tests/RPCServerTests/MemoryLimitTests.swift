@@ -1,9 +1,10 @@
 import RPCKeys
-import RPCServer
 import RPCTransport
 import RPCWire
 import TestSupport
 import Testing
+
+@testable import RPCServer
 
 @Suite("What all connections may hold together")
 struct MemoryLimitTests {
@@ -26,21 +27,33 @@ struct MemoryLimitTests {
     return (peers, RawPeer.firstReached(of: peers))
   }
 
-  @Test("a connection that would need more is ended with size and limit, and its neighbours are served")
-  func limit() throws {
+  @Test(
+    "what would need more is refused with size and limit: a call alone, anything else with its connection",
+    arguments: [FrameKind.call, .bind, .proof])
+  func limit(kind: FrameKind) throws {
     let server = try TestServer { $0.memoryBytes = 4 * Self.mebibyte }
     let neighbour = try RawPeer.greeted(port: server.port)
     let add = try neighbour.bind("math", "add", [.int, .int])
     do {
-      let (peers, refused) = try Self.eight(sending: Self.unfinished(.call, Self.mebibyte - 1)) {
+      let (peers, refused) = try Self.eight(sending: Self.unfinished(kind, Self.mebibyte - 1)) {
         try RawPeer.greeted(port: server.port)
       }
-      let error = try #require(refused.first?.next()?.error)
+      let peer = try #require(refused.first)
+      let frame = try #require(peer.next())
+      let error = try #require(frame.error)
       #expect(error.exception == .resourceExhausted && error.executed == .no)
       #expect(error.limit == 4 * Self.mebibyte)
       #expect(try #require(error.actual) > 4 * Self.mebibyte)
       #expect(error.message.contains("the limit is \(4 * Self.mebibyte)"), "\(error)")
-      #expect(refused.first?.isClosed() == true)
+      if kind == .proof {
+        #expect(frame.header.callID == 0)
+        #expect(peer.isClosed())
+      } else {
+        #expect(frame.header.callID == 7)
+        peer.send([0])
+        peer.startCall(add, [.int(2), .int(3)])
+        #expect(peer.next()?.values == [5])
+      }
       withExtendedLifetime(peers) {}
     }
     neighbour.startCall(add, [.int(1), .int(2)])
@@ -67,6 +80,27 @@ struct MemoryLimitTests {
     #expect(peer.isClosed())
   }
 
+  /// A peer that has proven a key.
+  private static func peer(of server: TestServer, proving key: PrivateKey) throws -> RawPeer {
+    let peer = try RawPeer(port: server.port)
+    var hello = Hello(agent: "test")
+    hello.features = [Feature.proof]
+    hello.nonce = RandomBytes.challenge()
+    peer.send { queue in
+      queue.append(Preface.bytes)
+      hello.encode(to: &queue)
+    }
+    let frame = try #require(peer.next())
+    let answer = try Hello(payload: frame.payload.span.bytes)
+    let proof = Proof(
+      of: key, to: try #require(answer.challenge), server: "whatever",
+      address: ([127, 0, 0, 1], server.port),
+      in: ProofScope(serverKey: try #require(answer.serverProof).key))
+    peer.send { proof.encode(to: &$0) }
+    #expect(peer.next()?.kind == .proof)
+    return peer
+  }
+
   @Test("peers that nobody knows share a quarter, one that proves a key has the rest")
   func strangers() throws {
     let directory = TemporaryDirectory()
@@ -83,22 +117,7 @@ struct MemoryLimitTests {
     #expect(refusal?.limit == 4 * Self.mebibyte)
     #expect(refusal?.message.contains("unknown peers") == true)
 
-    let known = try RawPeer(port: server.port)
-    var hello = Hello(agent: "test")
-    hello.features = [Feature.proof]
-    hello.nonce = RandomBytes.challenge()
-    known.send { queue in
-      queue.append(Preface.bytes)
-      hello.encode(to: &queue)
-    }
-    let frame = try #require(known.next())
-    let answer = try Hello(payload: frame.payload.span.bytes)
-    let proof = Proof(
-      of: key, to: try #require(answer.challenge), server: "whatever",
-      address: ([127, 0, 0, 1], server.port),
-      in: ProofScope(serverKey: try #require(answer.serverProof).key))
-    known.send { proof.encode(to: &$0) }
-    #expect(known.next()?.kind == .proof)
+    let known = try Self.peer(of: server, proving: key)
     let echo = try known.bind("text", "echo", [.string])
     let text = String(repeating: "x", count: 2 * Self.mebibyte)
     known.startCall(echo, [.string(text)])
@@ -106,27 +125,127 @@ struct MemoryLimitTests {
     withExtendedLifetime(strangers) {}
   }
 
-  @Test("what calls in flight were given counts, and one call too many is refused alone")
+  /// Has calls that wait for the gate hold all memory but less than what the shortest of them takes; returns how many.
+  private static func fill(_ peer: RawPeer) throws -> Int {
+    let keep = try peer.bind("test", "keep", [.bytes])
+    var held = 0
+    for size in [65_536, 4096, 300] {
+      while true {
+        let id = peer.startCall(keep, [.bytes([UInt8](repeating: 1, count: size))])
+        peer.send { $0.appendEmptyFrame(.ping, callID: 0) }
+        let frame = try #require(peer.next())
+        if frame.kind == .pong {
+          held += 1
+          continue
+        }
+        #expect(frame.header.callID == id && frame.error?.exception == .resourceExhausted)
+        #expect(peer.next()?.kind == .pong)
+        break
+      }
+    }
+    return held
+  }
+
+  @Test(
+    "a call that what is in flight leaves no memory for is refused alone, wherever its frame is cut",
+    arguments: [0, 1, 15, 16, 17, 24, 255, 256, 257, 40_000, 299_999, 300_000])
+  func cut(at place: Int) async throws {
+    let server = try TestServer { $0.memoryBytes = Self.mebibyte }
+    let peer = try RawPeer.greeted(port: server.port)
+    let add = try peer.bind("math", "add", [.int, .int])
+    let held = try Self.fill(peer)
+    #expect(held > 0)
+
+    let id = peer.takeCallID()
+    let echo = RawPeer.call(0, [.bytes([UInt8](repeating: 1, count: 300_000))], callID: id)
+    // The PONG tells that the server has read the beginning too: both come in one piece.
+    peer.send { queue in
+      queue.appendEmptyFrame(.ping, callID: 0)
+      queue.append(Array(echo[..<place]))
+    }
+    #expect(peer.next()?.kind == .pong)
+    peer.send(Array(echo[place...]))
+    let refused = try #require(peer.next())
+    #expect(refused.header.callID == id)
+    #expect(refused.error?.exception == .resourceExhausted && refused.error?.executed == .no)
+    #expect(refused.error?.limit == Self.mebibyte)
+
+    // What comes behind it is served, short frames that come in pieces too, and nothing in flight is lost.
+    for place in [1, 16, 20] {
+      let id = peer.takeCallID()
+      let short = RawPeer.call(add, [.int(1), .int(2)], callID: id)
+      peer.send { queue in
+        queue.appendEmptyFrame(.ping, callID: 0)
+        queue.append(Array(short[..<place]))
+      }
+      #expect(peer.next()?.kind == .pong)
+      peer.send(Array(short[place...]))
+      let frame = peer.next()
+      #expect(frame?.header.callID == id && frame?.values == [3])
+    }
+    await server.gate.reached(waiting: held)
+    server.gate.open()
+    for _ in 0..<held { #expect(await peer.nextFromTask()?.kind == .reply) }
+    let bytes = Value.bytes([UInt8](repeating: 1, count: 300_000))
+    peer.startCall(try peer.bind("data", "echo", [.bytes]), [bytes])
+    #expect(await peer.nextFromTask()?.values == [bytes])
+  }
+
+  @Test("behind a filter too a call that there is no memory for is refused alone", arguments: [1, 7, 50_000])
+  func filtered(chunk: Int) throws {
+    let filter = FilterEntry { first in
+      first.withUnsafeBytes { $0[0] == RecordFilter.greeting[0] } ? .yes : .no
+    } make: {
+      RecordFilter()
+    }
+    let server = try TestServer {
+      $0.memoryBytes = Self.mebibyte
+      $0.filters = [filter]
+    }
+    let neighbour = try RawPeer.greeted(port: server.port)
+    #expect(try Self.fill(neighbour) > 0)
+
+    let peer = try RawPeer(port: server.port)
+    let call = RawPeer.call(0, [.bytes([UInt8](repeating: 1, count: 100_000))], callID: 7)
+    var ping = ByteQueue()
+    ping.appendEmptyFrame(.ping, callID: 0)
+    let wire = RecordFilter.encoded(RawPeer.greeting + call + ping.copy(), size: 900)
+    // The beginning in small pieces.
+    for start in stride(from: 0, to: 300, by: chunk) {
+      peer.send(Array(wire[start..<min(start + chunk, 300)]))
+    }
+    peer.send(Array(wire[300...]))
+    peer.endSending()
+    let plain = try #require(RecordFilter.decoded(peer.everything())).bytes
+    var frames: [(kind: UInt8, id: UInt64)] = []
+    var offset = 0
+    while let header = FrameHeader(plain.span.bytes, at: offset) {
+      frames.append((header.kind, header.callID))
+      offset += FrameHeader.byteCount + Int(header.length)
+    }
+    #expect(frames.map(\.kind) == [FrameKind.hello, .error, .pong].map(\.rawValue))
+    #expect(frames.map(\.id) == [0, 7, 0])
+  }
+
+  @Test("however many calls come at once, each is answered by itself")
   func calls() async throws {
     let server = try TestServer { $0.memoryBytes = 4 * Self.mebibyte }
     let peer = try RawPeer.greeted(port: server.port)
     let keep = try peer.bind("test", "keep", [.bytes])
     let bytes = Value.bytes([UInt8](repeating: 1, count: Self.mebibyte - 100))
-    for _ in 0..<8 { peer.startCall(keep, [bytes]) }
+    var waiting = Set((0..<8).map { _ in peer.startCall(keep, [bytes]) })
     // The others wait for the gate: what is answered first was refused.
-    let refused = await peer.nextFromTask()
-    let error = try #require(refused?.error)
-    #expect(refused?.header.callID != 0)
-    #expect(
-      error.exception == .resourceExhausted && error.executed == .no && error.limit == 4 * Self.mebibyte)
+    let refused = try #require(await peer.nextFromTask())
+    #expect(waiting.remove(refused.header.callID) != nil)
+    #expect(refused.error?.exception == .resourceExhausted && refused.error?.limit == 4 * Self.mebibyte)
     server.gate.open()
     var served = 0
-    for _ in 1..<8 {
-      let frame = await peer.nextFromTask()
-      if frame?.values == [.int(Int64(Self.mebibyte - 100))] { served += 1 }
+    while !waiting.isEmpty {
+      let frame = try #require(await peer.nextFromTask())
+      #expect(waiting.remove(frame.header.callID) != nil)
+      if frame.values == [.int(Int64(Self.mebibyte - 100))] { served += 1 }
     }
-    // Those that came when others had ended fitted again.
-    #expect((1...7).contains(served))
+    #expect(served > 0)
     peer.startCall(keep, [bytes])
     #expect(await peer.nextFromTask()?.kind == .reply)
   }

@@ -121,8 +121,14 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     socket.closeAfterFlush()
   }
 
-  func memoryExceeded(on socket: Connection, actual: Int, limit: Int) {
-    refuse(CallCore.memoryExceeded(actual: actual, limit: limit, isStranger: socket.isStranger))
+  func memoryExceeded(on socket: Connection, unfinished bytes: RawSpan?, actual: Int, limit: Int) -> Bool {
+    let error = CallCore.memoryExceeded(actual: actual, limit: limit, isStranger: socket.isStranger)
+    if let bytes, dialect?.refuse(unfinished: bytes, error) == true {
+      frameStarted = nil
+      return true
+    }
+    refuse(error)
+    return false
   }
 
   func inputEnded(on socket: Connection) {

@@ -53,6 +53,12 @@ internal protocol Dialect: AnyObject, SendableMetatype {
   /// Says the last words before the connection ends.
   func refuse(_ error: RPCError, into output: inout ByteQueue)
 
+  /// Refuses a request that is not whole yet, where it tells which it is, and passes over the rest of it as it comes.
+  ///
+  /// - Parameter bytes: all of it that came, which is not offered again.
+  /// - Returns: whether it was refused; else the connection ends.
+  func refuse(unfinished bytes: RawSpan, _ error: RPCError) -> Bool
+
   /// The peer has ended its side.
   func inputEnded() -> EndOfInput
 
@@ -68,6 +74,7 @@ internal protocol Dialect: AnyObject, SendableMetatype {
 
 extension Dialect {
   var isGreeted: Bool { true }
+  func refuse(unfinished bytes: RawSpan, _ error: RPCError) -> Bool { false }
   func drain(into output: inout ByteQueue) {}
   func generationChanged(_ serial: Int, into output: inout ByteQueue) {}
   func ping(into output: inout ByteQueue) -> Bool { false }

@@ -13,8 +13,9 @@ internal final class NativeDialect: Dialect {
   let core: CallCore
   let caller: Caller
   var decoder = FrameDecoder(frameBytesLimit: WireLimits.helloBytesMax)
-  /// The preface is passed over, the HELLO was taken.
-  private var prefaceBytesLeft = Preface.bytes.count
+  /// Bytes that come before the next frame: the preface, or the rest of a frame that was refused.
+  private var bytesToPass = Preface.bytes.count
+  /// The HELLO was taken.
   var isGreeted = false
   /// The largest frame the peer takes.
   var peerFrameBytes = WireLimits.frameBytes
@@ -44,15 +45,20 @@ internal final class NativeDialect: Dialect {
   // MARK: Input
 
   func read(_ bytes: RawSpan, into output: inout ByteQueue) -> Progress {
-    guard prefaceBytesLeft > 0 else { return readFrames(bytes, from: 0, into: &output) }
+    guard bytesToPass > 0 else { return readFrames(bytes, from: 0, into: &output) }
+    if isGreeted {
+      let passed = min(bytesToPass, bytes.byteCount)
+      bytesToPass -= passed
+      return readFrames(bytes, from: passed, into: &output)
+    }
     // It was recognised by the preface, or by ALPN with the preface to come.
-    guard bytes.byteCount >= prefaceBytesLeft else { return .consumed(0, wanted: prefaceBytesLeft) }
+    guard bytes.byteCount >= bytesToPass else { return .consumed(0, wanted: bytesToPass) }
     guard Self.recognise(bytes, alpn: nil) == .yes else {
       connection.refuse(RPCError(.protocolError, "the connection does not begin with the preface"))
       return .consumed(bytes.byteCount)
     }
-    let start = prefaceBytesLeft
-    prefaceBytesLeft = 0
+    let start = bytesToPass
+    bytesToPass = 0
     return readFrames(bytes, from: start, into: &output)
   }
 
@@ -95,6 +101,18 @@ internal final class NativeDialect: Dialect {
 
   func refuse(_ error: RPCError, into output: inout ByteQueue) {
     error.encode(to: &output, callID: 0)
+  }
+
+  func refuse(unfinished bytes: RawSpan, _ error: RPCError) -> Bool {
+    guard isGreeted, let header = FrameHeader(bytes, at: 0),
+      header.kind == FrameKind.call.rawValue || header.kind == FrameKind.bind.rawValue,
+      header.callID > 0, connection.calls[header.callID] == nil
+    else { return false }
+    let rest = FrameHeader.byteCount + Int(header.length) - bytes.byteCount
+    guard rest > 0 else { return false }
+    bytesToPass = rest
+    socket.send { refuseCall(header.callID, nil, error, &$0) }
+    return true
   }
 
   /// The end of a peer is the end of its calls: it has no habit of reading on.
