@@ -40,8 +40,9 @@ public struct ServerOptions: Sendable {
   public var callsPerServer = 65_536
   /// Open connections.
   public var connections = 65_536
-  /// Bytes of memory that all connections may hold together; 0 for a quarter of what this process may use. Peers that
-  /// are no registered client share a quarter of it.
+  /// Bytes of memory that all connections may hold together; 0 for a quarter of what this process may use. Peers whose
+  /// address is no declared client's, and who have proven neither a client's key nor one that may deploy, share a
+  /// quarter of it, unless this server has no clients and no data directory.
   public var memoryBytes = 0
   /// Connections the kernel keeps while the loop is busy.
   public var backlog: Int32 = 1024

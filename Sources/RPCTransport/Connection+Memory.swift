@@ -40,8 +40,11 @@ extension Connection {
   /// How many bytes to read behind those that are kept: as many as the request lacks, in steps that grow with what the
   /// peer really sent. Nil where there is no memory for them, and what was kept is dropped.
   internal func nextStep() -> Int? {
-    let step = min(max(bytesWanted - input.value.count, 16 * 1024), EventLoop.readBytesMax)
+    let missing = min(max(bytesWanted - input.value.count, 1), EventLoop.readBytesMax)
+    let step = max(missing, 16 * 1024)
     let growth = input.value.growth(of: step)
+    // No buffer grows for more than the request that is in it.
+    if growth > 0, input.value.growth(of: missing) == 0 { return missing }
     guard growth > 0, let excess = excess(of: growth) else { return step }
     if bytesWanted <= Self.headBytes, input.value.count < Self.headBytes {
       return Self.headBytes - input.value.count

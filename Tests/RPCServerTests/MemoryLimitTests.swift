@@ -125,6 +125,38 @@ struct MemoryLimitTests {
     withExtendedLifetime(strangers) {}
   }
 
+  enum Key { case none, unregistered, deployer }
+
+  @Test(
+    "unknown are those whose address and key nobody declared, wherever anybody can be known",
+    arguments: [Key.none, .unregistered, .deployer], [true, false])
+  func unknown(key: Key, takesDeployments: Bool) throws {
+    let directory = TemporaryDirectory()
+    let deployer = try PrivateKey(seed: [UInt8](repeating: 3, count: 32))
+    try directory.write("\(deployer.publicKey)\n", to: "deployers")
+    let server = try TestServer {
+      $0.memoryBytes = 16 * Self.mebibyte
+      // What has no data directory and no deployers' file takes no deployments, so no client can be declared.
+      if takesDeployments { $0.dataDirectory = "\(directory.path)/data" }
+      if key == .deployer { $0.deployersFile = "\(directory.path)/deployers" }
+    }
+    let peer =
+      switch key {
+      case .none: try RawPeer.greeted(port: server.port)
+      case .unregistered: try Self.peer(of: server, proving: .random())
+      case .deployer: try Self.peer(of: server, proving: deployer)
+      }
+    let echo = try peer.bind("data", "echo", [.bytes])
+    peer.startCall(echo, [.bytes([UInt8](repeating: 1, count: 5 * Self.mebibyte))])
+    let frame = try #require(peer.next())
+    if takesDeployments, key != .deployer {
+      #expect(frame.error?.limit == 4 * Self.mebibyte)
+      #expect(frame.error?.message.contains("unknown peers") == true)
+    } else {
+      #expect(frame.kind == .reply)
+    }
+  }
+
   /// Has calls that wait for the gate hold all memory but less than what the shortest of them takes; returns how many.
   private static func fill(_ peer: RawPeer) throws -> Int {
     let keep = try peer.bind("test", "keep", [.bytes])

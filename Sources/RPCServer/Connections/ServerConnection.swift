@@ -182,10 +182,9 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     let identities = caller.identities(in: catalogue)
     access = Access(catalogue: catalogue, identities: identities)
     let deployers = host.core.deployers
-    // Where nobody can be known, nobody is a stranger.
-    socket.isStranger =
-      identities.isEmpty && !(caller.key != nil && deployers.contains(caller))
-      && (!catalogue.clients.isEmpty || deployers.areListed)
+    // Where no clients are declared and no deployments taken nobody can be known, and nobody is a stranger.
+    let canBeKnown = !catalogue.clients.isEmpty || deployers.areListed || host.options.dataDirectory != nil
+    socket.isStranger = canBeKnown && identities.isEmpty && !deployers.contains(caller)
   }
 
   // MARK: What the server says by itself
