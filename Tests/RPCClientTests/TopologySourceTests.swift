@@ -11,10 +11,18 @@ struct TopologySourceTests {
   final class GivenSource: TopologySource {
     private let state: Lock<(update: TopologyUpdate, consumers: [AsyncStream<TopologyUpdate>.Continuation])>
 
-    init(_ update: TopologyUpdate) { state = Lock((update, [])) }
+    /// One for each consumer that has ended.
+    let ends: AsyncStream<Void>
+    private let end: AsyncStream<Void>.Continuation
+
+    init(_ update: TopologyUpdate) {
+      state = Lock((update, []))
+      (ends, end) = AsyncStream.makeStream()
+    }
 
     var topologies: AsyncStream<TopologyUpdate> {
       let (stream, consumer) = AsyncStream.makeStream(of: TopologyUpdate.self)
+      consumer.onTermination = { [end] _ in end.yield() }
       state.withLock { state in
         consumer.yield(state.update)
         state.consumers.append(consumer)
@@ -152,6 +160,24 @@ struct TopologySourceTests {
     }
     #expect(error.exception == .cancelled)
     #expect(error.executed == .maybe)
+  }
+
+  enum Ending: CaseIterable { case closed, closedByThread, dropped }
+
+  @Test("a client that has ended follows no more", arguments: Ending.allCases)
+  func ended(ending: Ending) async throws {
+    let source = GivenSource(.topology(Topology(servers: [])))
+    var ends = source.ends.makeAsyncIterator()
+    var client: RPCClient? = try await RPCClient(following: source)
+    // It asked once to start.
+    _ = await ends.next()
+    switch ending {
+    case .closed: await client?.close()
+    case .closedByThread: client?.closeBlocking()
+    case .dropped: client = nil
+    }
+    _ = await ends.next()
+    #expect(client == nil || ending != .dropped)
   }
 
   @Test("a client does not start without a topology")
