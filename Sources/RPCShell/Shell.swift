@@ -66,6 +66,9 @@ public enum Shell {
     do throws(CommandFailure) {
       let session = try makeSession(options, isInteractive: isInteractive)
       let output = StandardOutput(renderer: renderer(options, session.settings, isInteractive: isInteractive))
+      session.settingsHandler.withLock { handler in
+        handler = { [output] settings in output.setRenderer { $0.take(settings) } }
+      }
       if isInteractive { return InteractiveShell(session, output, signals, options).run() }
       // Everything that can be wrong is found before anything runs.
       let readers = try readers(options.steps.isEmpty ? [.script("-")] : options.steps)
@@ -98,7 +101,7 @@ public enum Shell {
     var settings = Settings()
     if let text = options.timeout {
       guard let timeout = Quantity.duration(parsing: text), timeout > .zero else {
-        throw .usage("-t is a time such as 5, 500ms, 1.5s or 2m, not '\(text)'")
+        throw .usage("-t is a time above 0 such as 5, 500ms, 1.5s or 2m, not '\(text)'")
       }
       settings.timeout = timeout
     }

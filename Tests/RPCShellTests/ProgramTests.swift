@@ -72,6 +72,17 @@ import Testing
     #expect(try run(["-c", "text.upper c", folder.path + "/one.rpc"]).out == "C\nONE\n")
   }
 
+  @Test("settings hold for the rest of a script")
+  func settings() throws {
+    #expect(
+      try run(["-c", "set output json", "-c", "text.rows 1"]).out.contains(
+        #""values":[[{"number":0,"text":"item 0"}]]"#))
+    let expanded = try run([], input: "set expanded on\ntext.rows 1\nset expanded off\ntext.rows 1\n")
+    #expect(expanded.out.hasSuffix("NUMBER  TEXT\n     0  item 0\n"))
+    #expect(expanded.out.ranges(of: "NUMBER  TEXT").count == 1 && expanded.out.contains("text    item 0"))
+    #expect(try run([], input: "set color on\nnonsense\n").err.contains("\u{1b}["))
+  }
+
   @Test("an open quote at the start of a script's last command is an error, not silence")
   func swallowed() throws {
     let result = try run([], input: "text.upper a\n\"abc\ntext.upper b\n")

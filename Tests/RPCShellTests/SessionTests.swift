@@ -30,7 +30,7 @@ import Testing
       ("call nosuch 1", "!error: no service has a procedure 'nosuch'\n"),
       (
         "text.upper [1]",
-        "!InvalidArguments: no overload of text.upper takes these: text.upper(text: str) -> str\na list is not a str for 'text'\n"
+        "!InvalidArguments: no overload of text.upper takes these: text.upper(text: str) -> str\n"
       ),
       ("text.upper \"x", "!error: the quote (\") is never closed\n"),
       ("call", "!error: missing SERVICE.RPC: usage: call [-t TIME] [SERVERS] SERVICE.RPC [ARG…]\n"),
@@ -52,6 +52,20 @@ import Testing
       ("call , text.upper x", "!error: a server's name is missing in ','\n"),
       ("call s1,,s2 text.upper x", "!error: a server's name is missing in 's1,,s2'\n"),
       ("ping ,", "!error: a server's name is missing in ','\n"),
+      // A time or a number of nothing measures nothing.
+      (
+        "bench -d 0 text.upper x", "!error: TIME is a time above 0 such as 2, 500ms, 1.5s or 2m, not '0'\n"
+      ),
+      ("bench -n 0 text.upper x", "!error: COUNT is a whole number above 0, not '0'\n"),
+      ("bench -c 0 text.upper x", "!error: COUNT is a whole number above 0, not '0'\n"),
+      ("bench -c 10001 text.upper x", "!error: -c takes at most 10000, not '10001'\n"),
+      ("bench -r 0 text.upper x", "!error: RATE is calls per second, from 0.01 to 10,000,000, not '0'\n"),
+      (
+        "call -t 0 text.upper x", "!error: TIME is a time above 0 such as 2, 500ms, 1.5s or 2m, not '0'\n"
+      ),
+      ("watch 0 servers", "!error: TIME is a time above 0 such as 2, 500ms, 1.5s or 2m, not '0'\n"),
+      ("repeat 0 servers", "!error: COUNT is a whole number above 0, not '0'\n"),
+      ("ping -n 0", "!error: COUNT is a whole number above 0, not '0'\n"),
       ("use nowhere", "!error: unknown server 'nowhere': there are s1, s2 and s3\n"),
       ("as nobody", "!error: unknown client 'nobody': there are c1 and c2\n"),
       // Names that are no commands.
@@ -219,6 +233,11 @@ import Testing
       shell.backend.state.withLock { $0.requests.filter { $0.procedure == "text.upper" }.map(\.server) } == [
         "s1", "s2",
       ])
+    // Every server has the service 'system', though catalogues do not name its providers.
+    #expect(await shell.run("call * system.stats").hasPrefix("SERVERS"))
+    #expect(
+      shell.backend.state.withLock { $0.requests.filter { $0.procedure == "system.stats" }.map(\.server) }
+        .compactMap(\.self).sorted() == ["s1", "s2", "s3"])
     func groups(_ values: [Value]) -> Int {
       FanOutSummary(
         FanOut(

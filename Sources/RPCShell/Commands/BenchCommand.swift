@@ -38,13 +38,15 @@ enum BenchCommand: Command {
     }
     if let outstanding = input.words.flag("-c").flatMap({ Int($0.plainText) }) {
       guard outstanding <= ShellLimits.outstandingMax else {
-        throw .usage("-c takes at most \(ShellLimits.outstandingMax)", at: input.words.flag("-c")?.span)
+        throw .usage(
+          "-c takes at most \(ShellLimits.outstandingMax), not '\(outstanding)'", at: input.words.flag("-c")?.span)
       }
       options.outstanding = outstanding
     }
     if let argument = input.words.flag("-r") {
       guard let rate = Double(argument.plainText), rate >= 0.01, rate <= 1e7 else {
-        throw .usage("--rate is calls per second, from 0.01 to ten million", at: argument.span)
+        throw .usage(
+          "RATE is calls per second, from 0.01 to 10,000,000, not '\(argument.plainText)'", at: argument.span)
       }
       options.rate = rate
     }

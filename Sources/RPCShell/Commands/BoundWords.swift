@@ -155,8 +155,9 @@ struct BoundWords: Hashable, Sendable {
         return
       }
     case .duration:
-      guard Quantity.duration(parsing: text) != nil else {
-        issues.append(Issue(word.span, "\(slot.label) is a time such as 2, 500ms, 1.5s or 2m, not '\(text)'"))
+      guard let duration = Quantity.duration(parsing: text), duration > .zero else {
+        issues.append(
+          Issue(word.span, "\(slot.label) is a time above 0 such as 2, 500ms, 1.5s or 2m, not '\(text)'"))
         return
       }
     case .choice(let choices) where !choices.contains(text):

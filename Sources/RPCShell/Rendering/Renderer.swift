@@ -28,6 +28,14 @@ struct Renderer: Hashable, Sendable {
   /// When tables are shown as records.
   var expanded = ExpandedLayout.auto
 
+  /// Writes by these settings from now on.
+  mutating func take(_ settings: Settings) {
+    format = settings.output
+    style.isColored = settings.isColored
+    slowAfter = settings.slow
+    expanded = settings.expanded
+  }
+
   /// The same for `| command` and `> file`: what was seen, whole and without colours.
   var forPrograms: Renderer {
     var renderer = self

@@ -132,9 +132,9 @@ struct ScriptRunner {
     }
     var deadline: Duration?
     while command != nil, let flag = words.first?.word, CallCommand.timeoutFlag.names.contains(flag) {
-      guard let text = words.dropFirst().first?.plainText, let time = Quantity.duration(parsing: text) else {
-        return nil
-      }
+      guard let text = words.dropFirst().first?.plainText, let time = Quantity.duration(parsing: text),
+        time > .zero
+      else { return nil }
       deadline = time
       words = words.dropFirst(2)
     }

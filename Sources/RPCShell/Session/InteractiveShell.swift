@@ -44,16 +44,6 @@ final class InteractiveShell: PromptAdvisor {
       notices.add((text.out + text.err).droppingLastNewline)
     }
     output.jobHandler.withLock { $0 = { [notices] text in notices.add(text.droppingLastNewline) } }
-    session.settingsHandler.withLock { handler in
-      handler = { [output] settings in
-        output.setRenderer { renderer in
-          renderer.format = settings.output
-          renderer.style.isColored = settings.isColored
-          renderer.slowAfter = settings.slow
-          renderer.expanded = settings.expanded
-        }
-      }
-    }
     let watcher = NetworkWatcher(session: session, notices: notices)
     watcher.start()
     if !options.isQuiet { greet() }

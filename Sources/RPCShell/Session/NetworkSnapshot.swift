@@ -32,6 +32,7 @@ struct NetworkSnapshot: Sendable {
 
   /// The servers that provide a service, by the file or by what they say themselves.
   func providers(of service: String) -> [String] {
+    if service == Self.systemService { return serverNames }
     var names = topology.service(service)?.providers ?? []
     for name in serverNames where !names.contains(name) {
       if let said = catalogues[name]?.service(service),

@@ -62,10 +62,8 @@ extension Session {
     if error.exception == .cancelled, Task.isCancelled { return .cancelled(plan.procedure, error, elapsed) }
     var failure = CommandFailure.call(
       error, procedure: plan.procedure, server: error.server ?? plan.request.server)
-    if error.exception == .invalidArguments, let doubt = plan.doubt {
-      failure.span = doubt.span
-      failure.hint = doubt.message
-    }
+    // The server's message says what is wrong; the line shows where.
+    if error.exception == .invalidArguments { failure.span = plan.doubt?.span }
     return failure
   }
 
