@@ -41,7 +41,7 @@ static void identity(lua_State *L, const void *pointer, char text[20]) {
     left = (rotate_right(left, 8) + right) ^ keys[round];
     right = rotate_left(right, 3) ^ left;
   }
-  snprintf(text, 20, "0x%08x%08x", left, right);
+  snprintf(text, 20, "%08x%08x", left, right);
 }
 
 void rpclua_push_identity(lua_State *L, int index) {

@@ -34,7 +34,8 @@ public enum ServerProgram {
       server = try Server(host: host, port: port, options: options)
       try server.start()
     } catch let error as DeploymentError {
-      return fail("cannot use the data directory: \(error)", ExitCode.cannotStore)
+      let directory = options.dataDirectory.map { " '\($0)'" } ?? ""
+      return fail("cannot use the data directory\(directory): \(error)", ExitCode.cannotStore)
     } catch let error as KeyError {
       return fail("\(error)", ExitCode.cannotStore)
     } catch let error as SystemError {

@@ -99,9 +99,10 @@ final class Disk {
     return DeploymentError(kind, "cannot \(verb) \(shown(path)): \(reason)", errno: code)
   }
 
-  /// A path as messages show it.
+  /// A path as messages show it: those who deploy are not told where the directory is.
   func shown(_ path: String) -> String {
-    path.isEmpty ? directory : path.hasPrefix("/") || path.hasPrefix("./") ? path : "\(directory)/\(path)"
+    if path.isEmpty { return "the data directory" }
+    return path.hasPrefix("/") || path.hasPrefix("./") ? path : "'\(path)' of the data directory"
   }
 
   /// Opens a directory below the root, one step at a time, following no link.
@@ -366,7 +367,7 @@ final class Disk {
       return
     }
     throw DeploymentError(
-      .damaged, "\(shown(path)).damaged exists \(DeploymentLimits.damagedCopiesMax) times: remove some")
+      .damaged, "\(shown(path + ".damaged")) exists \(DeploymentLimits.damagedCopiesMax) times: remove some")
   }
 
   // MARK: The lock

@@ -1,6 +1,7 @@
 """How values and texts are shown in messages."""
 
 import re
+import sys
 
 MESSAGE_CHARACTERS = 8192
 
@@ -8,10 +9,20 @@ MESSAGE_CHARACTERS = 8192
 ADDRESS = re.compile(r" at 0x[0-9a-f]{9,16}(?=[ >:,)])")
 
 
+def without_places(text):
+    """Callers are not told either where the interpreter keeps its modules."""
+    places = [place for place in sys.path if isinstance(place, str) and place[:1] == "/" and len(place) > 1]
+    for place in sorted(places, key=len, reverse=True):
+        text = text.replace(place + "/", "")
+    return text
+
+
 def clip(text, limit=MESSAGE_CHARACTERS):
     text = text.encode("utf-8", "backslashreplace").decode()
     if "0x" in text:
         text = ADDRESS.sub("", text)
+    if "/" in text:
+        text = without_places(text)
     return text if len(text) <= limit else text[:limit] + "… (%d characters in all)" % len(text)
 
 
