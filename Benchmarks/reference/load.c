@@ -134,7 +134,7 @@ static void readable(struct connection *c) {
   flush(c);
 }
 
-/* In the open loop each call has the moment it was due, and is late by what it waited before being sent. */
+/* In the open loop each call has a time at which it is due, and is late by what it waited before being sent. */
 static void issue_due(uint64_t start, uint64_t now) {
   static uint64_t sequence;
   double interval = 1e9 / options.rate;

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError
 from simplerpc import BIND, BOUND, CALL, CANCEL, ERROR, GENERATION, GOAWAY, HEADER, HELLO, PING, PONG, PREFACE, REPLY
 from simplerpc import Client, RPCError, pack, unpack
 
-PATIENCE = 20  # seconds; a test that waits this long has failed
+TIMEOUT = 20  # seconds; a test that waits this long has failed
 
 
 class Peer:
@@ -87,7 +87,7 @@ class Fake:
 
     def __exit__(self, *_):
         self.listener.shutdown(socket.SHUT_RDWR)
-        self.thread.join(PATIENCE)
+        self.thread.join(TIMEOUT)
         assert not self.thread.is_alive(), "the script has not ended"
         self.listener.close()
         if self.problem:
@@ -96,7 +96,7 @@ class Fake:
 
 class Behaviour(unittest.TestCase):
     def setUp(self):
-        faulthandler.dump_traceback_later(3 * PATIENCE, exit=True)
+        faulthandler.dump_traceback_later(3 * TIMEOUT, exit=True)
 
     def tearDown(self):
         faulthandler.cancel_dump_traceback_later()
@@ -122,13 +122,13 @@ class Behaviour(unittest.TestCase):
 
         with Fake(script) as server, Client("127.0.0.1", server.port) as client:
             future = client.start("s.p", 1)
-            self.assertTrue(arrived.wait(PATIENCE))
+            self.assertTrue(arrived.wait(TIMEOUT))
             self.assertTrue(future.cancel())
             with self.assertRaises(CancelledError):
-                future.result(PATIENCE)
-            self.assertEqual(client.call("s.p", 2, timeout=PATIENCE), 2)
+                future.result(TIMEOUT)
+            self.assertEqual(client.call("s.p", 2, timeout=TIMEOUT), 2)
             self.assertEqual(seen, [(CANCEL, 2)])
-            self.assertEqual(client.call("s.p", 4, timeout=PATIENCE), 4)
+            self.assertEqual(client.call("s.p", 4, timeout=TIMEOUT), 4)
 
     def test_a_call_that_is_cancelled_before_its_procedure_is_bound_is_never_sent(self):
         go = threading.Event()
@@ -137,7 +137,7 @@ class Behaviour(unittest.TestCase):
         def script(peer):
             peer.greet()
             _, call_id, _ = peer.read()
-            go.wait(PATIENCE)
+            go.wait(TIMEOUT)
             peer.send(BOUND, call_id, pack([7, [], ["int"], False]))
             while frame := peer.read():
                 kinds.append(frame[0])
@@ -148,7 +148,7 @@ class Behaviour(unittest.TestCase):
             error = self.refused("DeadlineExceeded", lambda: client.call("s.p", 2, timeout=0.01))
             self.assertEqual(error.executed, "no")
             go.set()
-            client.ping(PATIENCE)
+            client.ping(TIMEOUT)
         self.assertEqual(kinds, [PING])
 
     def test_a_callback_may_raise_exit_or_wait_and_others_get_their_answers(self):
@@ -159,7 +159,7 @@ class Behaviour(unittest.TestCase):
             for _ in range(3):
                 peer.bind()
                 call_id = peer.read()[1]
-                gate.acquire(timeout=PATIENCE)
+                gate.acquire(timeout=TIMEOUT)
                 peer.send(GENERATION, 1)
                 peer.send(REPLY, call_id, pack([1]))
                 peer.bind()
@@ -178,7 +178,7 @@ class Behaviour(unittest.TestCase):
 
         def waits(_):
             try:
-                client.call("s.q", 1, timeout=PATIENCE)
+                client.call("s.q", 1, timeout=TIMEOUT)
             except RuntimeError as error:
                 found.append(str(error))
 
@@ -190,8 +190,8 @@ class Behaviour(unittest.TestCase):
                     future = client.start("s.p", 1)
                     future.add_done_callback(callback)
                     gate.release()
-                    self.assertEqual(future.result(PATIENCE), 1)
-                    self.assertEqual(client.call("s.p", 2, timeout=PATIENCE), 2)
+                    self.assertEqual(future.result(TIMEOUT), 1)
+                    self.assertEqual(client.call("s.p", 2, timeout=TIMEOUT), 2)
             finally:
                 sys.excepthook = hook
                 logging.disable(logging.NOTSET)
@@ -202,7 +202,7 @@ class Behaviour(unittest.TestCase):
             peer.greet()
             peer.bind()
             call_id = peer.read()[1]
-            ready.wait(PATIENCE)
+            ready.wait(TIMEOUT)
             peer.send(REPLY, call_id, pack([1]))
             peer.serve()
 
@@ -210,18 +210,18 @@ class Behaviour(unittest.TestCase):
             future = client.start("s.p", 1)
             future.add_done_callback(lambda done: (waits(done), waited.set()))
             ready.set()
-            self.assertTrue(waited.wait(PATIENCE))
+            self.assertTrue(waited.wait(TIMEOUT))
             self.assertEqual(len(found), 1)
             self.assertIn("use start()", found[0])
-            self.assertEqual(client.call("s.p", 5, timeout=PATIENCE), 5)
+            self.assertEqual(client.call("s.p", 5, timeout=TIMEOUT), 5)
 
     def test_a_client_may_be_closed_by_a_callback(self):
         with Fake(lambda peer: (peer.greet(), peer.serve())) as server:
             client = Client("127.0.0.1", server.port)
             closed = threading.Event()
             client.start("s.p", 1).add_done_callback(lambda _: (client.close(), closed.set()))
-            self.assertTrue(closed.wait(PATIENCE))
-            self.refused("Cancelled", lambda: client.call("s.p", 1, timeout=PATIENCE))
+            self.assertTrue(closed.wait(TIMEOUT))
+            self.refused("Cancelled", lambda: client.call("s.p", 1, timeout=TIMEOUT))
 
     def test_closing_ends_calls_in_flight_and_those_that_wait_for_their_procedure(self):
         for binds in (True, False):
@@ -238,7 +238,7 @@ class Behaviour(unittest.TestCase):
                 calls = [client.start("s.p", number) for number in range(10)]
                 threading.Timer(0.01, client.close).start()
                 for call in calls:
-                    self.refused("Cancelled", lambda: call.result(PATIENCE), "the client was closed")
+                    self.refused("Cancelled", lambda: call.result(TIMEOUT), "the client was closed")
                 client.close()  # twice does no harm
                 self.refused("Cancelled", lambda: client.call("s.p", 1))
 
@@ -258,7 +258,7 @@ class Behaviour(unittest.TestCase):
                     pass
 
             with self.subTest(what), Fake(script) as server, Client("127.0.0.1", server.port) as client:
-                self.refused("ProtocolError", lambda: client.start("s.p", 1).result(PATIENCE))
+                self.refused("ProtocolError", lambda: client.start("s.p", 1).result(TIMEOUT))
 
     def test_an_error_with_unknown_fields_and_an_unknown_outcome_is_an_error_all_the_same(self):
         def script(peer):
@@ -270,9 +270,9 @@ class Behaviour(unittest.TestCase):
             peer.serve()
 
         with Fake(script) as server, Client("127.0.0.1", server.port) as client:
-            error = self.refused("Later", lambda: client.call("s.p", 1, timeout=PATIENCE))
+            error = self.refused("Later", lambda: client.call("s.p", 1, timeout=TIMEOUT))
             self.assertEqual((error.executed, error.code), ("maybe", 14))
-            self.assertEqual(client.call("s.p", 2, timeout=PATIENCE), 2)
+            self.assertEqual(client.call("s.p", 2, timeout=TIMEOUT), 2)
 
     def test_a_server_that_never_introduces_itself_or_speaks_another_version_is_given_up(self):
         with Fake(lambda peer: peer.read()) as server:
@@ -305,9 +305,9 @@ class Behaviour(unittest.TestCase):
 
         with Fake(script) as server, Client("127.0.0.1", server.port) as client:
             first, second = client.start("s.p", 1), client.start("s.p", 2)
-            self.refused("Unavailable", lambda: second.result(PATIENCE), "shutting down")
-            self.refused("Unavailable", lambda: first.result(PATIENCE), "shutting down")
-            self.refused("Unavailable", lambda: client.call("s.p", 3, timeout=PATIENCE))
+            self.refused("Unavailable", lambda: second.result(TIMEOUT), "shutting down")
+            self.refused("Unavailable", lambda: first.result(TIMEOUT), "shutting down")
+            self.refused("Unavailable", lambda: client.call("s.p", 3, timeout=TIMEOUT))
 
     def test_a_server_that_waits_until_its_answers_are_read_is_read(self):
         """Calls that the reader sends itself must not keep it from reading."""
@@ -324,7 +324,7 @@ class Behaviour(unittest.TestCase):
         with Fake(script) as server, Client("127.0.0.1", server.port) as client:
             calls = [client.start("s.p", block) for _ in range(64)]
             for call in calls:
-                self.assertEqual(call.result(PATIENCE), block)
+                self.assertEqual(call.result(TIMEOUT), block)
 
     def test_threads_share_a_client_while_procedures_change(self):
         def script(peer):
@@ -341,13 +341,13 @@ class Behaviour(unittest.TestCase):
             found = []
 
             def work(number):
-                found.append([client.call("s.p", number * i, timeout=PATIENCE) for i in range(50)])
+                found.append([client.call("s.p", number * i, timeout=TIMEOUT) for i in range(50)])
 
             threads = [threading.Thread(target=work, args=[number]) for number in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(PATIENCE)
+                thread.join(TIMEOUT)
             self.assertEqual(sorted(found), [[number * i for i in range(50)] for number in range(8)])
 
     def test_the_time_of_a_call_begins_when_it_is_started(self):
@@ -374,7 +374,7 @@ class Behaviour(unittest.TestCase):
 
         with Fake(script) as server, Client("127.0.0.1", server.port) as client:
             largest = bytes(5000 - 8 - 1 - 3)
-            self.assertEqual(client.call("s.p", largest, timeout=PATIENCE), largest)
+            self.assertEqual(client.call("s.p", largest, timeout=TIMEOUT), largest)
             error = self.refused("ResourceExhausted", lambda: client.call("s.p", largest + b"x"), "5001 bytes")
             self.assertEqual((error.actual, error.limit, error.executed), (5001, 5000, "no"))
 
@@ -382,7 +382,7 @@ class Behaviour(unittest.TestCase):
         with Fake(lambda peer: (peer.greet(), peer.serve())) as server:
             with Client("127.0.0.1", server.port) as client:
                 waiting = client.start("s.p", 1)
-                waiting.result(PATIENCE)
+                waiting.result(TIMEOUT)
                 child = os.fork()
                 if child == 0:
                     code = 1
@@ -393,12 +393,12 @@ class Behaviour(unittest.TestCase):
                     client.close()
                     os._exit(code)
                 self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
-                self.assertEqual(client.call("s.p", 3, timeout=PATIENCE), 3)
+                self.assertEqual(client.call("s.p", 3, timeout=TIMEOUT), 3)
 
     def test_as_a_program_its_errors_are_one_line(self):
         def program(*arguments):
             file = pathlib.Path(__file__).parent / "simplerpc.py"
-            return subprocess.run([sys.executable, "-B", file, *arguments], capture_output=True, text=True, timeout=PATIENCE)
+            return subprocess.run([sys.executable, "-B", file, *arguments], capture_output=True, text=True, timeout=TIMEOUT)
 
         def script(peer):
             peer.greet()

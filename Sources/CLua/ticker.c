@@ -77,7 +77,7 @@ static void *run(void *unused) {
     quiet = any ? 0 : quiet + 1;
     bool sleeps = quiet >= kQuietTicks;
     if (sleeps) {
-      // Whoever begins a slice from here on sees this and wakes us; who began before is seen below.
+      // A thread that begins a slice from here on sees this and wakes us; who began before is seen below.
       atomic_store(&asleep, 1);
       for (int index = 0; index < kThreadsMax && sleeps; index++)
         if (threads[index].is_used && atomic_load(&threads[index].epoch) != threads[index].seen) sleeps = false;

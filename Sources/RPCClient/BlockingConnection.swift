@@ -19,7 +19,7 @@ internal final class BlockingConnection: @unchecked Sendable {
   private let ticket = Ticket()
   private var machine: ClientStateMachine<Ticket>
 
-  /// How long a connection may have rested before it is looked at for news before use, in nanoseconds.
+  /// How long a connection may be idle before its socket is checked before use, in nanoseconds.
   private static let restNanoseconds: UInt64 = 1_000_000
 
   /// No new call may use it: it is broken, or its server goes away.
@@ -53,14 +53,14 @@ internal final class BlockingConnection: @unchecked Sendable {
     }
   }
 
-  /// Wakes whoever waits on this connection, from any thread; it is of no use afterwards.
+  /// Wakes the thread that waits on this connection, from any thread; it is of no use afterwards.
   internal func interrupt() { socket.interrupt() }
 
   // MARK: Calling
 
   /// Whether the connection is still good after it has rested: takes in what the server told meanwhile.
   internal func isUsable(at now: UInt64) -> Bool {
-    guard !isRetired, socket.hasNews || now &- lastUsed > Self.restNanoseconds else { return !isRetired }
+    guard !isRetired, socket.hasInput || now &- lastUsed > Self.restNanoseconds else { return !isRetired }
     do throws(AttemptFailure) {
       repeat { _ = try handleInput { _ in false } } while try socket.fill(waiting: false)
       try send(by: now &+ socket.silenceMax)

@@ -96,7 +96,7 @@ internal final class BlockingSocket {
       descriptor.raw, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
   }
 
-  /// Wakes whoever waits on this connection, from any thread; it is of no use afterwards.
+  /// Wakes the thread that waits on this connection, from any thread; it is of no use afterwards.
   internal func interrupt() {
     shutdown(descriptor.raw, Int32(SHUT_RDWR))
   }
@@ -146,7 +146,7 @@ internal final class BlockingSocket {
   }
 
   /// Whether something came behind the last answer.
-  internal var hasNews: Bool { !input.isEmpty }
+  internal var hasInput: Bool { !input.isEmpty }
 
   internal enum Wait {
     case came

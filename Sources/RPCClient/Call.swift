@@ -34,7 +34,7 @@ internal final class Call: TimerTarget, @unchecked Sendable {
   @exclusivity(unchecked) internal var retry: RetryPolicy
   @exclusivity(unchecked) internal var waitForReady: Bool
   /// What the caller said; `deadline` is when that is.
-  @exclusivity(unchecked) internal var patience: Duration?
+  @exclusivity(unchecked) internal var timeout: Duration?
   /// Nil for none, which is the rule.
   @exclusivity(unchecked) internal var metadata: [String: Value]?
   /// On the monotonic clock, in nanoseconds.
@@ -80,7 +80,7 @@ internal final class Call: TimerTarget, @unchecked Sendable {
     self.route = route
     retry = options.retry
     waitForReady = options.waitForReady
-    patience = options.deadline
+    timeout = options.deadline
     metadata = options.metadata.isEmpty ? nil : options.metadata
     arguments = ByteQueue()
     started = now
@@ -92,7 +92,7 @@ internal final class Call: TimerTarget, @unchecked Sendable {
     if self.route !== route { self.route = route }
     retry = options.retry
     waitForReady = options.waitForReady
-    patience = options.deadline
+    timeout = options.deadline
     if !options.metadata.isEmpty { metadata = options.metadata }
     started = now
     deadline = options.deadline == nil ? .max : Self.deadline(now, options.deadline)

@@ -60,7 +60,7 @@ internal final class ClientChannel: TimerTarget {
     case connecting
     /// Not connected to, or not for long enough since that failed.
     case idle
-    /// A call would fail at once, since the server was down a moment ago.
+    /// A call would fail at once, since the server was down just before.
     case down
   }
 
@@ -290,14 +290,14 @@ internal final class ClientChannel: TimerTarget {
     core.emit(.generation(server: server.name, serial: connection.machine.generation))
   }
 
-  /// The next call opens a new connection, to an address that is looked up anew.
+  /// The next call opens a new connection, to an address that is looked up again.
   internal func connectionDraining(_ connection: ClientConnection, reason: String) {
     guard isCurrent(connection) else { return }
     cancelAttemptTimer()
     core.keepUntilItEnds(connection)
     core.emit(.draining(server: server.name, reason: reason))
     let error = connection.machine.drainingError
-    // A moment's pause, so that callers try another provider before a server that is on its way out.
+    // A short pause, so that callers try another provider before a server that is on its way out.
     failures += 1
     goDown(error)
     if core.options.staysConnected { wantConnection() }
@@ -323,7 +323,7 @@ internal final class ClientChannel: TimerTarget {
     } else {
       goDown(failure)
     }
-    // Whoever hears of it and asks for the server's state must find it so.
+    // A caller that hears of it and asks for the server's state must find it so.
     announceLoss(error)
     failWaiting(failure)
     if core.options.staysConnected { wantConnection() }

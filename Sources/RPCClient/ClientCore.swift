@@ -288,7 +288,7 @@ public final class ClientCore {
   }
 
   private func deadlineError(_ call: Call) -> RPCError {
-    .noAnswer(within: call.patience, executed: executed(call), after: call.retryState?.attempts.lastError)
+    .noAnswer(within: call.timeout, executed: executed(call), after: call.retryState?.attempts.lastError)
   }
 
   private func executed(_ call: Call) -> RPCError.Executed {

@@ -106,7 +106,7 @@ internal final class ClientEngine: @unchecked Sendable {
   internal func cancel(_ call: Call, serial: UInt64) {
     if let core = coreIfOnLoop { return core.cancel(call, serial: serial) }
     let mailbox = state.withLock { state in
-      // Without a loop the call was not handed over yet; whoever does it takes this lock first.
+      // Without a loop the call was not handed over yet; the thread that does it takes this lock first.
       if state.thread == nil { call.wasCancelledEarly = true }
       return state.thread?.mailbox
     }

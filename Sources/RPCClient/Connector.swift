@@ -4,7 +4,7 @@ internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
-/// Opens a stream socket to a server: finds its addresses anew, tries them one after the other without
+/// Opens a stream socket to a server: finds its addresses again, tries them one after the other without
 /// blocking the loop, and tells the outcome exactly once unless it is cancelled. The caller bounds its time.
 internal final class Connector: EventHandler {
   internal typealias Completion = (Result<Int32, RPCError>) -> Void

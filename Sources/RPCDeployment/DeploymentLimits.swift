@@ -1,4 +1,4 @@
-/// Every bound of deploying, in one place. Whoever crosses one is told which, the actual size and the limit.
+/// Every bound of deploying, in one place. An error names the bound that was crossed, the actual size and the limit.
 public enum DeploymentLimits {
   // MARK: What is read
 

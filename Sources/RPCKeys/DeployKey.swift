@@ -51,7 +51,7 @@ public enum DeployKey {
     return try KeyFile.privateKey(at: path)
   }
 
-  /// What servers of this user trust at this moment.
+  /// What servers of this user trust now.
   ///
   /// - Throws: `KeyError` where there is none yet, or somebody else could have written it.
   public static func trusted() throws(KeyError) -> Set<PublicKey> {

@@ -66,7 +66,7 @@ public enum KeyFile {
   }
 
   private static func read(_ path: String) throws(KeyError) -> (text: String, mode: mode_t) {
-    // A pipe that nobody writes to must not hold up whoever opens it.
+    // A pipe that nobody writes to must not hold up the program that opens it.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw unreadable(path) }
     defer { close(descriptor) }

@@ -38,7 +38,7 @@ public struct RuntimeLimits: Hashable, Sendable {
   /// before, unless its procedure declares another bound.
   public var pythonMemoryBytes = 512 * 1024 * 1024
   /// Bytes that a process may have allocated beyond that without using them, such as the stacks of threads.
-  /// Whoever asks for more gets a MemoryError.
+  /// A process that asks for more gets a MemoryError.
   public var pythonMemorySlackBytes = 256 * 1024 * 1024
   /// How often the memory of calls is looked at, in milliseconds.
   public var pythonLookMilliseconds = 100

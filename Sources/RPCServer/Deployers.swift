@@ -31,7 +31,7 @@ internal final class Deployers: Sendable {
     return (try? trusted())?.contains(key) ?? false
   }
 
-  /// The keys that count at this moment. The user's own is read each time: the server may have been started before it
+  /// The keys that count now. The user's own is read each time: the server may have been started before it
   /// was made, and one that was removed counts for nobody any more.
   private func trusted() throws(KeyError) -> Set<PublicKey> {
     file == nil ? try DeployKey.trusted() : keys.withLock { $0 }

@@ -17,7 +17,7 @@ internal final class ServerCore: Sendable {
   let memory: MemoryBudget
   /// When the server started, in milliseconds since 1970, as its clock was then.
   let startedMilliseconds: Int64
-  /// The same moment on the monotonic clock, in nanoseconds, which nobody sets.
+  /// The same time on the monotonic clock, in nanoseconds, which is never set.
   let started: UInt64
   private let state = Lock(State())
   /// Open connections of all loops, to hold the bound before one is handed out.
@@ -185,7 +185,7 @@ internal final class ServerCore: Sendable {
   }
 }
 
-/// Waits for one answer of each loop and gives the sum to whoever is last.
+/// Waits for one answer of each loop and gives the sum to the last one.
 internal final class Countdown<Sum: Sendable>: Sendable {
   private let state: Lock<(left: Int, sum: Sum)>
 

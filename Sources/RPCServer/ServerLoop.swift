@@ -188,7 +188,7 @@ internal final class ServerLoop {
   }
 }
 
-/// One loop's counters at one moment.
+/// One loop's counters at one time.
 internal struct LoopSnapshot: Sendable {
   var totals = LoopMetrics()
   var procedures: [ProcedureMetrics] = []

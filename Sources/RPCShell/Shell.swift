@@ -86,11 +86,13 @@ public enum Shell {
 
   // MARK: Setting up
 
-  private static func makeSession(_ options: Options, isInteractive: Bool) throws(CommandFailure) -> Session {
+  private static func makeSession(_ options: Options, isInteractive: Bool) throws(CommandFailure)
+    -> ShellSession
+  {
     let file = try load(options.config)
     let key = try privateKey(options)
     let source = NetworkSource(file, key: key)
-    let maker: Session.BackendMaker = { identity throws(CommandFailure) in
+    let maker: ShellSession.BackendMaker = { identity throws(CommandFailure) in
       let file = source.file
       if let identity { try check(identity, key, in: file.network, options) }
       return ClientBackend(
@@ -124,7 +126,7 @@ public enum Shell {
     settings.isColored = showsColors(options.color)
     // Standard input is the script, or what `-` reads.
     let isScript = !isInteractive && (options.steps.isEmpty || options.steps.contains(.script("-")))
-    return Session(
+    return ShellSession(
       backend: try maker(options.identity ?? owner), settings: settings,
       standardInput: isScript ? .isScript : .readable,
       network: source, makeBackend: maker)
@@ -219,7 +221,7 @@ public enum Shell {
   }
 
   private static func runScripts(
-    _ options: Options, _ readers: [StepReader], _ session: Session, _ output: StandardOutput,
+    _ options: Options, _ readers: [StepReader], _ session: ShellSession, _ output: StandardOutput,
     _ signals: SignalSource
   ) -> Int32 {
     output.setWhenBroken { code in
@@ -251,7 +253,7 @@ public enum Shell {
   }
 
   private static func scripts(
-    _ options: Options, _ readers: [StepReader], _ session: Session, _ output: StandardOutput
+    _ options: Options, _ readers: [StepReader], _ session: ShellSession, _ output: StandardOutput
   ) async -> Int32 {
     var outcome = ScriptRunner.Outcome()
     for step in readers where !outcome.isStopped && !outcome.isInterrupted && !session.isEnding {

@@ -49,11 +49,11 @@ package enum ShellText {
   package static func whileTyping(
     _ text: String, topology: Topology, procedures: [Procedure]
   ) -> (start: Int, hint: String?) {
-    var knowledge = NetworkSnapshot(topology: topology)
-    knowledge.declared = procedures
-    knowledge.variables.append(7)
-    knowledge.variables.bind("name", to: ["a", 1])
-    return (Completion.complete(text, knowledge).start, Hint.hint(text, knowledge)?.text)
+    var snapshot = NetworkSnapshot(topology: topology)
+    snapshot.declared = procedures
+    snapshot.variables.append(7)
+    snapshot.variables.bind("name", to: ["a", 1])
+    return (Completion.complete(text, snapshot).start, Hint.hint(text, snapshot)?.text)
   }
 
   /// How many commands a recorded session has; nil where an expectation in it is wrong.

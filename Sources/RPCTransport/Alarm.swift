@@ -3,7 +3,7 @@ internal import Glibc
 internal import RPCSystem
 
 /// Wakes a loop that sleeps, when its next timer is due. A timeout for each wait would have the kernel start and
-/// stop a timer each time; this one is set anew only where an earlier time is wanted than it is set to. So it
+/// stop a timer each time; this one is set again only where an earlier time is wanted than it is set to. So it
 /// may wake a loop too early, which then sleeps on, and never too late.
 internal struct Alarm: ~Copyable {
   internal let descriptor: Descriptor
@@ -31,7 +31,7 @@ internal struct Alarm: ~Copyable {
     due = time
   }
 
-  /// It went off. Nothing is read: the kernel reports each time once, and setting it anew clears what it counts.
+  /// It went off. Nothing is read: the kernel reports each time once, and setting it again clears what it counts.
   mutating func wentOff() {
     due = .max
   }

@@ -14,7 +14,7 @@ public struct Watch: Hashable, Sendable {
   internal var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 }
 
-/// One thread's loop: waits for descriptors, timers and mail, and calls whoever they belong to. Everything it
+/// One thread's loop: waits for descriptors, timers and mail, and calls their owners. Everything it
 /// calls runs on its thread and must not block. It is not `Sendable`: other threads reach it through `mailbox`.
 public final class EventLoop {
   private struct Slot {

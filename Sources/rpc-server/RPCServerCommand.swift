@@ -60,7 +60,7 @@ struct RPCServerCommand: ParsableCommand {
     options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
     options.deployersFile = deployers
     do throws(KeyError) {
-      // Not the one that RPC_KEY names: that belongs to whoever starts the server.
+      // Not the one that RPC_KEY names: that belongs to the user who starts the server.
       options.key = try key.map { path throws(KeyError) in try KeyFile.privateKey(at: path) }
     } catch {
       Self.write("rpc-server: \(error)\n", to: 2)

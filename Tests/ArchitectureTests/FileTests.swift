@@ -6,26 +6,16 @@ import Testing
 struct FileTests {
   static let linesMax = 400
 
-  /// Longer ones that are to be split, with the lines that they may have until then.
-  static let longer = [
-    "Tests/RPCClientTests/RecoveryTests.swift": 539,
-    "Tests/RPCProceduresTests/PythonRuntimeTests.swift": 403,
-    "Tests/RPCServerTests/ConformanceTests.swift": 409,
-  ]
-
   @Test("no file has more than 400 lines")
   func lengths() throws {
     let files = Checkout.files(
       in: "Sources", "Tests", "Benchmarks", "Examples",
       endings: [".swift", ".c", ".h", ".py", ".lua"])
     #expect(files.count > 300)
-    var long: Set<String> = []
     for file in files {
       let count = try Checkout.text(file).split(separator: "\n", omittingEmptySubsequences: false).count - 1
-      if count > Self.linesMax { long.insert(file) }
-      #expect(count <= Self.longer[file] ?? Self.linesMax, "\(file) has \(count) lines")
+      #expect(count <= Self.linesMax, "\(file) has \(count) lines")
     }
-    #expect(long == Set(Self.longer.keys), "take what is short now out of the list")
   }
 
   /// The constants of files named `…Limits.swift`: each with its file and its value as it is written there.

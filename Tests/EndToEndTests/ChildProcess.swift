@@ -130,7 +130,7 @@ final class ChildProcess: @unchecked Sendable {
     if inputEnd >= 0 { close(inputEnd) }
   }
 
-  /// A pipe whose ends no program that is started at the same moment inherits: pipe(2) cannot say so, and
+  /// A pipe whose ends no program that is started at the same time inherits: pipe(2) cannot say so, and
   /// pipe2(2) is not to be seen from Swift.
   static func makePipe() throws -> (read: Int32, write: Int32) {
     let path = "\(NSTemporaryDirectory())/rpc-pipe.\(UUID().uuidString)"

@@ -33,7 +33,7 @@ struct ConnectionTests {
     callers.removeLast()
     let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
     var answer: LineClient.Answer?
-    // The server hears of the end a moment later.
+    // The server hears of the end a little later.
     while answer == nil, Date() < deadline { answer = try? network.lines().call("system.ping") }
     #expect(answer == .values(["pong"]))
     let refused = try callers[0].stats()["connections_refused"]?.intValue

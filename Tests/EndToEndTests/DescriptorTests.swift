@@ -41,21 +41,21 @@ struct DescriptorTests {
     #expect(callers.count > 20)
     try server.waitForLine("connection refused: accept on", on: .errors)
 
-    // Each of many is told at once: whoever waits for its end gets it.
+    // Each of many is told at once, and then its connection ends.
     for _ in 0..<100 { #expect(try LineClient(port: port).receiveToEnd().isEmpty) }
     // Those it has are served as ever, and those it turned away are counted.
     #expect(try #require(callers[0].stats()["connections_refused"]?.intValue) > 100)
     for caller in callers { #expect(try caller.call("system.ping") == .values(["pong"])) }
     // A server that spins on a listener it cannot serve is never asleep so many times in a row.
     var asleep = 0
-    let patience = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
-    while asleep < 100, Date() < patience { asleep = Self.isAsleep(server.pid) ? asleep + 1 : 0 }
+    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
+    while asleep < 100, Date() < deadline { asleep = Self.isAsleep(server.pid) ? asleep + 1 : 0 }
     #expect(asleep == 100)
 
     // It hears of the end in its own time: try until it has.
     callers.removeLast()
     var answer: LineClient.Answer?
-    while answer == nil, Date() < patience {
+    while answer == nil, Date() < deadline {
       let caller = try LineClient(port: port)
       answer = try? caller.call("system.ping")
       if answer != nil { callers.append(caller) }

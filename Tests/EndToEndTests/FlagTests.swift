@@ -22,7 +22,7 @@ struct FlagTests {
   func help() throws {
     let help = try run(Programs.server, ["--help"]).output
     for flag in Self.flags { #expect(help.contains("\(flag.name) <"), "\(flag.name)") }
-    // Whoever adds a limit adds it above.
+    // A new limit is added above.
     let limits = help.split(separator: "LIMITS:")[1].split(separator: "LOG:")[0]
     let named = limits.matches(of: /--[a-z-]+(?= <)/).map { String($0.0) }
     #expect(Set(named + ["--loops"]) == Set(Self.flags.map(\.name)))

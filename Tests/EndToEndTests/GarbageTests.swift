@@ -72,7 +72,7 @@ struct GarbageTests {
     #expect(try network.lines().call("system.ping") == .values(["pong"]))
   }
 
-  @Test("connections that are reset in the middle harm nobody")
+  @Test("connections that are reset in the middle disturb no other")
   func resets() throws {
     let network = try Network(clients: ["c1"])
     let neighbour = try network.lines()

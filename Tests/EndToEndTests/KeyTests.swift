@@ -18,7 +18,7 @@ struct KeyTests {
       .trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
-  /// Two servers to which the owner of `deployer` may deploy, and a service for whoever has the key `c1`.
+  /// Two servers to which the owner of `deployer` may deploy, and a service for the client with the key `c1`.
   private static func network() throws -> (network: Network, deployers: String) {
     let network = try Network(["s1", "s2"], start: false)
     let deployers = try network.directory.write("# us\n\(publicKey("deployer"))\n", to: "deployers")

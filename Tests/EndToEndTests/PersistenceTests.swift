@@ -29,7 +29,7 @@ struct PersistenceTests {
     for version in 1...8 {
       try network.directory.write("def f(): return \(version)\n", to: "test.py")
       let initializer = try ChildProcess(Programs.initializer, [network.file, "--timeout", "5"])
-      // Another moment of its work in each round.
+      // Another point of its work in each round.
       let server = try network.server("s1")
       _ = try? server.waitFor(.errors, "the deployment", seconds: 5) { text in
         text.components(separatedBy: "deploy_").count > version * 2 ? true : nil

@@ -182,21 +182,21 @@ struct ScriptTests {
     "demo: a signal at any point leaves nothing behind", arguments: [SIGINT, SIGTERM, SIGHUP], [true, false])
   func demoInterrupted(_ signal: Int32, isForAll: Bool) throws {
     let site = try Site()
-    for moment in ["starting the servers", "distributing the procedures", "ready"] {
+    for step in ["starting the servers", "distributing the procedures", "ready"] {
       // A script that never ends keeps the shell waiting for its next line.
       let demo = try site.demo(input: .pipe)
-      if moment == "ready" {
+      if step == "ready" {
         demo.send("call s1 text.concat 32 hello\n")
         try demo.waitForLine("32hello")
       } else {
-        try demo.waitForLine(moment, on: .errors)
+        try demo.waitForLine(step, on: .errors)
       }
       // As a terminal does it, to everybody in the foreground, or as `kill` does.
       if isForAll { demo.signalGroup(signal) } else { demo.signal(signal) }
       let ending = try demo.waitForEnd(seconds: 120)
-      #expect(ending != .code(0), "\(moment)")
-      #expect(site.isQuiet, "\(moment)")
-      #expect(site.pid("s1") == nil, "\(moment)")
+      #expect(ending != .code(0), "\(step)")
+      #expect(site.isQuiet, "\(step)")
+      #expect(site.pid("s1") == nil, "\(step)")
     }
   }
 

@@ -44,7 +44,7 @@ final class SocketGate: Sendable {
     deinit { close(descriptor) }
     func letGo() { _ = send(descriptor, "x", 1, ChildProcess.noSignal) }
 
-    /// Waits until the visitor is gone, whoever ended it.
+    /// Waits until the visitor is gone, whichever side ended it.
     func waitUntilGone() throws {
       var timeout = timeval(tv_sec: Int(ChildProcess.timeoutSeconds), tv_usec: 0)
       setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))

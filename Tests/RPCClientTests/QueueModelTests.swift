@@ -82,7 +82,7 @@ struct QueueModelTests {
     return route
   }
 
-  @Test("waiting calls: in their order, whoever is taken out of the middle", arguments: 1...12)
+  @Test("waiting calls: in their order, whichever is taken out of the middle", arguments: 1...12)
   func callQueue(seed: UInt64) {
     var generator = PureTests.Seeded(state: seed)
     let route = Self.route(RouteTable(), "a.b")

@@ -61,7 +61,7 @@ struct RealServerTests {
     await client.close()
   }
 
-  @Test("whoever hears that a server is away finds its state so")
+  @Test("a caller that hears that a server is away finds its state so")
   func awayWhenTold() async throws {
     for _ in 0..<50 {
       let server = try Self.server(named: "a")

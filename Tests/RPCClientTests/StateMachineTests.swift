@@ -147,7 +147,8 @@ struct StateMachineTests {
   private static let second: UInt64 = 1_000_000_000
 
   @Test(
-    "a PING is due after 5 s of silence with calls in flight, and 5 s more are the end; any byte begins anew")
+    "a PING is due after 5 s of silence with calls in flight, and 5 s more are the end; any byte begins again"
+  )
   func keepalive() {
     var keepalive = Keepalive(ClientOptions())
     keepalive.idleSilence = 30 * Self.second
@@ -157,8 +158,8 @@ struct StateMachineTests {
     let never = keepalive.nextDue(lastReceived: Self.second, isOwed: false, isSet: false)
     #expect(never == 31 * Self.second)
     // A call begins at 10 s: from then on.
-    let isNews = keepalive.becameBusy(at: 10 * Self.second)
-    #expect(isNews)
+    let isNew = keepalive.becameBusy(at: 10 * Self.second)
+    #expect(isNew)
     let due = keepalive.nextDue(lastReceived: Self.second, isOwed: true, isSet: true)
     #expect(due == 15 * Self.second)
     func step(_ now: UInt64, received: UInt64) -> String {

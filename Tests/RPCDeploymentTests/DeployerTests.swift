@@ -58,14 +58,14 @@ struct DeployerTests {
   @Test("if one server cannot, none switches, and the next run succeeds", arguments: failures.indices)
   func allOrNothing(index: Int) async throws {
     let (step, fault) = Self.failures[index]
-    for culprit in ["s1", "s2"] {
+    for failing in ["s1", "s2"] {
       let network = try FakeNetwork()
-      let bad = culprit == "s1" ? network.s1 : network.s2
+      let bad = failing == "s1" ? network.s1 : network.s2
       await bad.fail(step, fault)
       let report = await network.deployer().run()
       #expect(!report.succeeded)
-      #expect(report.failures.map(\.server.name) == [culprit], "\(step) \(fault)")
-      let other = try #require(report.servers.first { $0.server.name != culprit })
+      #expect(report.failures.map(\.server.name) == [failing], "\(step) \(fault)")
+      let other = try #require(report.servers.first { $0.server.name != failing })
       #expect(other.outcome == .leftAlone)
       #expect(await network.s1.manifest == nil)
       #expect(await network.s2.manifest == nil)

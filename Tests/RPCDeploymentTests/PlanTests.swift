@@ -136,7 +136,7 @@ struct DeploymentTextTests {
         """)
   }
 
-  /// Thirty servers of which `changed` get a source of twenty procedures anew.
+  /// Thirty servers of which `changed` get another source of twenty procedures.
   static func many(_ changed: Int, outcome: DeploymentReport.Outcome, failures: [LoadFailure] = [])
     -> DeploymentReport
   {

@@ -261,7 +261,7 @@ struct KeyTests {
     }
     let pipe = directory.file("pipe")
     #expect(mkfifo(pipe, 0o600) == 0)
-    // Nobody writes to it: whoever waited for that would wait for ever.
+    // Nobody writes to it: a reader would wait for ever.
     let none = #expect(throws: KeyError.self) { try KeyFile.publicKeys(at: pipe) }
     #expect(none?.message == "'\(pipe)' is no file")
     try directory.write(String(repeating: "#", count: KeyFile.byteCountMax + 1), to: "large")

@@ -3,7 +3,7 @@ import RPCProcedures
 import RPCWire
 import Testing
 
-/// The other tests run the interpreter as whoever runs them: root, in most containers.
+/// The other tests run the interpreter as the user who runs them: root, in most containers.
 @Suite("Python as an ordinary user", .serialized, .enabled(if: OrdinaryUser.canBeTaken))
 struct OrdinaryUserTests {
   @Test("a user without rights has workers that keep every promise", arguments: [true, false])

@@ -197,7 +197,7 @@ struct DialectTests {
   }
 
   /// A runtime that notices the deadline itself, before the loop's timer does.
-  @Test("whoever notices a missed deadline first, its words are the call's")
+  @Test("a missed deadline has the same words, on whichever side it is noticed first")
   func deadlineNoticed() throws {
     final class Keeper: ReplySink {
       var outcome: CallOutcome?

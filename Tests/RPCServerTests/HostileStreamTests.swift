@@ -91,7 +91,7 @@ struct HostileStreamTests {
   func dawdler() throws {
     let server = try TestServer {
       $0.frameTimeoutMilliseconds = 150
-      // Beyond a test's patience: the timer of one must not stand in for the other.
+      // Beyond a test's timeout: the timer of one must not stand in for the other.
       $0.handshakeTimeoutMilliseconds = 60_000
       $0.loops = 1
     }

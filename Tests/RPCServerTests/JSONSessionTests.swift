@@ -46,7 +46,7 @@ struct JSONSessionTests {
     #expect(peer.nextLine()?.contains(#""return-values":[4]"#) == true)
   }
 
-  @Test("whoever ends its side after the last line still gets the answers")
+  @Test("a peer that ends its side after the last line still gets the answers")
   func halfClose() async throws {
     let server = try TestServer()
     let peer = try RawPeer(port: server.port)

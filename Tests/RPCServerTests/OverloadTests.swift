@@ -85,7 +85,7 @@ struct OverloadTests {
     let frames = try RawPeer.greeted(port: server.port)
     let fill = try frames.bind("data", "fill", [.int])
     for id in 0..<200 { frames.send(RawPeer.call(fill, [60_000], callID: UInt64(1000 + id))) }
-    // Whoever really dawdles, and began later, is sent away: so the time is over for the others too.
+    // A peer that really is slow, and began later, is sent away: so the time is over for the others too.
     for _ in 0..<2 {
       let dawdler = try RawPeer.greeted(port: server.port)
       dawdler.send([5, 0, 0])

@@ -75,7 +75,7 @@ final class RawPeer {
 
   func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-  /// The next frame, or nil when the server closed the connection (or a whole patience passed).
+  /// The next frame, or nil when the server closed the connection (or the test's timeout passed).
   func next() -> Frame? {
     while true {
       if let header = FrameHeader(buffer.span.bytes, at: 0),

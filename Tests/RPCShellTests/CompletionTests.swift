@@ -9,16 +9,16 @@ import Testing
   init() { Terminal.chooseLocale() }
 
   /// All catalogues known, some results and variables there.
-  private static func knowledge() async -> NetworkSnapshot {
+  private static func snapshot() async -> NetworkSnapshot {
     let shell = TestShell()
-    var knowledge = await shell.knowledge()
-    knowledge.variables.append(7)
-    knowledge.variables.append(["a", "b"])
-    knowledge.variables.append("text")
-    knowledge.variables.bind("count", to: 3)
-    knowledge.variables.bind("name", to: "x")
-    knowledge.jobs = [2]
-    return knowledge
+    var snapshot = await shell.snapshot()
+    snapshot.variables.append(7)
+    snapshot.variables.append(["a", "b"])
+    snapshot.variables.append("text")
+    snapshot.variables.bind("count", to: 3)
+    snapshot.variables.bind("name", to: "x")
+    snapshot.jobs = [2]
+    return snapshot
   }
 
   @Test(
@@ -46,21 +46,21 @@ import Testing
       ("text.upper \"te", []), ("math.add 1 2 ", []),
     ] as [(String, [String])])
   func candidates(text: String, expected: [String]) async {
-    #expect(Completion.complete(text, await Self.knowledge()).texts == expected)
+    #expect(Completion.complete(text, await Self.snapshot()).texts == expected)
   }
 
   @Test("what replaces the partial word starts where the word does")
   func start() async {
-    let knowledge = await Self.knowledge()
-    #expect(Completion.complete("call s1 te", knowledge).start == 8)
-    #expect(Completion.complete("math.flag on=f", knowledge).start == 13)
-    #expect(Completion.complete("日本 = math.ad", knowledge).start == 9)
-    #expect(Completion.complete("call s1 te", knowledge).commonPrefix == "text.")
+    let snapshot = await Self.snapshot()
+    #expect(Completion.complete("call s1 te", snapshot).start == 8)
+    #expect(Completion.complete("math.flag on=f", snapshot).start == 13)
+    #expect(Completion.complete("日本 = math.ad", snapshot).start == 9)
+    #expect(Completion.complete("call s1 te", snapshot).commonPrefix == "text.")
   }
 
   @Test("overloads are listed with their signatures, under one name")
   func overloads() async {
-    let completion = Completion.complete("text.conc", await Self.knowledge())
+    let completion = Completion.complete("text.conc", await Self.snapshot())
     #expect(completion.texts == ["text.concat"])
     #expect(completion.candidates.map(\.detail) == ["(a: int, b: str) -> str", "(a: int, b: int) -> int"])
   }
@@ -71,19 +71,19 @@ import Testing
     try folder.write("1", to: "one.txt")
     try folder.write("2", to: "two words.txt")
     try folder.makeDirectory("sub")
-    let knowledge = await Self.knowledge()
+    let snapshot = await Self.snapshot()
     #expect(
-      Completion.complete("text.upper @\(folder.path)/o", knowledge).texts == ["@\(folder.path)/one.txt"])
+      Completion.complete("text.upper @\(folder.path)/o", snapshot).texts == ["@\(folder.path)/one.txt"])
     #expect(
-      Completion.complete("text.upper @\(folder.path)/tw", knowledge).texts == [
+      Completion.complete("text.upper @\(folder.path)/tw", snapshot).texts == [
         "@\"\(folder.path)/two words.txt\""
       ])
     #expect(
-      Completion.complete("text.upper @\"\(folder.path)/two w", knowledge).texts == [
+      Completion.complete("text.upper @\"\(folder.path)/two w", snapshot).texts == [
         "@\"\(folder.path)/two words.txt\""
       ])
-    #expect(Completion.complete("!cat \(folder.path)/o", knowledge).texts == ["\(folder.path)/one.txt"])
-    let sub = Completion.complete("source \(folder.path)/s", knowledge)
+    #expect(Completion.complete("!cat \(folder.path)/o", snapshot).texts == ["\(folder.path)/one.txt"])
+    let sub = Completion.complete("source \(folder.path)/s", snapshot)
     #expect(sub.texts == ["\(folder.path)/sub/"] && !sub.candidates[0].isWhole)
   }
 
@@ -120,13 +120,13 @@ import Testing
       ("call math.nosuch", "!  no such procedure"),
     ] as [(String, String?)])
   func hints(text: String, expected: String?) async {
-    let hint = Hint.hint(text, await Self.knowledge())
+    let hint = Hint.hint(text, await Self.snapshot())
     #expect(hint.map { ($0.isError ? "!" : "") + $0.text } == expected)
   }
 
   @Test("no line makes completion or hints fail, cut anywhere")
   func nonsense() async {
-    let knowledge = await Self.knowledge()
+    let snapshot = await Self.snapshot()
     var random = SeededRandom(seed: 7)
     let words = [
       "call", "s1", "s1,", "*", "math.add", "text.concat(int", "1", "-5", "\"x", "'", "[1,", "{a:", "}", "$1",
@@ -138,9 +138,9 @@ import Testing
         words[Int.random(in: 0..<words.count, using: &random)]
       }
       .joined(separator: Bool.random(using: &random) ? " " : "")
-      let completion = Completion.complete(text, knowledge)
+      let completion = Completion.complete(text, snapshot)
       #expect(completion.start <= text.utf8.count || completion.candidates.isEmpty)
-      _ = Hint.hint(text, knowledge)
+      _ = Hint.hint(text, snapshot)
     }
   }
 

@@ -27,7 +27,7 @@ import Testing
     press([
       (true, "ca", "call b"), (true, "call b", "call a"), (true, "call a", nil), (false, "call a", "call b"),
       (false, "call b", "ca"), (false, "ca", nil),
-      // Once edited, the search begins anew.
+      // Once edited, the search begins again.
       (true, "use s1x", nil),
     ])
   }
@@ -71,7 +71,7 @@ import Testing
       ("text.upper password", false),
     ])
   func secrets(line: String, isSecret: Bool) async {
-    #expect(Secrets.contains(CommandLine.all(in: line), await TestShell().knowledge()) == isSecret)
+    #expect(Secrets.contains(CommandLine.all(in: line), await TestShell().snapshot()) == isSecret)
   }
 
   @Test("keys are decoded wherever a read cuts them, and garbage becomes a mark")

@@ -6,7 +6,7 @@ import Testing
 
 @testable import RPCShell
 
-/// What `help` shows works: every example of every command, on the network that comes with the house.
+/// What `help` shows works: every example of every command, on the network of the repository.
 @Suite(.serialized) struct ExampleTests {
   /// What must have happened before an example makes sense.
   private static let before: [String: String] = [
@@ -15,14 +15,14 @@ import Testing
     "replay": "record smoke.rpc\ntext.shout hello\nrecord stop\n",
   ]
 
-  @Test("every command has examples, and they work on the network that comes with the house")
+  @Test("every command has examples, and they work on the network of the repository")
   func examples() throws {
-    let house = try House()
+    let network = try ExampleNetwork()
     for command in CommandRegistry.all {
       #expect(!command.examples.isEmpty, "\(command.name) has no example")
       for example in command.examples {
         let prelude = Self.before[example.line] ?? Self.before[command.name] ?? ""
-        let result = try house.run(prelude + Self.shortened(example.line) + "\n")
+        let result = try network.run(prelude + Self.shortened(example.line) + "\n")
         // Nobody can wait for the end of a watch.
         let isEndless = command.name == "watch" && !example.line.contains("-n")
         #expect(result.status == (isEndless ? 130 : 0), "\(example.line): \(result.out)\(result.err)")
@@ -31,15 +31,15 @@ import Testing
     }
   }
 
-  /// Measuring for a moment shows as well that the line is right.
+  /// A short measurement shows as well that the line is right.
   private static func shortened(_ line: String) -> String {
     guard line.hasPrefix("bench ") else { return line.replacing("clock.wait 10", with: "clock.wait 0.1") }
     return "bench -d 100ms " + line.dropFirst(6).replacing("-d 10s", with: "")
   }
 }
 
-/// The servers of the repository's own init.yaml, on free ports.
-private final class House {
+/// The servers of the repository's init.yaml, on free ports.
+private final class ExampleNetwork {
   private let folder: TemporaryDirectory
   private let root: String
   private let settings: String

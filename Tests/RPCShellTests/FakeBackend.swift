@@ -170,12 +170,12 @@ final class FakeBackend: ShellBackend {
 /// A session on the fake network, and what it printed.
 struct TestShell {
   let backend: FakeBackend
-  let session: Session
+  let session: ShellSession
   let output: CollectingOutput
 
   init(_ format: OutputFormat = .auto, interactive: Bool = false, backend: FakeBackend = FakeBackend()) {
     self.backend = backend
-    session = Session(backend: backend) { identity throws(CommandFailure) in
+    session = ShellSession(backend: backend) { identity throws(CommandFailure) in
       if identity == "nobody" { throw .usage("no client 'nobody'") }
       return FakeBackend(identity: identity)
     }
@@ -204,5 +204,5 @@ struct TestShell {
     return text
   }
 
-  func knowledge() async -> NetworkSnapshot { await session.lookAround(at: nil) }
+  func snapshot() async -> NetworkSnapshot { await session.lookAround(at: nil) }
 }

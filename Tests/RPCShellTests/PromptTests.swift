@@ -187,8 +187,8 @@ import Testing
     #expect(try terminal.waitForEnd() == 0)
   }
 
-  @Test("news appear above the line being typed, which stays as it is")
-  func news() throws {
+  @Test("notices appear above the line being typed, which stays as it is")
+  func notices() throws {
     let other = try LiveNetwork()
     let terminal = try other.terminal()
     try terminal.waitForPrompt()
@@ -196,7 +196,7 @@ import Testing
     terminal.send("text.upper typing")
     try terminal.wait(for: "typing → str")
     other.server.stopNow()
-    try terminal.wait("the news") { $0.text.contains("* s1 is") }
+    try terminal.wait("the notice") { $0.text.contains("* s1 is") }
     try terminal.wait("the line below them") {
       $0.currentLine.hasPrefix("rpc> text.upper typing") && $0.currentLine.hasSuffix("0/2 up")
     }
@@ -206,7 +206,7 @@ import Testing
     #expect(try terminal.waitForEnd() == 0)
   }
 
-  @Test("a resized window shows the line once, wrapped anew")
+  @Test("a resized window shows the line once, wrapped again")
   func resize() throws {
     let terminal = try network.terminal(columns: 80)
     try terminal.waitForPrompt()

@@ -106,7 +106,7 @@ import Testing
     #expect(await shell.run("use s2", "text.upper a", "use", "use -", "text.upper a") == "A!\ns2\nA\n")
     #expect(await shell.run("as c2", "as").contains("c2      any address     text, math  ← in use"))
     #expect(await shell.run("as c9").contains("unknown client 'c9' (did you mean 'c1'?)"))
-    // s1 does not provide math: whoever does is asked.
+    // s1 does not provide math: a server that does is asked.
     #expect(await shell.run("use s1", "math.divide 4 2") == "2\n0\n")
   }
 
@@ -226,7 +226,7 @@ import Testing
   @Test("a bare name asks only those who provide it, and equal dictionaries are equal answers")
   func fanOutProviders() async {
     let shell = TestShell()
-    _ = await shell.knowledge()
+    _ = await shell.snapshot()
     let text = await shell.run("call * upper a")
     #expect(text.contains("s1") && text.contains("s2") && !text.contains("s3"))
     #expect(
@@ -258,14 +258,14 @@ import Testing
   @Test("a server that hangs is down for everybody, until it answers again")
   func silence() async {
     let shell = TestShell()
-    #expect(shell.session.knowledge.upCount == 2)
+    #expect(shell.session.snapshot.upCount == 2)
     shell.session.noteSilence(of: "s1", RPCError(.deadlineExceeded, "no answer within 2.00 s"))
-    #expect(shell.session.knowledge.upCount == 1)
+    #expect(shell.session.snapshot.upCount == 1)
     #expect(await shell.run("text.upper a").hasPrefix("A"))
-    #expect(shell.session.knowledge.upCount == 2)
+    #expect(shell.session.snapshot.upCount == 2)
     shell.session.noteSilence(of: "s1", RPCError(.deadlineExceeded, "no answer within 2.00 s"))
     #expect(await shell.run("servers").contains("s1      up"))
-    #expect(shell.session.knowledge.upCount == 2)
+    #expect(shell.session.snapshot.upCount == 2)
   }
 
   @Test(
@@ -287,7 +287,7 @@ import Testing
   @Test("bench ends although a procedure never answers")
   func benchWithoutAnswers() async {
     let shell = TestShell()
-    _ = await shell.knowledge()
+    _ = await shell.snapshot()
     var options = LoadRun.Options()
     options.outstanding = 5
     options.duration = .milliseconds(20)
@@ -313,7 +313,7 @@ import Testing
   @Test("what keeps waiting for a job can be interrupted, and the job goes on")
   func interruptedWait() async {
     let shell = TestShell()
-    _ = await shell.knowledge()
+    _ = await shell.snapshot()
     _ = await shell.run("text.wait &")
     let (session, output) = (shell.session, shell.output)
     let waiting = Task {
@@ -335,7 +335,7 @@ import Testing
   @Test("a cancelled call is cancelled on the server too")
   func cancel() async {
     let shell = TestShell()
-    _ = await shell.knowledge()
+    _ = await shell.snapshot()
     let (session, output, backend) = (shell.session, shell.output, shell.backend)
     let task = Task {
       do throws(CommandFailure) {

@@ -61,7 +61,7 @@ struct EdgeTests {
     for index in 0..<2 {
       handlers.append(
         Watcher { _, _, loop in
-          // Whoever is first takes the other's place away and gives it to somebody else.
+          // The first takes the other's place away and gives it to a third.
           if let other = watches[1 - index] { loop.unwatch(other) }
           watches[1 - index] = try? loop.watch(replacement.near, .readable, newcomer)
           loop.stop()

@@ -61,7 +61,7 @@ struct TimerTests {
     #expect(fired == expected.sorted())
   }
 
-  @Test("cancelling twice, or after firing, harms nobody")
+  @Test("cancelling twice, or after firing, does nothing")
   func staleCancel() {
     let target = Target()
     var queue = TimerQueue(now: 0)

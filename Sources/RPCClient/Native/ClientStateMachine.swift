@@ -379,7 +379,7 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
     }
   }
 
-  /// When to call `keepaliveFired`, where that is news; `.max` for never.
+  /// When to call `keepaliveFired`, where that changed; `.max` for never.
   internal mutating func keepaliveDue(lastReceived: UInt64, isSet: Bool) -> UInt64? {
     guard phase != .handshaking, phase != .proving else { return nil }
     return keepalive.nextDue(lastReceived: lastReceived, isOwed: isOwedAnswers, isSet: isSet)

@@ -31,7 +31,7 @@ public struct Deployer: Sendable {
     public var mode = Mode.apply
     /// Deploys whatever the servers have, also when they have it already, and ends the deployments of others.
     public var force = false
-    /// Names the deployer to whoever finds the lock taken.
+    /// Names the deployer to others that find the lock taken.
     public var who = "somebody"
     /// The transaction's name on every server; never used twice.
     public var transaction = Deployer.newTransaction()

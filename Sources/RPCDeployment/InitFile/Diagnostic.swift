@@ -1,6 +1,6 @@
 /// One thing that is wrong with a file: where, what was found and, where a name was nearly right, which.
 public struct Diagnostic: Error, Hashable, Sendable {
-  /// As the file was named by whoever asked for it.
+  /// As the file was named by the caller.
   public var file: String
   /// From 1; 0 where the whole file is meant.
   public var line: Int

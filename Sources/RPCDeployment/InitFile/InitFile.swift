@@ -4,7 +4,7 @@ import RPCWire
 
 /// An init.yaml that was read and found right: the network, the services and every procedure with its source.
 public struct InitFile: Sendable {
-  /// As it was named by whoever asked for it.
+  /// As it was named by the caller.
   public let path: String
   /// The network and the services, in the order of the file.
   public let network: Topology

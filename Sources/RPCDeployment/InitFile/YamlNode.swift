@@ -10,8 +10,8 @@ struct Place: Hashable, Comparable {
   }
 }
 
-/// A value of a YAML file and where it stands. Keys keep their order and their duplicates, so that whoever
-/// reads a map can say where the first and the second one are.
+/// A value of a YAML file and where it stands. Keys keep their order and their duplicates, so that a reader
+/// of a map can say where the first and the second one are.
 struct YamlNode {
   enum Content {
     case scalar(String)

@@ -1,7 +1,7 @@
 internal import CLua
 internal import RPCWire
 
-/// A source as this loop knows it, whatever machine runs it at the moment.
+/// A source as this loop knows it, whatever machine runs it now.
 internal final class LuaSource {
   /// Two procedures share a machine, and with it the globals of their source, when all of this is the same.
   struct Key: Hashable {

@@ -12,7 +12,7 @@ internal protocol ReplySink: AnyObject {
   /// Takes the end of the call. Called exactly once, last.
   func end(_ outcome: CallOutcome)
 
-  /// How many items the caller takes at the moment.
+  /// How many items the caller takes now.
   var credit: Int { get }
 }
 

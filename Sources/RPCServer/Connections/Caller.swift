@@ -94,7 +94,7 @@ internal final class Caller {
       throw RPCError(.unauthenticated, "the proof of the key does not hold: \(error)")
     }
     // By its name or by its address: the one may be older or newer here than in the client's file, the other
-    // translated on the way. Whoever passes a proof on has neither.
+    // translated on the way. A peer that passes a proof on has neither.
     let isForUs =
       serverName.map { proof.server.hasSameUTF8(as: $0) } ?? false
       || local.map { $0.ipBytes == proof.ip && $0.port == proof.port } ?? false

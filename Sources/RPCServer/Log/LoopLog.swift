@@ -4,7 +4,7 @@ internal import RPCTransport
 internal import RPCWire
 
 /// What one loop tells the log, in the server's words. Lines are written by hand into the loop's own buffer,
-/// which is handed over when it is full, after a moment, or soon after a warning: executions are logged by
+/// which is handed over when it is full, after a short time, or soon after a warning: executions are logged by
 /// the million.
 ///
 /// Executions of one procedure by one caller within a window are one line that says how many; at the level `debug`

@@ -13,7 +13,7 @@ protocol ShellBackend: Sendable {
   var identity: String? { get }
 
   func state(of server: String) -> ServerState
-  /// News about servers, from now on.
+  /// Changes of the servers' states, from now on.
   func events() -> AsyncStream<ClientEvent>
 
   /// Starts a call; `completion` runs exactly once, on any thread. The handle cancels it, on the server too.
@@ -88,7 +88,7 @@ extension ShellBackend {
 
   /// How long a server takes to answer, or that it does not within `limit`.
   func ping(_ server: String, within limit: Duration) async throws(RPCError) -> Duration {
-    // A ping cannot be taken back: whoever comes second is left alone.
+    // A ping cannot be cancelled: the answer that comes second is ignored.
     let first = FirstAnswer<Result<Duration, RPCError>?>()
     Task {
       do throws(RPCError) {

@@ -15,7 +15,7 @@ enum ApplyCommand: Command {
     CommandExample("apply", "deploy"), CommandExample("apply s1", "to one server alone"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     input.output.progress("deploying…")
     defer { input.output.progress(nil) }
     let (file, report) = try await session.deploy(

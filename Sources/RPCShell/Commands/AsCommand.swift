@@ -14,15 +14,15 @@ enum AsCommand: Command {
     CommandExample("as c1", "call as c1"), CommandExample("as", "all clients, and the one in use"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     if let client = input.words.word("CLIENT") { return try session.become(client == "-" ? nil : client) }
-    let knowledge = session.knowledgeWithoutStates
+    let snapshot = session.snapshotWithoutStates
     var table = Table(
       [.init("client"), .init("address"), .init("may call", widthMax: 100), .init("")],
       empty: "init.yaml registers no clients")
-    for client in knowledge.topology.clients {
-      let services = knowledge.topology.services.filter { $0.tenants.contains(client.name) }.map(\.name)
-      let isCurrent = client.name == knowledge.identity
+    for client in snapshot.topology.clients {
+      let services = snapshot.topology.services.filter { $0.tenants.contains(client.name) }.map(\.name)
+      let isCurrent = client.name == snapshot.identity
       table.rows.append([
         .init(client.name, role: .name),
         .init(address(of: client)), .names(services),

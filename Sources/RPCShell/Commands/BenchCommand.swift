@@ -25,7 +25,7 @@ enum BenchCommand: Command {
     CommandExample("bench -r 1000 text.concat 32 hello", "a thousand per second"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let plan = try await session.plan(input.words)
     if case .several = plan.target { throw .usage("bench measures one server at a time") }
     var options = LoadRun.Options()
@@ -39,7 +39,8 @@ enum BenchCommand: Command {
     if let outstanding = input.words.flag("-c").flatMap({ Int($0.plainText) }) {
       guard outstanding <= ShellLimits.outstandingMax else {
         throw .usage(
-          "-c takes at most \(ShellLimits.outstandingMax), not '\(outstanding)'", at: input.words.flag("-c")?.span)
+          "-c takes at most \(ShellLimits.outstandingMax), not '\(outstanding)'",
+          at: input.words.flag("-c")?.span)
       }
       options.outstanding = outstanding
     }

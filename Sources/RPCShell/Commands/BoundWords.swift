@@ -20,7 +20,7 @@ struct BoundWords: Hashable, Sendable {
   func flag(_ name: String) -> Argument? { flags[name] ?? nil }
 
   /// - Parameter words: without the command's own name.
-  init(_ words: ArraySlice<Argument>, grammar: Grammar, knowledge: NetworkSnapshot, usageOf command: String) {
+  init(_ words: ArraySlice<Argument>, grammar: Grammar, snapshot: NetworkSnapshot, usageOf command: String) {
     var remaining = grammar.slots[...]
     var index = words.startIndex
     while index < words.endIndex {
@@ -38,14 +38,14 @@ struct BoundWords: Hashable, Sendable {
           issues.append(Issue(word.span, "\(text) needs a value: \(value.label)"))
           break
         }
-        check(words[index], value, knowledge)
+        check(words[index], value, snapshot)
         flags.updateValue(words[index], forKey: flag.names[0])
         index += 1
         continue
       }
       // An optional slot is passed over when the word does not look like what it takes.
       while let slot = remaining.first, slot.presence == .optional,
-        !Self.fits(words, index, slot, following: remaining.dropFirst(), knowledge)
+        !Self.fits(words, index, slot, following: remaining.dropFirst(), snapshot)
       {
         remaining.removeFirst()
       }
@@ -76,7 +76,7 @@ struct BoundWords: Hashable, Sendable {
         slots[slot.label, default: []].append(word)
         if slot.kind == .arguments || slot.kind == .line || slot.kind == .text { mayTakeFlag = false }
       } else {
-        check(word, slot, knowledge)
+        check(word, slot, snapshot)
         slots[slot.label, default: []].append(word)
         remaining.removeFirst()
         // What follows a procedure is its arguments: `-5` is a number there. What follows a nested command is
@@ -108,42 +108,42 @@ struct BoundWords: Hashable, Sendable {
   /// Whether a word may stand in an optional slot.
   private static func fits(
     _ words: ArraySlice<Argument>, _ index: Int, _ slot: Grammar.Slot, following: ArraySlice<Grammar.Slot>,
-    _ knowledge: NetworkSnapshot
+    _ snapshot: NetworkSnapshot
   ) -> Bool {
     let text = words[index].plainText
     switch slot.kind {
     case .servers, .server:
-      if knowledge.serverNames.contains(text) { return true }
+      if snapshot.serverNames.contains(text) { return true }
       if slot.kind == .servers, text == "*" || text.contains(",") && !text.contains("(") { return true }
       guard following.first?.kind == .procedure else { return following.isEmpty }
       // `call s9 math.add`: a server's name, misspelt. `call add 1`: a procedure's.
       guard !text.contains("."), !text.contains("("), index + 1 < words.endIndex else { return false }
       let nextWord = words[index + 1].plainText
-      return !knowledge.knowsProcedure(text)
-        && (knowledge.knowsProcedure(nextWord) || nextWord.isQualifiedName)
+      return !snapshot.knowsProcedure(text)
+        && (snapshot.knowsProcedure(nextWord) || nextWord.isQualifiedName)
     case .count, .number: return BareText.number(text) != nil
     case .duration: return Quantity.duration(parsing: text) != nil
     default: return true
     }
   }
 
-  private mutating func check(_ word: Argument, _ slot: Grammar.Slot, _ knowledge: NetworkSnapshot) {
+  private mutating func check(_ word: Argument, _ slot: Grammar.Slot, _ snapshot: NetworkSnapshot) {
     let text = word.plainText
     switch slot.kind {
-    case .server: server(text, word, knowledge)
+    case .server: server(text, word, snapshot)
     case .servers where text != "*":
       for name in text.split(separator: ",", omittingEmptySubsequences: false) {
         if name.isEmpty {
           issues.append(Issue(word.span, "a server's name is missing in '\(text)'"))
         } else {
-          server(String(name), word, knowledge)
+          server(String(name), word, snapshot)
         }
       }
-    case .client where text != "-" && knowledge.topology.client(text) == nil:
+    case .client where text != "-" && snapshot.topology.client(text) == nil:
       issues.append(
         Issue(
           word.span,
-          "unknown client '\(text)'" + Suggestion.orAll(for: text, among: knowledge.clientNames)))
+          "unknown client '\(text)'" + Suggestion.orAll(for: text, among: snapshot.clientNames)))
     case .count:
       guard case .int(let value)? = BareText.number(text), value > 0 else {
         issues.append(Issue(word.span, "\(slot.label) is a whole number above 0, not '\(text)'"))
@@ -170,11 +170,11 @@ struct BoundWords: Hashable, Sendable {
     }
   }
 
-  private mutating func server(_ name: String, _ word: Argument, _ knowledge: NetworkSnapshot) {
-    guard knowledge.topology.server(name) == nil, name != "-" else { return }
+  private mutating func server(_ name: String, _ word: Argument, _ snapshot: NetworkSnapshot) {
+    guard snapshot.topology.server(name) == nil, name != "-" else { return }
     issues.append(
       Issue(
-        word.span, "unknown server '\(name)'" + Suggestion.orAll(for: name, among: knowledge.serverNames))
+        word.span, "unknown server '\(name)'" + Suggestion.orAll(for: name, among: snapshot.serverNames))
     )
   }
 }

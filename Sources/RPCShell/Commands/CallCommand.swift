@@ -28,7 +28,7 @@ enum CallCommand: Command {
     CommandExample("clock.wait 10 &", "in the background"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let plan = try await session.plan(input.words)
     guard case .several(let servers) = plan.target else {
       let result = try await withWaitingLine(plan, input.output) { () async throws(CommandFailure) in

@@ -6,7 +6,7 @@ enum CancelCommand: Command {
   static let grammar = Grammar(.init("JOB", .job))
   static let examples = [CommandExample("cancel 1", "give up job 1")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard let argument = input.words.argument("JOB") else { return }
     session.cancelJob(try session.job(argument))
   }

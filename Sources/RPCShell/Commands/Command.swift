@@ -14,7 +14,7 @@ protocol Command: Sendable {
   /// Candidates that the grammar cannot tell, for a word of the given slot. Nil: what the grammar says.
   static func complete(_ slot: Grammar.Slot, _ context: CompletionContext) -> [Candidate]?
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure)
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure)
 }
 
 extension Command {
@@ -32,7 +32,7 @@ enum CommandGroup: String, CaseIterable, Sendable {
   case measuring = "Measuring"
   case deploying = "Deploying"
   case scripting = "Scripts and jobs"
-  case session = "Session"
+  case session = "ShellSession"
 }
 
 struct CommandExample: Hashable, Sendable {

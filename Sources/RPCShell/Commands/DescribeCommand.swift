@@ -17,43 +17,43 @@ enum DescribeCommand: Command {
     CommandExample("describe s1 text.concat", "as s1 has it"), CommandExample("describe s1", "the server"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let server = input.words.word("SERVER")
-    let knowledge = await session.lookAround(at: server)
+    let snapshot = await session.lookAround(at: server)
     guard let word = input.words.argument("SERVICE.RPC") else {
       guard let server else {
         throw .usage("describe what? a procedure, a service or a server", hint: "describe text.concat")
       }
-      return try await describe(server: server, knowledge, input.output, session)
+      return try await describe(server: server, snapshot, input.output, session)
     }
     let text = word.plainText
     guard let name = try? ProcedureName(text) else {
       throw .usage("'\(text)' does not name a procedure", at: word.span)
     }
     let servers = server.map { [$0] }
-    let overloads = knowledge.overloads(of: name, on: servers)
+    let overloads = snapshot.overloads(of: name, on: servers)
     if overloads.isEmpty {
-      if knowledge.serviceNames.contains(text) { return describe(service: text, knowledge, input.output) }
-      let known = knowledge.serviceNames + knowledge.procedures(on: servers).map(\.signature.qualifiedName)
+      if snapshot.serviceNames.contains(text) { return describe(service: text, snapshot, input.output) }
+      let known = snapshot.serviceNames + snapshot.procedures(on: servers).map(\.signature.qualifiedName)
       throw .usage(
         "unknown procedure '\(text)'" + Suggestion.text(for: text, among: known), at: word.span)
     }
     var deployed: [String: String] = [:]
-    for name in knowledge.serverNames where knowledge.catalogues[name] != nil {
+    for name in snapshot.serverNames where snapshot.catalogues[name] != nil {
       deployed[name] = await lastDeployment(of: name, session)
     }
     for procedure in overloads {
-      input.output.emit(.fields(fields(procedure, knowledge, servers, deployed)))
+      input.output.emit(.fields(fields(procedure, snapshot, servers, deployed)))
     }
   }
 
   private static func fields(
-    _ procedure: Procedure, _ knowledge: NetworkSnapshot, _ servers: [String]?, _ deployed: [String: String]
+    _ procedure: Procedure, _ snapshot: NetworkSnapshot, _ servers: [String]?, _ deployed: [String: String]
   ) -> Fields {
     let signature = procedure.signature
-    let service = knowledge.topology.service(signature.service)
-    let told = knowledge.catalogues.values.lazy.compactMap { $0.service(signature.service) }.first
-    let providers = knowledge.providers(of: signature.service)
+    let service = snapshot.topology.service(signature.service)
+    let told = snapshot.catalogues.values.lazy.compactMap { $0.service(signature.service) }.first
+    let providers = snapshot.providers(of: signature.service)
     let tenants = service?.tenants ?? told?.tenants ?? []
     var fields: [Fields.Field] = []
     if let documentation = procedure.documentation { fields.append(.init("about", documentation)) }
@@ -85,7 +85,7 @@ enum DescribeCommand: Command {
     if procedure.idempotent { fields.append(.init("idempotent", "yes: may be repeated", .bool(true))) }
     for name in servers ?? providers {
       if let when = deployed[name] { fields.append(.init("on \(name)", when)) }
-      guard let other = knowledge.catalogues[name]?.procedures.first(where: { $0.signature == signature }),
+      guard let other = snapshot.catalogues[name]?.procedures.first(where: { $0.signature == signature }),
         other.digest != procedure.digest
       else { continue }
       fields.append(
@@ -95,10 +95,10 @@ enum DescribeCommand: Command {
     return Fields("\(signature)", fields, titleRole: .name)
   }
 
-  private static func describe(service name: String, _ knowledge: NetworkSnapshot, _ output: any Output) {
-    let providers = knowledge.providers(of: name)
-    let tenants = knowledge.topology.service(name)?.tenants ?? []
-    let procedures = knowledge.procedures(on: nil).filter { $0.signature.service == name }
+  private static func describe(service name: String, _ snapshot: NetworkSnapshot, _ output: any Output) {
+    let providers = snapshot.providers(of: name)
+    let tenants = snapshot.topology.service(name)?.tenants ?? []
+    let procedures = snapshot.procedures(on: nil).filter { $0.signature.service == name }
     output.emit(
       .fields(
         Fields(
@@ -113,11 +113,11 @@ enum DescribeCommand: Command {
   }
 
   private static func describe(
-    server name: String, _ knowledge: NetworkSnapshot, _ output: any Output, _ session: Session
+    server name: String, _ snapshot: NetworkSnapshot, _ output: any Output, _ session: ShellSession
   ) async throws(CommandFailure) {
-    guard let server = knowledge.topology.server(name) else { return }
+    guard let server = snapshot.topology.server(name) else { return }
     var fields: [Fields.Field] = [.init("address", "\(server.host), port \(server.port)")]
-    if let catalogue = knowledge.catalogues[name] {
+    if let catalogue = snapshot.catalogues[name] {
       fields.append(.init("version", catalogue.version))
       fields.append(.init("generation", "\(catalogue.generation)", .int(Int64(catalogue.generation))))
       if let when = await lastDeployment(of: name, session) { fields.append(.init("deployed", when)) }
@@ -125,9 +125,9 @@ enum DescribeCommand: Command {
     } else if case .down(let error) = session.backend.state(of: name) {
       fields.append(.init("state", "down: \(error.message)", role: .bad))
     }
-    let services = knowledge.serviceNames.filter { knowledge.providers(of: $0).contains(name) }
+    let services = snapshot.serviceNames.filter { snapshot.providers(of: $0).contains(name) }
     fields.append(.init("services", services.joined(separator: ", "), .list(services.map { .string($0) })))
-    let procedures = knowledge.listedProcedures(on: [name])
+    let procedures = snapshot.listedProcedures(on: [name])
     fields.append(
       .init(
         "procedures", procedures.map { "\($0.signature)" }.joined(separator: "\n"),
@@ -136,7 +136,7 @@ enum DescribeCommand: Command {
   }
 
   /// `generation 3, deployed 2026-05-01 12:00:03`, nil when the server does not say.
-  private static func lastDeployment(of server: String, _ session: Session) async -> String? {
+  private static func lastDeployment(of server: String, _ session: ShellSession) async -> String? {
     guard let status = try? await session.backend.deployStatus(of: server) else { return nil }
     let generation = status["generation"]?.intValue.map { "generation \($0)" } ?? "no generation"
     guard let milliseconds = status["last_deployment_ms"]?.intValue, milliseconds > 0 else {

@@ -14,7 +14,7 @@ enum DriftCommand: Command {
     """
   static let examples = [CommandExample("drift", "all servers"), CommandExample("drift s1", "one of them")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let (_, report) = try await session.deploy(
       input.words.all("SERVER").map(\.plainText), mode: .compare, force: false)
     var table = Table(

@@ -13,7 +13,7 @@ enum ExpandedCommand: Command {
     CommandExample("\\x", "switch"), CommandExample("expanded auto", "only where rows do not fit"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let chosen = input.words.word("on|off|auto").flatMap { ExpandedLayout(rawValue: $0) }
     session.update { settings in
       settings.expanded = chosen ?? (settings.expanded == .on ? .off : .on)

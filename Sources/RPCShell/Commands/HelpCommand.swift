@@ -6,7 +6,7 @@ enum HelpCommand: Command {
   static let grammar = Grammar(.init("COMMAND", .command, .optional))
   static let examples = [CommandExample("help call", "all about call")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let renderer = input.output.renderer
     let style = renderer.format == .json ? .none : renderer.style
     guard let argument = input.words.argument("COMMAND") else {

@@ -7,7 +7,7 @@ enum JobsCommand: Command {
   static let grammar = Grammar()
   static let examples = [CommandExample("jobs", "running and ended")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     var table = Table(
       [
         .init("job", right: true), .init("state"), .init("time", key: "time_us", right: true),

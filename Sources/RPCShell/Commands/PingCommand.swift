@@ -11,10 +11,10 @@ enum PingCommand: Command {
     CommandExample("ping", "every server"), CommandExample("ping -n 100 s1", "a hundred times"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
-    let knowledge = session.knowledgeWithoutStates
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
+    let snapshot = session.snapshotWithoutStates
     let text = input.words.word("SERVERS") ?? "*"
-    let servers = text == "*" ? knowledge.serverNames : text.split(separator: ",").map(String.init)
+    let servers = text == "*" ? snapshot.serverNames : text.split(separator: ",").map(String.init)
     let count = input.words.flag("-n").flatMap { Int($0.plainText) } ?? 4
     let backend = session.backend
     var table = Table([

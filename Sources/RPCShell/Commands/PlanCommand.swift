@@ -11,7 +11,7 @@ enum PlanCommand: Command {
     """
   static let examples = [CommandExample("plan", "all servers"), CommandExample("plan s1", "one of them")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let (_, report) = try await session.deploy(
       input.words.all("SERVER").map(\.plainText), mode: .rehearse, force: false)
     input.output.emit(report, isDryRun: true)

@@ -20,9 +20,9 @@ enum ProceduresCommand: Command {
     CommandExample("procedures s2 *add*", "those of s2 with add in their name"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let server = input.words.word("SERVER")
-    let knowledge = await session.lookAround(at: server)
+    let snapshot = await session.lookAround(at: server)
     var table = Table(
       [
         .init("procedure"), .init("arguments", widthMax: 80), .init("returns"), .init("servers"),
@@ -32,14 +32,14 @@ enum ProceduresCommand: Command {
     let pattern = input.words.argument("SERVICE|PATTERN")
     let text = pattern?.plainText
     let isAll = input.words.has("-a") || text == NetworkSnapshot.systemService
-    var procedures = isAll ? knowledge.procedures(on: names) : knowledge.listedProcedures(on: names)
+    var procedures = isAll ? snapshot.procedures(on: names) : snapshot.listedProcedures(on: names)
     if let pattern, let text {
       let glob = NamePattern(text)
       procedures = procedures.filter { glob.matches($0.signature) }
       guard !procedures.isEmpty else {
         let known =
-          knowledge.serverNames + knowledge.serviceNames
-          + knowledge.procedures(on: names).map(\.signature.qualifiedName)
+          snapshot.serverNames + snapshot.serviceNames
+          + snapshot.procedures(on: names).map(\.signature.qualifiedName)
         let place = server.map { " on \($0)" } ?? ""
         throw .usage(
           "no service or procedure\(place) matches '\(text)'" + Suggestion.text(for: text, among: known),
@@ -48,8 +48,8 @@ enum ProceduresCommand: Command {
     }
     for procedure in procedures {
       let signature = procedure.signature
-      let servers = knowledge.serverNames.filter { name in
-        knowledge.procedures(on: name).contains { $0.signature == signature }
+      let servers = snapshot.serverNames.filter { name in
+        snapshot.procedures(on: name).contains { $0.signature == signature }
       }
       table.rows.append([
         .init(signature.qualifiedName, role: .name),
@@ -68,7 +68,7 @@ enum ProceduresCommand: Command {
       for index in table.rows.indices { table.rows[index].removeLast() }
     }
     input.output.emit(.table(table))
-    if knowledge.catalogues.isEmpty, !knowledge.declared.isEmpty {
+    if snapshot.catalogues.isEmpty, !snapshot.declared.isEmpty {
       input.output.emit(.note("(no server answers: this is what init.yaml declares)"))
     }
   }

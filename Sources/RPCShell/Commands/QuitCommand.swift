@@ -7,5 +7,7 @@ enum QuitCommand: Command {
   static let details = "Jobs that are still running are cancelled."
   static let examples = [CommandExample("quit", "leave")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) { session.end() }
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
+    session.end()
+  }
 }

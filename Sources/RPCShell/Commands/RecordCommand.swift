@@ -14,7 +14,7 @@ enum RecordCommand: Command {
     CommandExample("record", "is it on?"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard let argument = input.words.argument("FILE|stop") else {
       input.output.emit(
         .text(session.change { $0.recorder?.path }.map { "recording into \($0)" } ?? "not recording"))
@@ -30,7 +30,7 @@ enum RecordCommand: Command {
       return
     }
     do throws(SystemError) {
-      let identity = session.knowledgeWithoutStates.identity
+      let identity = session.snapshotWithoutStates.identity
       let recorder = try Recorder(FileContent.expanded(path), identity: identity)
       session.change { $0.recorder = recorder }
     } catch {

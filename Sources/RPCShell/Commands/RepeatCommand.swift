@@ -7,7 +7,7 @@ enum RepeatCommand: Command {
     .init("COMMAND", .line, .rest))
   static let examples = [CommandExample("repeat 3 math.add 1 2", "three calls, one after the other")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard !input.words.all("COMMAND").isEmpty else {
       throw .usage("repeat what?", hint: "repeat 3 math.add 1 2")
     }

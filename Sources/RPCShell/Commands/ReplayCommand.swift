@@ -15,7 +15,7 @@ enum ReplayCommand: Command {
     CommandExample("replay smoke.rpc", "just run it"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard let argument = input.words.argument("FILE") else { return }
     let path = argument.plainText
     guard input.words.has("--check") else {

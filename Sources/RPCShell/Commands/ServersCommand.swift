@@ -22,8 +22,8 @@ enum ServersCommand: Command {
     var reason: String?
   }
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
-    let servers = session.knowledge.topology.servers
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
+    let servers = session.snapshot.topology.servers
     let backend = session.backend
     let statuses = await withTaskGroup(of: (Int, Status).self) { group in
       for (index, server) in servers.enumerated() {
@@ -60,7 +60,7 @@ enum ServersCommand: Command {
   }
 
   private static func status(
-    of server: String, _ backend: any ShellBackend, _ session: Session
+    of server: String, _ backend: any ShellBackend, _ session: ShellSession
   ) async -> Status {
     do throws(RPCError) {
       let roundTrip = try await backend.ping(server, within: ShellLimits.pingWait)

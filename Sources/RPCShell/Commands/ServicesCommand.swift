@@ -11,19 +11,19 @@ enum ServicesCommand: Command {
     CommandExample("services", "all of them"), CommandExample("services s1", "those that s1 provides"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let server = input.words.word("SERVER")
-    let knowledge = await session.lookAround(at: server)
+    let snapshot = await session.lookAround(at: server)
     var table = Table(
       [.init("service"), .init("providers"), .init("tenants"), .init("procedures", right: true)],
       empty: server.map { "\($0) provides no services" } ?? "init.yaml declares no services")
-    for name in knowledge.serviceNames {
-      let providers = knowledge.providers(of: name)
+    for name in snapshot.serviceNames {
+      let providers = snapshot.providers(of: name)
       if let server, !providers.contains(server) { continue }
-      let told = knowledge.catalogues.values.lazy.compactMap { $0.service(name) }.first
-      let tenants = knowledge.topology.service(name)?.tenants ?? told?.tenants ?? []
-      let procedures = knowledge.procedures(on: server.map { [$0] }).filter { $0.signature.service == name }
-      let mayCall = knowledge.identity.map { tenants.contains($0) } ?? true
+      let told = snapshot.catalogues.values.lazy.compactMap { $0.service(name) }.first
+      let tenants = snapshot.topology.service(name)?.tenants ?? told?.tenants ?? []
+      let procedures = snapshot.procedures(on: server.map { [$0] }).filter { $0.signature.service == name }
+      let mayCall = snapshot.identity.map { tenants.contains($0) } ?? true
       table.rows.append([
         .init(name, role: .name), .names(providers),
         .init(

@@ -17,7 +17,7 @@ enum SetCommand: Command {
     }
   }
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard let argument = input.words.argument("SETTING") else {
       let settings = session.settings
       var table = Table([.init("setting"), .init("value"), .init("meaning")])

@@ -26,16 +26,16 @@ enum SourceCommand: Command {
     return isPath ? files : CompletionSources.procedures(context) + files
   }
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard let word = input.words.argument("SERVICE.RPC|FILE") else { return }
     let text = word.plainText
     if !text.contains("/"), let name = try? ProcedureName(text) {
       let server = input.words.word("SERVER")
-      if session.knowledgeWithoutStates.catalogues.isEmpty { _ = await session.lookAround(at: server) }
-      let overloads = session.knowledgeWithoutStates.overloads(of: name, on: server.map { [$0] })
+      if session.snapshotWithoutStates.catalogues.isEmpty { _ = await session.lookAround(at: server) }
+      let overloads = session.snapshotWithoutStates.overloads(of: name, on: server.map { [$0] })
       if !overloads.isEmpty { return try await show(overloads, on: server, input.output, session) }
       if !FileContent.exists(text) {
-        let known = session.knowledgeWithoutStates.procedures(on: nil).map(\.signature.qualifiedName)
+        let known = session.snapshotWithoutStates.procedures(on: nil).map(\.signature.qualifiedName)
         throw .usage(
           "'\(text)' is neither a procedure nor a file" + Suggestion.text(for: text, among: known),
           at: word.span)
@@ -45,11 +45,11 @@ enum SourceCommand: Command {
   }
 
   private static func show(
-    _ overloads: [Procedure], on server: String?, _ output: any Output, _ session: Session
+    _ overloads: [Procedure], on server: String?, _ output: any Output, _ session: ShellSession
   ) async throws(CommandFailure) {
     for procedure in overloads {
       let providers =
-        server.map { [$0] } ?? session.knowledgeWithoutStates.providers(of: procedure.signature.service)
+        server.map { [$0] } ?? session.snapshotWithoutStates.providers(of: procedure.signature.service)
       var failure = CommandFailure.other("no server provides \(procedure.signature)")
       var text: String?
       for provider in providers where text == nil {

@@ -10,10 +10,10 @@ enum StatsCommand: Command {
     CommandExample("stats s1", "what s1 has counted"), CommandExample("stats", "all servers"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
-    let knowledge = session.knowledgeWithoutStates
-    let chosen = input.words.word("SERVER") ?? knowledge.currentServer
-    let servers = chosen.map { [$0] } ?? knowledge.serverNames
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
+    let snapshot = session.snapshotWithoutStates
+    let chosen = input.words.word("SERVER") ?? snapshot.currentServer
+    let servers = chosen.map { [$0] } ?? snapshot.serverNames
     var failed: CommandFailure?
     for server in servers {
       do throws(RPCError) {

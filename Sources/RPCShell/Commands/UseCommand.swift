@@ -8,9 +8,9 @@ enum UseCommand: Command {
     CommandExample("use s1", "calls go to s1 from now on"), CommandExample("use -", "to any provider again"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard let server = input.words.word("SERVER") else {
-      let current = session.knowledgeWithoutStates.currentServer
+      let current = session.snapshotWithoutStates.currentServer
       input.output.emit(.text(current ?? "any provider"))
       return
     }

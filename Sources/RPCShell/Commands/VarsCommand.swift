@@ -11,8 +11,8 @@ enum VarsCommand: Command {
     CommandExample("x = math.add 1 2", "binds $x"), CommandExample("vars", "what there is"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
-    let variables = session.knowledgeWithoutStates.variables
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
+    let variables = session.snapshotWithoutStates.variables
     var table = Table(
       [.init("name"), .init("type"), .init("value", widthMax: 80)], empty: "no variables, no results yet")
     func row(_ name: String, _ value: Value) -> [Table.Cell] {

@@ -6,7 +6,7 @@ enum WaitCommand: Command {
   static let details = "Ctrl-C stops waiting; the job runs on until it ends or 'cancel' ends it."
   static let examples = [CommandExample("wait", "for all"), CommandExample("wait 2", "for job 2")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let numbers: [Int]
     if let argument = input.words.argument("JOB") {
       numbers = [try session.job(argument)]
@@ -22,7 +22,7 @@ enum WaitCommand: Command {
   }
 }
 
-extension Session {
+extension ShellSession {
   /// The job that an argument names.
   func job(_ argument: Argument) throws(CommandFailure) -> Int {
     let text = argument.plainText.hasPrefix("%") ? String(argument.plainText.dropFirst()) : argument.plainText

@@ -13,7 +13,7 @@ enum WatchCommand: Command {
     CommandExample("watch 500ms -n 10 stats s1", "ten times"),
   ]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     guard !input.words.all("COMMAND").isEmpty else { throw .usage("watch what?", hint: "watch servers") }
     let pause = input.words.word("TIME").flatMap { Quantity.duration(parsing: $0) } ?? .seconds(2)
     let count = input.words.flag("-n").flatMap { Int($0.plainText) }

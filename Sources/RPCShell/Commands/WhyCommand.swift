@@ -13,7 +13,7 @@ enum WhyCommand: Command {
     """
   static let examples = [CommandExample("why", "after something failed")]
 
-  static func run(_ input: CommandInput, in session: Session) async throws(CommandFailure) {
+  static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let history = session.change { $0.history }
     if let usage = history.lastUsage {
       var fields: [Fields.Field] = [
@@ -34,9 +34,10 @@ enum WhyCommand: Command {
     if let excerpt = await source(of: failure, session) { input.output.emit(.text(excerpt)) }
   }
 
-  private static func explain(_ failure: CallHistory.Failure, _ session: Session) async -> [Fields.Field] {
+  private static func explain(_ failure: CallHistory.Failure, _ session: ShellSession) async -> [Fields.Field]
+  {
     let error = failure.error
-    let knowledge = session.knowledge
+    let snapshot = session.snapshot
     var fields: [Fields.Field] = [.init("message", error.message)]
     if let server = error.server ?? failure.request.server { fields.append(.init("server", server)) }
     let types = failure.request.types.map { "(" + $0.map(\.description).joined(separator: ", ") + ")" }
@@ -46,7 +47,7 @@ enum WhyCommand: Command {
       .init("called with", (types.map { $0 + "  " } ?? "") + (arguments.isEmpty ? "no arguments" : arguments))
     )
     fields.append(.init("took", time(failure), .int(failure.elapsed.nanoseconds / 1000), key: "took_us"))
-    if let place = whereTheTimeWent(failure, knowledge) { fields.append(.init("of which", place)) }
+    if let place = whereTheTimeWent(failure, snapshot) { fields.append(.init("of which", place)) }
     fields.append(.init("executed", executed(error), .string("\(error.executed)")))
     fields.append(.init("status", "\(error.code.rawValue) (\(error.code))", .int(Int64(error.code.rawValue))))
     if let source = error.source { fields.append(.init("raised at", source)) }
@@ -55,9 +56,9 @@ enum WhyCommand: Command {
       fields.append(.init("limit", "\(actual)\(unit) where \(limit) is the limit", .map(error.bound)))
     }
     let service = String(failure.request.procedure.prefix { $0 != "." })
-    let servers = failure.servers.isEmpty ? knowledge.providers(of: service) : failure.servers
-    for server in servers { fields.append(state(of: server, knowledge)) }
-    fields += advice(failure, service, knowledge).map { .init("try", $0) }
+    let servers = failure.servers.isEmpty ? snapshot.providers(of: service) : failure.servers
+    for server in servers { fields.append(state(of: server, snapshot)) }
+    fields += advice(failure, service, snapshot).map { .init("try", $0) }
     return fields
   }
 
@@ -70,14 +71,14 @@ enum WhyCommand: Command {
   }
 
   /// What the client can tell: how long the way takes, so that the rest was the server's.
-  private static func whereTheTimeWent(_ failure: CallHistory.Failure, _ knowledge: NetworkSnapshot)
+  private static func whereTheTimeWent(_ failure: CallHistory.Failure, _ snapshot: NetworkSnapshot)
     -> String?
   {
     guard failure.error.exception != .unavailable else {
       return "all of it connecting, or waiting to connect again"
     }
     let trips = failure.servers.compactMap { server -> Duration? in
-      if case .up(_, let roundTrip?) = knowledge.states[server] { roundTrip } else { nil }
+      if case .up(_, let roundTrip?) = snapshot.states[server] { roundTrip } else { nil }
     }
     guard let trip = trips.max(), failure.servers.count == 1 else { return nil }
     let rest = failure.elapsed - trip
@@ -94,8 +95,8 @@ enum WhyCommand: Command {
     }
   }
 
-  private static func state(of server: String, _ knowledge: NetworkSnapshot) -> Fields.Field {
-    switch knowledge.states[server] ?? .idle {
+  private static func state(of server: String, _ snapshot: NetworkSnapshot) -> Fields.Field {
+    switch snapshot.states[server] ?? .idle {
     case .up(let generation, let roundTrip):
       let trip = roundTrip.map { ", round trip \(Quantity.duration($0))" } ?? ""
       return .init(server, "up now, generation \(generation)\(trip)", role: .good)
@@ -105,30 +106,30 @@ enum WhyCommand: Command {
   }
 
   /// What would be right, by what is known of the network.
-  private static func advice(_ failure: CallHistory.Failure, _ service: String, _ knowledge: NetworkSnapshot)
+  private static func advice(_ failure: CallHistory.Failure, _ service: String, _ snapshot: NetworkSnapshot)
     -> [String]
   {
     let error = failure.error
     let procedure = failure.request.procedure
     switch error.exception {
     case .serviceNotFound:
-      let providers = knowledge.providers(of: service)
+      let providers = snapshot.providers(of: service)
       if !providers.isEmpty {
         return [
           "call \(providers[0]) \(procedure) …: \(Suggestion.list(providers)) \(providers.count == 1 ? "provides" : "provide") '\(service)'"
         ]
       }
-      return Spelling.nearest(to: service, in: knowledge.serviceNames).map { ["the service '\($0)'"] } ?? [
+      return Spelling.nearest(to: service, in: snapshot.serviceNames).map { ["the service '\($0)'"] } ?? [
         "services"
       ]
     case .rpcNotFound:
-      let names = knowledge.procedures(on: nil).map(\.signature.qualifiedName)
+      let names = snapshot.procedures(on: nil).map(\.signature.qualifiedName)
       return Spelling.nearest(to: procedure, in: names).map { ["call \($0) …"] } ?? ["procedures"]
     case .invalidArguments:
       guard let name = try? ProcedureName(procedure) else { return [] }
-      return knowledge.overloads(of: name, on: nil).map { "\($0.signature)" }
+      return snapshot.overloads(of: name, on: nil).map { "\($0.signature)" }
     case .clientNotRegistered:
-      let tenants = knowledge.topology.service(service)?.tenants ?? []
+      let tenants = snapshot.topology.service(service)?.tenants ?? []
       return tenants.isEmpty ? [] : [Suggestion.list(tenants.map { "as \($0)" }, "or")]
     case .deadlineExceeded: return ["set timeout 2m, or call -t 2m \(procedure) …"]
     case .unavailable: return ["servers"]
@@ -139,19 +140,19 @@ enum WhyCommand: Command {
   }
 
   /// The lines of the deployed source around the one that raised.
-  private static func source(of failure: CallHistory.Failure, _ session: Session) async -> String? {
+  private static func source(of failure: CallHistory.Failure, _ session: ShellSession) async -> String? {
     guard let location = failure.error.source, let colon = location.lastIndex(of: ":"),
       let number = Int(location[location.index(after: colon)...]),
       let name = try? ProcedureName(failure.request.procedure)
     else { return nil }
-    let knowledge = session.knowledgeWithoutStates
-    let overloads = knowledge.overloads(of: name, on: nil)
+    let snapshot = session.snapshotWithoutStates
+    let overloads = snapshot.overloads(of: name, on: nil)
     guard
       let procedure = overloads.first(where: { $0.signature.parameterTypes == failure.request.types })
         ?? overloads.first
     else { return nil }
     let servers =
-      failure.servers.isEmpty ? knowledge.providers(of: procedure.signature.service) : failure.servers
+      failure.servers.isEmpty ? snapshot.providers(of: procedure.signature.service) : failure.servers
     for server in servers {
       guard let text = try? await session.backend.source(of: procedure.signature, on: server) else {
         continue

@@ -16,7 +16,7 @@ struct Candidate: Hashable, Sendable {
 
 /// What a completion can look at: never anything that would have to be waited for.
 struct CompletionContext: Sendable {
-  var knowledge: NetworkSnapshot
+  var snapshot: NetworkSnapshot
   /// The words before the one that is being completed, in their slots.
   var words: BoundWords
   /// The part of the word that is there.

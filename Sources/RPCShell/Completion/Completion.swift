@@ -10,17 +10,17 @@ struct Completion: Hashable, Sendable {
   static let none = Completion(start: 0, candidates: [])
 
   /// - Parameter text: what stands before the cursor.
-  static func complete(_ text: String, _ knowledge: NetworkSnapshot) -> Completion {
-    let partial = PartialLine(text, knowledge)
+  static func complete(_ text: String, _ snapshot: NetworkSnapshot) -> Completion {
+    let partial = PartialLine(text, snapshot)
     if let shell = partial.line.shell ?? partial.line.pipe { return files(at: text, shell) }
     if let open = partial.line.open.last, open.kind == .singleQuote || open.kind == .doubleQuote {
       return quotedFile(text, open)
     }
     if partial.partial.hasPrefix("@") { return file(partial) }
-    if !partial.line.open.isEmpty || isInside(partial) { return insideBrackets(text, knowledge) }
-    guard let command = partial.command else { return start(partial, knowledge) }
-    guard let bound = partial.bound(knowledge) else { return .none }
-    let context = CompletionContext(knowledge: knowledge, words: bound, partial: partial.partial)
+    if !partial.line.open.isEmpty || isInside(partial) { return insideBrackets(text, snapshot) }
+    guard let command = partial.command else { return start(partial, snapshot) }
+    guard let bound = partial.bound(snapshot) else { return .none }
+    let context = CompletionContext(snapshot: snapshot, words: bound, partial: partial.partial)
     var candidates: [Candidate] = []
     if let flag = bound.openFlag, let slot = flag.value {
       candidates = self.candidates(slot, command, context, partial)
@@ -38,12 +38,12 @@ struct Completion: Hashable, Sendable {
     .sorted { $0.text < $1.text }
 
   /// A line's first word: commands, procedures, servers, variables.
-  private static func start(_ partial: PartialLine, _ knowledge: NetworkSnapshot) -> Completion {
+  private static func start(_ partial: PartialLine, _ snapshot: NetworkSnapshot) -> Completion {
     guard partial.words.isEmpty else { return .none }
     let context = CompletionContext(
-      knowledge: knowledge, words: BoundWords([], grammar: Grammar(), knowledge: knowledge, usageOf: ""),
+      snapshot: snapshot, words: BoundWords([], grammar: Grammar(), snapshot: snapshot, usageOf: ""),
       partial: partial.partial)
-    if partial.partial.hasPrefix("$") { return matching(variables(knowledge, nil), partial) }
+    if partial.partial.hasPrefix("$") { return matching(variables(snapshot, nil), partial) }
     var candidates = commands
     if !partial.partial.isEmpty { candidates += CompletionSources.procedures(context) }
     return matching(candidates, partial)
@@ -53,7 +53,7 @@ struct Completion: Hashable, Sendable {
     _ slot: Grammar.Slot, _ command: any Command.Type, _ context: CompletionContext, _ partial: PartialLine
   ) -> [Candidate] {
     if let own = command.complete(slot, context) { return own }
-    let knowledge = context.knowledge
+    let snapshot = context.snapshot
     switch slot.kind {
     case .command: return commands
     case .server: return CompletionSources.servers(context)
@@ -64,15 +64,15 @@ struct Completion: Hashable, Sendable {
       let names = CompletionSources.servers(context).filter { !taken.contains($0.text) }
         .map { Candidate(comma + $0.text, $0.detail) }
       return names + (comma.isEmpty && !names.isEmpty ? [Candidate("*", "every provider")] : [])
-    case .service: return knowledge.serviceNames.map { Candidate($0) }
-    case .client: return knowledge.clientNames.map { Candidate($0) }
+    case .service: return snapshot.serviceNames.map { Candidate($0) }
+    case .client: return snapshot.clientNames.map { Candidate($0) }
     case .procedure: return CompletionSources.procedures(context)
     case .arguments: return arguments(context, partial)
     case .line:
       return commands + CompletionSources.procedures(context)
     case .file: return FileCandidates.list(context.partial)
-    case .job: return knowledge.jobs.map { Candidate("\($0)") }
-    case .variable: return knowledge.variables.named.keys.sorted().map { Candidate($0) }
+    case .job: return snapshot.jobs.map { Candidate("\($0)") }
+    case .variable: return snapshot.variables.named.keys.sorted().map { Candidate($0) }
     case .choice(let choices): return choices.map { Candidate($0) }
     case .count, .number, .duration, .text: return []
     }
@@ -82,8 +82,8 @@ struct Completion: Hashable, Sendable {
 
   /// What may stand for the next argument: names, booleans, earlier results of the right type.
   private static func arguments(_ context: CompletionContext, _ partial: PartialLine) -> [Candidate] {
-    guard let head = try? CallPlan.head(context.words, context.knowledge) else {
-      return variables(context.knowledge, nil)
+    guard let head = try? CallPlan.head(context.words, context.snapshot) else {
+      return variables(context.snapshot, nil)
     }
     let given = context.words.all("ARG")
     var result: [Candidate] = []
@@ -92,12 +92,12 @@ struct Completion: Hashable, Sendable {
       guard case .success(let match) = ArgumentMatch.match(given, to: overload.signature) else { continue }
       if let name = partial.partialName {
         guard let parameter = parameters.first(where: { $0.name == name }) else { continue }
-        result += values(parameter.type, context.knowledge)
+        result += values(parameter.type, context.snapshot)
         continue
       }
       guard let next = match.missing.first else { continue }
       if !given.contains(where: { $0.name != nil }) {
-        result += values(parameters[next].type, context.knowledge)
+        result += values(parameters[next].type, context.snapshot)
       }
       for index in match.missing {
         guard let name = parameters[index].name else { continue }
@@ -108,28 +108,28 @@ struct Completion: Hashable, Sendable {
     return result.filter { seen.insert($0.text).inserted }
   }
 
-  private static func values(_ type: ValueType, _ knowledge: NetworkSnapshot) -> [Candidate] {
+  private static func values(_ type: ValueType, _ snapshot: NetworkSnapshot) -> [Candidate] {
     switch type {
-    case .bool: [Candidate("true"), Candidate("false")] + variables(knowledge, type)
+    case .bool: [Candidate("true"), Candidate("false")] + variables(snapshot, type)
     case .none: [Candidate("None")]
-    case .optional(let wrapped): values(wrapped, knowledge) + [Candidate("None")]
-    default: variables(knowledge, type)
+    case .optional(let wrapped): values(wrapped, snapshot) + [Candidate("None")]
+    default: variables(snapshot, type)
     }
   }
 
   /// `_`, `$name` and the last results that fit a type.
-  private static func variables(_ knowledge: NetworkSnapshot, _ type: ValueType?) -> [Candidate] {
+  private static func variables(_ snapshot: NetworkSnapshot, _ type: ValueType?) -> [Candidate] {
     func fits(_ value: Value) -> Bool { type.map { $0.accepts(value) } ?? true }
     func shown(_ value: Value) -> String { ValueText.excerpt(value, width: 40) }
     var result: [Candidate] = []
-    for (name, value) in knowledge.variables.named.sorted(by: { $0.key < $1.key }) where fits(value) {
+    for (name, value) in snapshot.variables.named.sorted(by: { $0.key < $1.key }) where fits(value) {
       result.append(Candidate("$" + name, shown(value)))
     }
-    for number in knowledge.variables.numbers.suffix(10).reversed() {
-      guard let value = knowledge.variables.result(number), fits(value) else { continue }
+    for number in snapshot.variables.numbers.suffix(10).reversed() {
+      guard let value = snapshot.variables.result(number), fits(value) else { continue }
       result.append(Candidate("$\(number)", shown(value)))
     }
-    if let last = knowledge.variables.last, fits(last) { result.append(Candidate("_", shown(last))) }
+    if let last = snapshot.variables.last, fits(last) { result.append(Candidate("_", shown(last))) }
     return result
   }
 
@@ -175,10 +175,10 @@ struct Completion: Hashable, Sendable {
   }
 
   /// Inside a list or dictionary only variables are known.
-  private static func insideBrackets(_ text: String, _ knowledge: NetworkSnapshot) -> Completion {
+  private static func insideBrackets(_ text: String, _ snapshot: NetworkSnapshot) -> Completion {
     let word = text.suffix(while: { $0.isLetter || $0.isNumber || $0 == "$" || $0 == "_" })
     guard word.hasPrefix("$") else { return .none }
-    let candidates = variables(knowledge, nil).filter { $0.text.hasPrefix(word) }.map { candidate in
+    let candidates = variables(snapshot, nil).filter { $0.text.hasPrefix(word) }.map { candidate in
       Candidate(candidate.text, candidate.detail, whole: false)
     }
     return Completion(start: text.utf8.count - word.utf8.count, candidates: candidates)

@@ -4,8 +4,8 @@ import RPCProcedures
 /// Candidates that several commands and slots share.
 enum CompletionSources {
   static func servers(_ context: CompletionContext) -> [Candidate] {
-    context.knowledge.topology.servers.map { server in
-      let state = context.knowledge.states[server.name].map(stateText) ?? ""
+    context.snapshot.topology.servers.map { server in
+      let state = context.snapshot.states[server.name].map(stateText) ?? ""
       return Candidate(server.name, "\(server.host):\(server.port)\(state)")
     }
   }
@@ -23,7 +23,7 @@ enum CompletionSources {
     let servers = servers(named: context)
     let isSystem = context.partial.hasPrefix("s")
     let known =
-      isSystem ? context.knowledge.procedures(on: servers) : context.knowledge.listedProcedures(on: servers)
+      isSystem ? context.snapshot.procedures(on: servers) : context.snapshot.listedProcedures(on: servers)
     // By name; overloads stay in the order in which they were declared.
     let names = known.map(\.signature).enumerated()
       .sorted { ($0.element.qualifiedName, $0.offset) < ($1.element.qualifiedName, $1.offset) }.map(\.element)

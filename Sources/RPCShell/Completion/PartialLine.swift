@@ -14,7 +14,7 @@ struct PartialLine: Sendable {
   /// Whether a call is meant although nobody typed the command's name.
   var isImplicitCall = false
 
-  init(_ text: String, _ knowledge: NetworkSnapshot) {
+  init(_ text: String, _ snapshot: NetworkSnapshot) {
     line = CommandLine(parsing: text)
     words = line.words[...]
     partial = ""
@@ -29,27 +29,27 @@ struct PartialLine: Sendable {
         partial = line.text(last.literal.span)
       }
     }
-    findCommand(knowledge)
+    findCommand(snapshot)
   }
 
   private static func isSpace(_ byte: UInt8?) -> Bool { byte == .space || byte == .tab || byte == .newline }
 
   /// Goes into nested commands: in `time call s1 …` the command is `call`.
-  private mutating func findCommand(_ knowledge: NetworkSnapshot) {
+  private mutating func findCommand(_ snapshot: NetworkSnapshot) {
     for _ in 0..<8 {
       guard let first = words.first else {
         command = nil
         return
       }
       guard let found = CommandRegistry.command(first.plainText) else {
-        isImplicitCall = Self.startsCall(words, partial, knowledge)
+        isImplicitCall = Self.startsCall(words, partial, snapshot)
         command = isImplicitCall ? CallCommand.self : nil
         return
       }
       command = found
       guard found.grammar.slots.contains(where: { $0.kind == .line }) else { return }
       let bound = BoundWords(
-        words.dropFirst(), grammar: found.grammar, knowledge: knowledge, usageOf: found.name)
+        words.dropFirst(), grammar: found.grammar, snapshot: snapshot, usageOf: found.name)
       guard let start = bound.restStart else {
         // The nested command's own name is being typed, when nothing else can stand here.
         if bound.next.first?.kind == .line, bound.openFlag == nil, !partial.hasPrefix("-") {
@@ -63,21 +63,21 @@ struct PartialLine: Sendable {
   }
 
   private static func startsCall(
-    _ words: ArraySlice<Argument>, _ partial: String, _ knowledge: NetworkSnapshot
+    _ words: ArraySlice<Argument>, _ partial: String, _ snapshot: NetworkSnapshot
   )
     -> Bool
   {
     guard let first = words.first?.word else { return false }
-    if first.isQualifiedName || knowledge.knowsProcedure(first) { return true }
+    if first.isQualifiedName || snapshot.knowsProcedure(first) { return true }
     return first == "*"
-      || first.split(separator: ",").allSatisfy { knowledge.serverNames.contains(String($0)) }
+      || first.split(separator: ",").allSatisfy { snapshot.serverNames.contains(String($0)) }
   }
 
   /// The finished words in the slots of the command.
-  func bound(_ knowledge: NetworkSnapshot) -> BoundWords? {
+  func bound(_ snapshot: NetworkSnapshot) -> BoundWords? {
     guard let command else { return nil }
     return BoundWords(
-      isImplicitCall ? words : words.dropFirst(), grammar: command.grammar, knowledge: knowledge,
+      isImplicitCall ? words : words.dropFirst(), grammar: command.grammar, snapshot: snapshot,
       usageOf: command.name)
   }
 }

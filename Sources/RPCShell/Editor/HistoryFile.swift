@@ -40,7 +40,7 @@ struct HistoryFile: Sendable {
     }
   }
 
-  /// Opens the file that the path names at the moment when the lock is held: somebody may have put a new one in its
+  /// Opens the file that the path names once the lock is held: another program may have put a new one in its
   /// place while this waited.
   private func openLocked() -> Int32? {
     for _ in 0..<10 {

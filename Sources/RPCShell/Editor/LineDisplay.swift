@@ -87,7 +87,7 @@ struct LineDisplay: Sendable {
     guard let drawn else { return "\r" }
     var row = drawn.cursorRow
     if drawn.columns != columns, drawn.isWhole {
-      // The terminal has wrapped the rows anew.
+      // The terminal has wrapped the rows again.
       let content = drawn.content
       let before = String(String.UnicodeScalarView(content.text.unicodeScalars.prefix(content.cursor)))
       row = ScreenPosition(after: content.prompt.text, before, columns: columns).row

@@ -2,7 +2,7 @@ import CLibEdit
 import Glibc
 
 /// The prompt on libedit's native wide API, with a reader of its own below it: while libedit waits for a key, this
-/// waits for keys, signals and news together, and draws the line: libedit's own drawing goes nowhere. Main thread only.
+/// waits for keys, signals and notices together, and draws the line: libedit's own drawing goes nowhere. Main thread only.
 final class LineEditor: PromptReader {
   let edit: OpaquePointer
   private let historyHandle: OpaquePointer?
@@ -287,7 +287,7 @@ final class LineEditor: PromptReader {
     return ioctl(0, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
   }
 
-  /// Prints news above the prompt and draws the line again below them.
+  /// Prints notices above the prompt and draws the line again below them.
   private func showNotices() {
     let notices = advisor.takeNotices()
     let next = advisor.prompt()

@@ -7,7 +7,7 @@ struct PromptHistory: Sendable {
   private var index = 0
   /// What was typed before the arrows were used: what stays, and what the entries must begin with.
   private var draft = ""
-  /// What the arrows put into the line last; once it is edited the search begins anew.
+  /// What the arrows put into the line last; once it is edited the search begins again.
   private var shown: String?
 
   /// Adds an entry; false when it is the one before.

@@ -12,13 +12,13 @@ enum Secrets {
   }
 
   /// A named argument, a key or a procedure's parameter that is called like a secret.
-  static func contains(_ lines: [CommandLine], _ knowledge: NetworkSnapshot) -> Bool {
+  static func contains(_ lines: [CommandLine], _ snapshot: NetworkSnapshot) -> Bool {
     lines.contains { line in
       if line.binding.map({ isSecret($0.text) }) ?? false { return true }
       if line.words.contains(where: { isSecret($0) }) { return true }
       for word in line.words.prefix(3) {
         guard let name = (try? ProcedureName(word.plainText)).flatMap({ $0 }) else { continue }
-        let overloads = knowledge.overloads(of: name, on: nil)
+        let overloads = snapshot.overloads(of: name, on: nil)
         if overloads.contains(where: { $0.signature.parameters.contains { isSecret($0.name ?? "") } }) {
           return true
         }

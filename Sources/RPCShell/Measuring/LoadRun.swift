@@ -69,7 +69,7 @@ final class LoadRun: Sendable {
       await drain()
     } onCancel: {
       stop()
-      // Whoever presses Ctrl-C wants the report, not the rest of a slow call.
+      // Ctrl-C asks for the report, not the rest of a slow call.
       cancelAll()
     }
     ticker.cancel()
@@ -112,7 +112,7 @@ final class LoadRun: Sendable {
     }
   }
 
-  /// Each call has its moment; late ones count from when they were due.
+  /// Each call has its own due time; a late one counts from then.
   private func openLoop(_ rate: Double) async {
     let interval = 1e9 / rate
     let end = begun + options.duration

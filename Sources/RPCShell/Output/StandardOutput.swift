@@ -36,7 +36,7 @@ final class StandardOutput: Output {
     jobHandler.withLock { $0 }?("[\(number)] \(status): \(text)\n" + output.out + output.err)
   }
 
-  /// Takes what a background job has to say at its end, for whoever shows it at the right moment.
+  /// Takes what a background job has to say at its end, to be shown at the right time.
   let jobHandler = Lock<(@Sendable (String) -> Void)?>(nil)
 
   func add(_ text: Renderer.Text) {

@@ -1,7 +1,7 @@
 import RPCClient
 import RPCWire
 
-/// The answers of several servers, identical ones together, the largest group first. Whoever answered
+/// The answers of several servers, identical ones together, the largest group first. A server that answered
 /// differently or much later than the others is marked.
 struct FanOutSummary {
   struct Group {

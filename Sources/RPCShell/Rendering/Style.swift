@@ -1,4 +1,4 @@
-/// What a piece of text is, for whoever colours it.
+/// What a piece of text is, which decides its colour.
 enum TextRole: Hashable, Sendable {
   case plain
   case heading

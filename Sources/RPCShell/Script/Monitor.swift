@@ -37,6 +37,6 @@ final class Monitor<Value>: @unchecked Sendable {
     }
   }
 
-  /// Wakes whoever waits.
+  /// Wakes every thread that waits.
   func signal() { pthread_cond_broadcast(condition) }
 }

@@ -24,7 +24,7 @@ struct ScriptRunner {
     }
   }
 
-  private let session: Session
+  private let session: ShellSession
   private let output: any Output
   /// Before the line number in messages; nil at the prompt and for `-c`.
   private let name: String?
@@ -38,7 +38,7 @@ struct ScriptRunner {
     let value = Lock(Outcome())
   }
 
-  init(session: Session, output: any Output, name: String?, stopsAtFailure: Bool) {
+  init(session: ShellSession, output: any Output, name: String?, stopsAtFailure: Bool) {
     self.session = session
     self.output = output
     self.name = name
@@ -143,7 +143,7 @@ struct ScriptRunner {
     }
     let version = session.version
     if serverNames?.version != version {
-      serverNames = (version, Set(session.knowledgeWithoutStates.serverNames))
+      serverNames = (version, Set(session.snapshotWithoutStates.serverNames))
     }
     // The names at the front say everything about whom to ask and which overloads there are.
     let hasServer = serverNames?.names.contains(leading) ?? false
@@ -154,13 +154,13 @@ struct ScriptRunner {
       head = known.head
     } else {
       guard command != nil || first.plainText.isQualifiedName || session.startsCall(line) else { return nil }
-      let knowledge = session.knowledgeWithoutStates
-      let bound = BoundWords(words, grammar: CallCommand.grammar, knowledge: knowledge, usageOf: "call")
+      let snapshot = session.snapshotWithoutStates
+      let bound = BoundWords(words, grammar: CallCommand.grammar, snapshot: snapshot, usageOf: "call")
       guard bound.issues.isEmpty, bound.flags.isEmpty, (bound.word("SERVERS") != nil) == hasServer else {
         return nil
       }
       await session.ensureCatalogues(for: bound)
-      guard let made = try? CallPlan.head(bound, session.knowledgeWithoutStates) else { return nil }
+      guard let made = try? CallPlan.head(bound, session.snapshotWithoutStates) else { return nil }
       if case .several = made.target { return nil }
       head = made
       heads[key] = (session.version, made)
@@ -191,7 +191,7 @@ struct ScriptRunner {
   }
 }
 
-extension Session {
+extension ShellSession {
   /// `source FILE`.
   func runScript(_ path: String, stopsAtFailure: Bool, _ output: any Output) async throws(CommandFailure) {
     let depth = change { state in

@@ -33,7 +33,7 @@ extension CallPlan {
     var overloads: [Procedure]
   }
 
-  static func head(_ words: BoundWords, _ knowledge: NetworkSnapshot) throws(CommandFailure) -> Head {
+  static func head(_ words: BoundWords, _ snapshot: NetworkSnapshot) throws(CommandFailure) -> Head {
     guard let word = words.argument("SERVICE.RPC") else { throw .usage("missing SERVICE.RPC") }
     let parsed: ProcedureName?
     do throws(FitError) {
@@ -44,17 +44,17 @@ extension CallPlan {
     guard var name = parsed else {
       throw .usage("'\(word.plainText)' does not name a procedure: write SERVICE.RPC", at: word.span)
     }
-    var target = try target(words, knowledge, service: name.service)
+    var target = try target(words, snapshot, service: name.service)
     var catalogues: [String]?
     switch target {
     case .one(let server): catalogues = [server]
     case .several(let servers): catalogues = servers
     case .any: break
     }
-    var overloads = knowledge.overloads(of: name, on: catalogues)
+    var overloads = snapshot.overloads(of: name, on: catalogues)
     if overloads.isEmpty, catalogues != nil, words.word("SERVERS") == nil {
-      // The current server does not have it: whoever does may answer.
-      let elsewhere = knowledge.overloads(of: name, on: nil)
+      // The current server does not have it: another that does may answer.
+      let elsewhere = snapshot.overloads(of: name, on: nil)
       if !elsewhere.isEmpty {
         overloads = elsewhere
         target = .any
@@ -66,7 +66,7 @@ extension CallPlan {
       switch services.count {
       case 1: name.service = services[0]
       case 0:
-        let known = knowledge.procedures(on: catalogues).map(\.signature.name)
+        let known = snapshot.procedures(on: catalogues).map(\.signature.name)
         throw .usage(
           "no service has a procedure '\(name.name)'"
             + Suggestion.text(for: name.name, among: Set(known).sorted()),
@@ -79,7 +79,7 @@ extension CallPlan {
     }
     // Which providers '*' stands for is known with the service.
     if words.word("SERVERS") == "*" {
-      target = try self.target(words, knowledge, service: name.service)
+      target = try self.target(words, snapshot, service: name.service)
       if case .several(let servers) = target { catalogues = servers }
     }
     return Head(
@@ -87,12 +87,12 @@ extension CallPlan {
   }
 
   private static func target(
-    _ words: BoundWords, _ knowledge: NetworkSnapshot, service: String?
+    _ words: BoundWords, _ snapshot: NetworkSnapshot, service: String?
   ) throws(CommandFailure) -> Target {
     guard let text = words.word("SERVERS") else {
-      guard let current = knowledge.currentServer else { return .any }
+      guard let current = snapshot.currentServer else { return .any }
       // A service that the current server does not provide goes to one that does.
-      if let service, let providers = knowledge.topology.service(service)?.providers,
+      if let service, let providers = snapshot.topology.service(service)?.providers,
         !providers.contains(current)
       {
         return .any
@@ -100,8 +100,8 @@ extension CallPlan {
       return .one(current)
     }
     if text == "*" {
-      let all = service.map { knowledge.providers(of: $0) } ?? []
-      return .several(all.isEmpty ? knowledge.serverNames : all)
+      let all = service.map { snapshot.providers(of: $0) } ?? []
+      return .several(all.isEmpty ? snapshot.serverNames : all)
     }
     var names: [String] = []
     for name in text.split(separator: ",").map(String.init) where !names.contains(name) { names.append(name) }

@@ -8,18 +8,17 @@ import Synchronization
 /// The conversation at the prompt: reads a line, runs it while watching for Ctrl-C, and shows the notices in between.
 /// Owns the main thread.
 final class InteractiveShell: PromptAdvisor {
-  private let session: Session
+  private let session: ShellSession
   private let output: StandardOutput
   private let signals: SignalSource
   private let options: Shell.Options
   private let notices: NoticeQueue
   private let historyFile = HistoryFile.standard
-  /// The text that was read last, as commands: Enter parses it, and nobody else again.
-  private var parsed: (text: String, lines: [CommandLine]) = ("", [])
+  private(set) var parsed = ParsedText()
   /// The signal that ends the program, once it has come.
   private var isEnding: Int32?
 
-  init(_ session: Session, _ output: StandardOutput, _ signals: SignalSource, _ options: Shell.Options) {
+  init(_ session: ShellSession, _ output: StandardOutput, _ signals: SignalSource, _ options: Shell.Options) {
     self.session = session
     self.output = output
     self.signals = signals
@@ -57,7 +56,7 @@ final class InteractiveShell: PromptAdvisor {
   }
 
   private func greet() {
-    let topology = session.knowledgeWithoutStates.topology
+    let topology = session.snapshotWithoutStates.topology
     let count = topology.servers.count
     output.emit(
       .note(
@@ -65,13 +64,13 @@ final class InteractiveShell: PromptAdvisor {
           + "'help' lists the commands, Tab completes."))
   }
 
-  private func converse(_ reader: any PromptReader) -> Int32 {
+  func converse(_ reader: any PromptReader) -> Int32 {
     while true {
       for notice in notices.take() { output.add(Renderer.Text(out: notice + "\n")) }
       switch reader.read(prompt()) {
       case .line(let text):
         if text.allSatisfy(\.isWhitespace) { continue }
-        let lines = commands(in: text)
+        let lines = parsed.commands(in: text)
         remember(text, lines, reader)
         // The terminal may have another size than when the last command ran.
         resized()
@@ -87,14 +86,9 @@ final class InteractiveShell: PromptAdvisor {
     }
   }
 
-  private func commands(in text: String) -> [CommandLine] {
-    if !parsed.text.hasSameUTF8(as: text) { parsed = (text, CommandLine.all(in: text)) }
-    return parsed.lines
-  }
-
   private func remember(_ text: String, _ lines: [CommandLine], _ reader: any PromptReader) {
     reader.remember(text)
-    guard let historyFile, !text.hasPrefix(" "), !Secrets.contains(lines, session.knowledgeWithoutStates)
+    guard let historyFile, !text.hasPrefix(" "), !Secrets.contains(lines, session.snapshotWithoutStates)
     else { return }
     historyFile.append(text)
   }
@@ -168,23 +162,25 @@ final class InteractiveShell: PromptAdvisor {
   var style: Style { output.renderer.style }
   var showsHints: Bool { session.settings.hints }
 
-  func hint(_ line: String) -> Hint? { Hint.hint(line, session.knowledge) }
-  func complete(_ text: String) -> Completion { Completion.complete(text, session.knowledge) }
-  func openConstruct(_ text: String) -> OpenConstruct.Kind? { commands(in: text).last?.open.last?.kind }
+  func hint(_ line: String) -> Hint? { Hint.hint(line, session.snapshot) }
+  func complete(_ text: String) -> Completion { Completion.complete(text, session.snapshot) }
+  func openConstruct(_ text: String) -> OpenConstruct.Kind? {
+    parsed.commands(in: text).last?.open.last?.kind
+  }
   func takeNotices() -> [String] { notices.take() }
 
   func prompt() -> Prompt {
-    let knowledge = session.knowledge
+    let snapshot = session.snapshot
     let place =
-      switch (knowledge.identity, knowledge.currentServer) {
+      switch (snapshot.identity, snapshot.currentServer) {
       case (nil, nil): ""
       case (let identity?, nil): "\(identity) "
       case (nil, let server?): "@\(server) "
       case (let identity?, let server?): "\(identity)@\(server) "
       }
-    let count = knowledge.topology.servers.count
+    let count = snapshot.topology.servers.count
     return Prompt(
-      place: place, right: count > 0 ? "\(knowledge.upCount)/\(count) up" : "", isColored: style.isColored)
+      place: place, right: count > 0 ? "\(snapshot.upCount)/\(count) up" : "", isColored: style.isColored)
   }
 }
 

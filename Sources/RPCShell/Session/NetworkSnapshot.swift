@@ -2,7 +2,7 @@ import RPCClient
 import RPCProcedures
 import RPCWire
 
-/// Everything the shell knows at one moment, without asking anybody: what completion, hints and the resolution of
+/// Everything the shell knows at one time, without asking a server: what completion, hints and the resolution of
 /// calls look at. A snapshot: it does not change.
 struct NetworkSnapshot: Sendable {
   var topology: Topology

@@ -16,11 +16,11 @@ final class NetworkWatcher: Sendable {
     var generations: [String: Int] = [:]
   }
 
-  private let session: Session
+  private let session: ShellSession
   private let notices: NoticeQueue
   private let state = Lock(State())
 
-  init(session: Session, notices: NoticeQueue) {
+  init(session: ShellSession, notices: NoticeQueue) {
     self.session = session
     self.notices = notices
   }
@@ -98,18 +98,18 @@ final class NetworkWatcher: Sendable {
     case .connected(let server, let generation):
       session.noteAnswer(of: server)
       refresh(server)
-      let (isBack, isNews) = state.withLock { state in
+      let (isBack, isNew) = state.withLock { state in
         state.generations[server] = generation
         return (!state.seen.insert(server).inserted, state.down.remove(server) != nil)
       }
-      if isNews { say("\(server) is up" + (isBack ? " again" : "")) } else { notices.touch() }
+      if isNew { say("\(server) is up" + (isBack ? " again" : "")) } else { notices.touch() }
     case .disconnected(let server, let reason):
       guard let reason else { return notices.touch() }
-      let isNews = state.withLock { state in
+      let isNew = state.withLock { state in
         state.down.insert(server)
         return state.seen.contains(server)
       }
-      if isNews { say("\(server) is down: \(Self.short(reason.message))") } else { notices.touch() }
+      if isNew { say("\(server) is down: \(Self.short(reason.message))") } else { notices.touch() }
     case .generation(let server, let serial):
       refresh(server)
       let isNew = state.withLock { $0.generations.updateValue(serial, forKey: server) != serial }

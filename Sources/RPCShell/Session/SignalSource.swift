@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// Signals as events of the main thread. They are blocked from the moment this is made, for every thread that is
+/// Signals as events of the main thread. They are blocked as soon as this is made, for every thread that is
 /// started afterwards, so that none interrupts anything anywhere.
 final class SignalSource: Sendable {
   enum Event: Hashable, Sendable {
@@ -10,7 +10,7 @@ final class SignalSource: Sendable {
     case woken
   }
 
-  /// For whoever polls together with other descriptors.
+  /// To be polled together with other descriptors.
   let signalDescriptor: Int32
   let wakeDescriptor: Int32
 

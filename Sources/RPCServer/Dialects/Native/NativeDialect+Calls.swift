@@ -66,7 +66,7 @@ extension NativeDialect {
   }
 
   /// Answers the calls that follow upon a call of the same closure, as long as they come whole and plain: the
-  /// procedure was found and its caller authorised a moment ago, in this generation, and nothing in between can
+  /// procedure was found and its caller authorised just before, in this generation, and nothing in between can
   /// change that. They are counted and logged together. The first frame that is anything else is left to
   /// `read`.
   ///

@@ -1,6 +1,6 @@
 import RPCWire
 
-extension Session {
+extension ShellSession {
   /// `… &`: runs a line behind the prompt and tells when it has ended.
   func startJob(_ line: CommandLine, _ output: any Output) throws(CommandFailure) {
     var inner = line

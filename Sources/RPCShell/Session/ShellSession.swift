@@ -4,16 +4,16 @@ internal import RPCSystem
 import RPCWire
 
 /// One conversation with a network: who calls, whom, with which settings, and what has come of it so far. Shared
-/// by the command at hand, background jobs and whatever listens for news; owns no terminal and prints nothing.
-final class Session: Sendable {
+/// by the command at hand, background jobs and what listens for notices; owns no terminal and prints nothing.
+final class ShellSession: Sendable {
   struct State: Sendable {
     var backend: any ShellBackend
     var settings: Settings
-    var knowledge: NetworkSnapshot
+    var snapshot: NetworkSnapshot
     var history = CallHistory()
     var jobs = JobTable()
     var recorder: Recorder?
-    /// How many scripts run one another at the moment.
+    /// How many scripts run one another now.
     var sourceDepth = 0
     /// Whether `-` may still be read, and what it held when it was.
     var standardInput: StandardInput
@@ -22,7 +22,7 @@ final class Session: Sendable {
     /// Servers that are being asked for their catalogue.
     var refreshing: Set<String> = []
     var isEnding = false
-    /// Counts the changes of what is known, so that whoever remembers something derived can tell.
+    /// Counts the changes of what is known, so that what is derived from it can tell when it is old.
     var version = 0
   }
 
@@ -41,7 +41,7 @@ final class Session: Sendable {
   let network: NetworkSource?
   private let makeBackend: BackendMaker
   /// Tells the person something unasked: a job has ended, a server is gone.
-  /// Takes over changed settings: colours and format belong to whoever writes.
+  /// Takes over changed settings: colours and format belong to the output.
   let settingsHandler = Lock<(@Sendable (Settings) -> Void)?>(nil)
   private let noticeHandler = Lock<(@Sendable (OutputItem) -> Void)?>(nil)
 
@@ -51,11 +51,11 @@ final class Session: Sendable {
   ) {
     self.makeBackend = makeBackend
     self.network = network
-    var knowledge = NetworkSnapshot(topology: backend.topology)
-    knowledge.declared = backend.declared
-    knowledge.identity = backend.identity
+    var snapshot = NetworkSnapshot(topology: backend.topology)
+    snapshot.declared = backend.declared
+    snapshot.identity = backend.identity
     state = Lock(
-      State(backend: backend, settings: settings, knowledge: knowledge, standardInput: standardInput))
+      State(backend: backend, settings: settings, snapshot: snapshot, standardInput: standardInput))
   }
 
   // MARK: What everybody asks
@@ -65,20 +65,20 @@ final class Session: Sendable {
   var version: Int { state.withLock { $0.version } }
   var isEnding: Bool { state.withLock { $0.isEnding } }
 
-  /// What is known at this moment, the servers' states included.
-  var knowledge: NetworkSnapshot {
-    var (knowledge, backend, silent) = state.withLock { ($0.knowledge, $0.backend, $0.silent) }
-    for server in knowledge.topology.servers {
+  /// What is known now, the servers' states included.
+  var snapshot: NetworkSnapshot {
+    var (snapshot, backend, silent) = state.withLock { ($0.snapshot, $0.backend, $0.silent) }
+    for server in snapshot.topology.servers {
       let state = backend.state(of: server.name)
       // A connection to a server that hangs looks as good as any.
-      knowledge.states[server.name] = state.isUp ? silent[server.name].map { .down($0) } ?? state : state
+      snapshot.states[server.name] = state.isUp ? silent[server.name].map { .down($0) } ?? state : state
     }
-    knowledge.jobs = state.withLock { $0.jobs.running }
-    return knowledge
+    snapshot.jobs = state.withLock { $0.jobs.running }
+    return snapshot
   }
 
   /// What is known, without asking for the states: for the calls of a script.
-  var knowledgeWithoutStates: NetworkSnapshot { state.withLock { $0.knowledge } }
+  var snapshotWithoutStates: NetworkSnapshot { state.withLock { $0.snapshot } }
 
   func update(_ change: (inout Settings) -> Void) { state.withLock { change(&$0.settings) } }
 
@@ -115,7 +115,7 @@ final class Session: Sendable {
 
   func use(_ server: String?) {
     state.withLock { state in
-      state.knowledge.currentServer = server
+      state.snapshot.currentServer = server
       state.version += 1
     }
   }
@@ -126,7 +126,7 @@ final class Session: Sendable {
     let previous = state.withLock { state in
       let previous = state.backend
       state.backend = next
-      state.knowledge.identity = identity
+      state.snapshot.identity = identity
       state.version += 1
       return previous
     }
@@ -136,11 +136,11 @@ final class Session: Sendable {
   /// Takes over a file that was read again.
   func adopt(topology: Topology, declared: [Procedure]) {
     state.withLock { state in
-      state.knowledge.topology = topology
-      if let server = state.knowledge.currentServer, topology.server(server) == nil {
-        state.knowledge.currentServer = nil
+      state.snapshot.topology = topology
+      if let server = state.snapshot.currentServer, topology.server(server) == nil {
+        state.snapshot.currentServer = nil
       }
-      state.knowledge.declared = declared
+      state.snapshot.declared = declared
       state.version += 1
     }
   }
@@ -148,10 +148,10 @@ final class Session: Sendable {
   // MARK: Results
 
   /// Keeps a result for `_` and `$3`; returns its number.
-  func keep(_ value: Value) -> Int { state.withLock { $0.knowledge.variables.append(value) } }
+  func keep(_ value: Value) -> Int { state.withLock { $0.snapshot.variables.append(value) } }
 
   func bind(_ name: String, to value: Value?) {
-    state.withLock { $0.knowledge.variables.bind(name, to: value) }
+    state.withLock { $0.snapshot.variables.bind(name, to: value) }
   }
 
   // MARK: Catalogues
@@ -160,11 +160,11 @@ final class Session: Sendable {
   @discardableResult
   func refreshCatalogue(of server: String) async throws(RPCError) -> ServerCatalogue {
     var catalogue = try await backend.catalogue(of: server)
-    catalogue.nameParameters(as: knowledgeWithoutStates.declared)
+    catalogue.nameParameters(as: snapshotWithoutStates.declared)
     let known = catalogue
     state.withLock { state in
       state.silent[server] = nil
-      state.knowledge.catalogues[server] = known
+      state.snapshot.catalogues[server] = known
       state.version += 1
     }
     return known
@@ -172,7 +172,7 @@ final class Session: Sendable {
 
   /// Makes sure that the catalogue of at least one of `servers` is known, if any of them can be reached.
   func ensureCatalogue(ofAnyOf servers: [String]) async {
-    let known = state.withLock { $0.knowledge.catalogues }
+    let known = state.withLock { $0.snapshot.catalogues }
     if servers.contains(where: { known[$0] != nil }) { return }
     for server in servers {
       if (try? await refreshCatalogue(of: server)) != nil { return }
@@ -192,7 +192,7 @@ final class Session: Sendable {
   }
 }
 
-extension Session {
+extension ShellSession {
   /// What listens for a changed setting, such as the colours of the terminal, is told.
   func settingsChanged() {
     let settings = settings

@@ -1,7 +1,7 @@
 import RPCSystem
 import RPCWire
 
-extension Session {
+extension ShellSession {
   /// Runs a line that somebody typed, or that a script holds: `execute`, and what came of it goes into the recording
   /// where there is one.
   func run(_ line: CommandLine, _ output: any Output) async throws(CommandFailure) {
@@ -9,7 +9,7 @@ extension Session {
     let (outcome, failure) = await observed(line, output)
     // The commands that switch recording are not part of it, nor is what was taken back.
     let isOwn = ["record", "replay", "quit", "exit"].contains(line.words.first?.plainText ?? "")
-    if !isOwn, failure?.kind != .interrupted, line.isKeptOut(of: knowledgeWithoutStates) {
+    if !isOwn, failure?.kind != .interrupted, line.isKeptOut(of: snapshotWithoutStates) {
       output.emit(.note("(left out of the recording, as it is of the history)"))
     } else if !isOwn, failure?.kind != .interrupted {
       do throws(SystemError) {
@@ -26,14 +26,14 @@ extension Session {
 
   /// Runs a line and tells what came of it.
   func observed(_ line: CommandLine, _ output: any Output) async -> (Recording.Outcome, CommandFailure?) {
-    let before = knowledgeWithoutStates.variables.count
+    let before = snapshotWithoutStates.variables.count
     let started = ContinuousClock.now
     do throws(CommandFailure) {
       try await execute(line, output)
     } catch {
       return (.failure(error), error)
     }
-    let variables = knowledgeWithoutStates.variables
+    let variables = snapshotWithoutStates.variables
     guard variables.count > before, let last = variables.last else { return (.nothing, nil) }
     return (.value(last, ContinuousClock.now - started), nil)
   }
@@ -41,10 +41,10 @@ extension Session {
 
 extension CommandLine {
   /// Whether the line belongs into no file: it begins with a space, or holds a secret.
-  func isKeptOut(of knowledge: NetworkSnapshot) -> Bool {
+  func isKeptOut(of snapshot: NetworkSnapshot) -> Bool {
     let start = binding?.span.lowerBound ?? shell?.span.lowerBound ?? words.first?.span.lowerBound ?? 0
     if start > 0, source[start - 1] == .space { return true }
-    return Secrets.contains([self], knowledge)
+    return Secrets.contains([self], snapshot)
   }
 
   /// The command as it was written, without what follows it.

@@ -2,7 +2,7 @@ import RPCClient
 import RPCDeployment
 import RPCWire
 
-extension Session {
+extension ShellSession {
   /// What the program `initializer` does, from here: the same checks, the same plan, the same two phases.
   func deploy(
     _ servers: [String], mode: Deployer.Mode, force: Bool
@@ -48,7 +48,7 @@ extension Session {
         .note("* the network stays as it was: \(errors.diagnostics.first?.description ?? "")\(more)"))
       return false
     case .success(let file):
-      let known = knowledgeWithoutStates
+      let known = snapshotWithoutStates
       guard file.network != known.topology || file.procedures != known.declared else { return false }
       adopt(file)
       let (before, after) = (Set(known.serverNames), Set(file.network.servers.map(\.name)))

@@ -3,7 +3,7 @@ import RPCProcedures
 import RPCSystem
 import RPCWire
 
-extension Session {
+extension ShellSession {
   /// Runs one line: what it is, where its output goes, what it is bound to.
   func execute(_ line: CommandLine, _ output: any Output) async throws(CommandFailure) {
     if line.isEmpty { return }
@@ -68,9 +68,9 @@ extension Session {
       bind(binding.text, to: value)
       return
     }
-    let before = knowledgeWithoutStates.variables.count
+    let before = snapshotWithoutStates.variables.count
     try await command(inner, output)
-    let variables = knowledgeWithoutStates.variables
+    let variables = snapshotWithoutStates.variables
     guard variables.count > before, let last = variables.last else {
       throw remember(
         .usage("'\(first.plainText)' has no result that '\(binding.text)' could be", at: first.span))
@@ -95,7 +95,7 @@ extension Session {
       throw remember(unknown(first))
     }
     let words = BoundWords(
-      line.words.dropFirst(), grammar: command.grammar, knowledge: knowledgeWithoutStates,
+      line.words.dropFirst(), grammar: command.grammar, snapshot: snapshotWithoutStates,
       usageOf: command.name)
     if let issue = words.issues.first { throw remember(CommandFailure(issue)) }
     try await command.run(CommandInput(line: line, words: words, output: output), in: self)
@@ -104,12 +104,12 @@ extension Session {
   /// Whether a line without a command's name calls a procedure: `math.add 1 2`, `s1 math.add 1 2`.
   func startsCall(_ line: CommandLine) -> Bool {
     guard let first = line.words.first?.word else { return false }
-    let knowledge = knowledgeWithoutStates
-    if first.isQualifiedName || knowledge.knowsProcedure(first) { return true }
+    let snapshot = snapshotWithoutStates
+    if first.isQualifiedName || snapshot.knowsProcedure(first) { return true }
     guard line.words.count > 1, let second = line.words[1].word else { return false }
     let isServer =
-      first == "*" || first.split(separator: ",").allSatisfy { knowledge.serverNames.contains(String($0)) }
-    return isServer && (second.isQualifiedName || knowledge.knowsProcedure(second))
+      first == "*" || first.split(separator: ",").allSatisfy { snapshot.serverNames.contains(String($0)) }
+    return isServer && (second.isQualifiedName || snapshot.knowsProcedure(second))
   }
 
   private func isValue(_ argument: Argument) -> Bool {
@@ -132,8 +132,8 @@ extension Session {
 
   private func unknown(_ first: Argument) -> CommandFailure {
     let name = first.plainText
-    let knowledge = knowledgeWithoutStates
-    if knowledge.serviceNames.contains(where: { $0.hasSameUTF8(as: name) })
+    let snapshot = snapshotWithoutStates
+    if snapshot.serviceNames.contains(where: { $0.hasSameUTF8(as: name) })
       || name == NetworkSnapshot.systemService
     {
       return .usage(
@@ -141,19 +141,19 @@ extension Session {
         hint:
           "'procedures \(name)' lists what it has; \(name).PROCEDURE calls it; 'describe \(name)' shows more")
     }
-    if knowledge.serverNames.contains(where: { $0.hasSameUTF8(as: name) }) {
+    if snapshot.serverNames.contains(where: { $0.hasSameUTF8(as: name) }) {
       return .usage(
         "'\(name)' is a server, not a command", at: first.span,
         hint:
           "'\(name) SERVICE.RPC' calls it; 'use \(name)' makes it the one that is called; 'describe \(name)' shows more"
       )
     }
-    if knowledge.clientNames.contains(where: { $0.hasSameUTF8(as: name) }) {
+    if snapshot.clientNames.contains(where: { $0.hasSameUTF8(as: name) }) {
       return .usage(
         "'\(name)' is a client, not a command", at: first.span, hint: "'as \(name)' calls as that client")
     }
     var known = CommandRegistry.names
-    known += knowledge.procedures(on: nil).map(\.signature.qualifiedName)
+    known += snapshot.procedures(on: nil).map(\.signature.qualifiedName)
     let suggestion = Suggestion.text(for: name, among: known)
     let shown = TextWidth.cut(name, to: 40)
     return .usage(
@@ -170,7 +170,7 @@ extension Session {
   // MARK: Arguments
 
   func loader() -> ArgumentLoader {
-    ArgumentLoader(variables: knowledgeWithoutStates.variables) { () throws(CommandFailure) in
+    ArgumentLoader(variables: snapshotWithoutStates.variables) { () throws(CommandFailure) in
       try self.readStandardInput()
     }
   }

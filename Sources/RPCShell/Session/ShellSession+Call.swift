@@ -2,13 +2,13 @@ import RPCClient
 import RPCProcedures
 import RPCWire
 
-extension Session {
+extension ShellSession {
   /// Understands a call's words: asks for a catalogue where none is known yet, reads files, chooses the overload.
   func plan(_ words: BoundWords) async throws(CommandFailure) -> CallPlan {
     let settings = settings
     await ensureCatalogues(for: words)
     do throws(CommandFailure) {
-      let head = try CallPlan.head(words, knowledgeWithoutStates)
+      let head = try CallPlan.head(words, snapshotWithoutStates)
       var plan = try CallPlan.make(head, try loader().load(words.all("ARG")), settings)
       if let text = words.flag("-t")?.plainText { plan.request.deadline = Quantity.duration(parsing: text) }
       return plan
@@ -18,16 +18,16 @@ extension Session {
   }
 
   func ensureCatalogues(for words: BoundWords) async {
-    let knowledge = knowledgeWithoutStates
-    guard let head = try? CallPlan.head(words, knowledge) else {
-      // A name without service: whoever knows it must be found first.
-      await ensureCatalogue(ofAnyOf: knowledge.currentServer.map { [$0] } ?? knowledge.serverNames)
+    let snapshot = snapshotWithoutStates
+    guard let head = try? CallPlan.head(words, snapshot) else {
+      // A name without service: a server that knows it must be found first.
+      await ensureCatalogue(ofAnyOf: snapshot.currentServer.map { [$0] } ?? snapshot.serverNames)
       return
     }
     switch head.target {
     case .one(let server): await ensureCatalogue(ofAnyOf: [server])
     case .several(let servers): await ensureCatalogue(ofAnyOf: servers)
-    case .any: await ensureCatalogue(ofAnyOf: head.name.service.map { knowledge.providers(of: $0) } ?? [])
+    case .any: await ensureCatalogue(ofAnyOf: head.name.service.map { snapshot.providers(of: $0) } ?? [])
     }
   }
 
