@@ -1,3 +1,5 @@
+import RPCWire
+
 /// The commands of the text that was read last, parsed once: Enter asks what is open in it, the history whether it
 /// holds a secret, and then they run.
 struct ParsedText {
