@@ -433,7 +433,7 @@ def main(arguments):
     try:
         values = list(map(json.loads, arguments[3:]))
     except ValueError as error:
-        return f"an argument is no JSON: {error}", 2
+        return f"an argument is not JSON: {error}", 2
     try:
         with Client(*arguments[:2]) as client:
             print(client.call(arguments[2], *values))

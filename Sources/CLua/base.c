@@ -165,7 +165,7 @@ static void keep(lua_State *L, const char *const *names, const char *library, lu
   lua_remove(L, -2);
 }
 
-/// Upvalue: the library's own. A string that is too long to be read at once is no numeral.
+/// Upvalue: the library's own. A string that is too long to be read at once is not a numeral.
 static int to_number(lua_State *L) {
   if (lua_type(L, 1) == LUA_TSTRING && lua_rawlen(L, 1) > kNumeralBytes) {
     luaL_pushfail(L);

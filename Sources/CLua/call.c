@@ -317,7 +317,7 @@ rpclua_outcome rpclua_resume(rpclua_call *call) {
     arguments = 1;
   }
   call->is_calling = false;
-  // Collecting what others left behind is no credit.
+  // Collecting what others left behind is not credited.
   if (call->held < 0) call->held = 0;
   machine->running = call;
   rpclua_slice_begin(machine);

@@ -20,7 +20,7 @@ bool rpclua_is_null(lua_State *L, int index) {
   return lua_isnil(L, index) || (lua_islightuserdata(L, index) && lua_touserdata(L, index) == NULL);
 }
 
-/// The name of a value that is no table, else null.
+/// The name of a value that is not a table, else null.
 static const char *simple_name(lua_State *L, int index) {
   switch (lua_type(L, index)) {
   case LUA_TBOOLEAN: return "bool";

@@ -305,7 +305,7 @@ internal final class ClientChannel: TimerTarget {
 
   internal func connectionEnded(_ connection: ClientConnection, _ error: RPCError?) {
     core.connectionEnded(connection)
-    // One that was replaced, since its server drained or moved, is no loss.
+    // One that was replaced, since its server drained or moved, is not a loss.
     guard isCurrent(connection) else { return }
     cancelAttemptTimer()
     // One that served was a good connection: the next attempt may follow at once.

@@ -4,7 +4,7 @@ public import RPCWire
 // MARK: Calls from threads that may wait
 
 extension RPCClient {
-  /// Calls a procedure and blocks the calling thread until it has answered. For programs that are no tasks;
+  /// Calls a procedure and blocks the calling thread until it has answered. For programs that are not tasks;
   /// never from a task or a callback.
   @inlinable
   public func callBlocking<each A: RPCValue, each R: RPCValue>(

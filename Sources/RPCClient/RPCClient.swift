@@ -127,7 +127,7 @@ public final class RPCClient: Sendable {
     }
   }
 
-  /// As `close()`, for callers that are no task. Never from a callback.
+  /// As `close()`, for callers that are not tasks. Never from a callback.
   public func closeBlocking() {
     stopFollowing()
     blocking.close()

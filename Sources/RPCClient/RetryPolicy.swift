@@ -3,7 +3,7 @@ internal import RPCWire
 /// When a failed call is tried again. Whatever it says, a call is repeated only where the server cannot have
 /// executed it, or where its procedure is declared idempotent and `repeatsIdempotent` allows it.
 public struct RetryPolicy: Sendable, Hashable {
-  /// How often the call is tried in all; 1 is no retry.
+  /// How often the call is tried in all; 1 is not a retry.
   public var attempts: Int
   /// Allows repeating a call that may have been executed, where its procedure is declared idempotent.
   public var repeatsIdempotent: Bool

@@ -11,7 +11,7 @@ public struct DeploymentError: Error, Hashable, Sendable {
     case unknownTransaction
     /// A step out of order, such as a commit of what was not prepared.
     case outOfOrder
-    /// Bytes that are no manifest, or whose digest is another than announced.
+    /// Bytes that are not a manifest, or whose digest is another than announced.
     case malformed
     /// A bound was crossed.
     case tooLarge

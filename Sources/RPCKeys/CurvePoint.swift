@@ -21,7 +21,7 @@ enum CurvePoint {
     [0xec] + [UInt8](repeating: 0xff, count: 30) + [0x7f],
   ]
 
-  /// Why these 32 bytes are no public key of somebody's; nil where they may be one.
+  /// Why these 32 bytes are not a public key; nil where they may be one.
   static func problem(with bytes: [UInt8]) -> String? {
     var coordinate = bytes
     coordinate[31] &= 0x7f

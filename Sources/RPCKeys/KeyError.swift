@@ -1,4 +1,4 @@
-/// Why a text or a file is no key that can be used, and what would be.
+/// Why a text or a file is not a key that can be used, and what would be.
 public struct KeyError: Error, Hashable, Sendable, CustomStringConvertible {
   public let message: String
 

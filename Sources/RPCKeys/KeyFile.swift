@@ -72,7 +72,7 @@ public enum KeyFile {
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw unreadable(path) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("'\(path)' is no file") }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("'\(path)' is not a file") }
     guard status.st_size <= byteCountMax else {
       throw KeyError("\(path) has \(status.st_size) bytes, a file of keys has at most \(byteCountMax)")
     }

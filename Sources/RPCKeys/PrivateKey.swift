@@ -22,7 +22,7 @@ public struct PrivateKey: Sendable, CustomStringConvertible, CustomReflectable {
       if (try? PublicKey(parsing: text)) != nil {
         throw KeyError("this is a public key; the private one is in the file without .pub")
       }
-      throw KeyError("this is no OpenSSH private key: ssh-keygen -t ed25519 -N '' -f FILE makes one")
+      throw KeyError("this is not an OpenSSH private key: ssh-keygen -t ed25519 -N '' -f FILE makes one")
     }
     guard let bytes = Base64.decode(lines[1..<lines.count - 1].joined()) else {
       throw KeyError("the key is damaged: its Base64 is not whole")

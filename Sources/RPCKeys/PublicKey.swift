@@ -38,7 +38,7 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
       throw KeyError(
         isOtherKey
           ? "keys are of the kind \(Self.algorithm), not \(first.prefix(32)): ssh-keygen -t ed25519 makes one"
-          : "'\(first.prefix(32))' is no public key; write \(Self.example)")
+          : "'\(first.prefix(32))' is not a public key; write \(Self.example)")
     }
     guard lines == 1 else {
       throw KeyError("one key, not \(lines) lines: what follows the first would be lost")

@@ -1,5 +1,5 @@
-internal import RPCNetwork
 internal import RPCKeys
+internal import RPCNetwork
 internal import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport

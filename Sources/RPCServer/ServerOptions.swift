@@ -41,7 +41,7 @@ public struct ServerOptions: Sendable {
   /// Open connections.
   public var connections = 65_536
   /// Bytes of memory that all connections may hold together; 0 for a quarter of what this process may use. Peers whose
-  /// address is no declared client's, and who have proven neither a client's key nor one that may deploy, share a
+  /// address is not a declared client's, and who have proven neither a client's key nor one that may deploy, share a
   /// quarter of it, unless this server has no clients and no data directory.
   public var memoryBytes = 0
   /// Connections the kernel keeps while the loop is busy.

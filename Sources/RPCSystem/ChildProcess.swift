@@ -32,7 +32,7 @@ package struct ChildProcess: Sendable {
 
   /// Waits until it has ended.
   ///
-  /// - Returns: its exit status, or 128 and the signal's number, as a shell tells it; 127 where it is no child.
+  /// - Returns: its exit status, or 128 and the signal's number, as a shell tells it; 127 where it is not a child.
   package func wait() -> Int32 {
     var status: Int32 = 0
     while waitpid(id, &status, 0) < 0 {

@@ -34,7 +34,7 @@ public enum SystemMemory {
       var path = fields[2]
       while true {
         let folder = path == "/" ? "" : String(path)
-        // "max" is no number, and version 1 has a huge one for no limit.
+        // "max" is not a number, and version 1 has a huge one for no limit.
         if let text = read("\(root)\(folder)/\(file)"), let bytes = Int(text.prefix { $0 != "\n" }) {
           least = min(least ?? .max, bytes)
         }

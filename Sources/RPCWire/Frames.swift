@@ -1,7 +1,7 @@
 /// The payloads of the control frames, each with its encoder and decoder. CALL and REPLY are written and
 /// read in place by those who own the bytes; their layout stands in `CallFrame`.
 
-/// What a native connection starts with, before its first frame. The first byte is no printable character
+/// What a native connection starts with, before its first frame. The first byte is not a printable character
 /// and no start of TLS, so that one port can tell its dialects apart.
 public enum Preface {
   /// 0x89 "RPC" CR LF, the protocol's major version, zero.

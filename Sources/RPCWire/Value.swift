@@ -21,7 +21,7 @@ public enum Value: Sendable {
     }
   }
 
-  /// The value of `key`, or nil when this is no map or has no such key.
+  /// The value of `key`, or nil when this is not a map or has no such key.
   public subscript(key: String) -> Value? {
     guard case .map(let entries) = self else { return nil }
     return entries.first { $0.key.hasSameUTF8(as: key) }?.value

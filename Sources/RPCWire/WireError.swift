@@ -11,7 +11,7 @@ public enum WireError: Error, Hashable, Sendable {
   case invalidUTF8
   /// Lists or maps nested deeper than the limit.
   case nestedTooDeep(limit: Int)
-  /// A map key that is no string.
+  /// A map key that is not a string.
   case nonStringKey
   /// The same key twice in one map.
   case duplicateKey(String)

@@ -13,7 +13,7 @@ struct RPCBench: ParsableCommand {
     commandName: "rpc-bench",
     abstract: "Loads a procedure of a running server and measures latency, throughput and CPU per call.",
     discussion: """
-      Arguments are written as in JSON (1, 2.5, true, null, "text", [1, 2]); what is no JSON is a string. \
+      Arguments are written as in JSON (1, 2.5, true, null, "text", [1, 2]); what is not JSON is a string. \
       Without --rate each connection keeps --outstanding calls in flight. With --rate calls are due at fixed \
       times whether or not earlier ones were answered, and latency counts from when a call was due, so a \
       server that stalls cannot hide it.

@@ -124,7 +124,7 @@ struct RPCClientCommand: ParsableCommand {
       let isHelp = code == .success
       let message = Array((fullMessage(for: error) + "\n").utf8)
       let written = message.withUnsafeBytes { write(isHelp ? 1 : 2, $0.baseAddress, $0.count) }
-      // Help that could not be written is no success.
+      // Help that could not be written is not a success.
       Glibc.exit(!isHelp ? 2 : written == message.count ? 0 : 1)
     }
   }

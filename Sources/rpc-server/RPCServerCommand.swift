@@ -97,7 +97,7 @@ struct RPCServerCommand: ParsableCommand {
     }
   }
 
-  /// Whether all of it could be written: help that went nowhere is no success.
+  /// Whether all of it could be written: help that went nowhere is not a success.
   @discardableResult
   private static func write(_ text: String, to descriptor: Int32) -> Bool {
     Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count

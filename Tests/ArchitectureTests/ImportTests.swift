@@ -98,7 +98,7 @@ struct ImportTests {
       if targets.contains(one.module) || Self.everywhere.contains(one.module) { continue }
       #expect(
         products.contains(one.module) || one.module.hasPrefix("Foundation"),
-        "\(one.file) imports \(one.module), which is no product of a package")
+        "\(one.file) imports \(one.module), which is not a product of a package")
     }
   }
 }

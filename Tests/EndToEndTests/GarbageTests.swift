@@ -24,17 +24,19 @@ struct GarbageTests {
     ("a frame before HELLO", preface + header(0, 8), nil),
     ("a payload of 4 GiB", preface + header(.max, 1), nil),
     ("an unknown kind", preface + hello + header(0, 200), nil),
-    ("a HELLO that is no MessagePack", preface + header(3, 1) + [0xc1, 0xc1, 0xc1], nil),
+    ("a HELLO that is not MessagePack", preface + header(3, 1) + [0xc1, 0xc1, 0xc1], nil),
     ("a list that claims 4 G elements", preface + header(5, 1) + [0xdd, 0xff, 0xff, 0xff, 0xff], nil),
     ("half a frame", preface + header(100, 1) + [0x81], nil),
-    ("a line that is no JSON", Array("{\"header\":\n".utf8), "ProtocolError"),
-    ("JSON that is no request", Array("{\"a\":1}\n".utf8), "ProtocolError"),
+    ("a line that is not JSON", Array("{\"header\":\n".utf8), "ProtocolError"),
+    ("JSON that is not a request", Array("{\"a\":1}\n".utf8), "ProtocolError"),
     (
       "JSON nested too deep", Array("{\"header\":\(String(repeating: "[", count: 5000))\n".utf8),
       "ProtocolError"
     ),
     ("a line without end", Array("{\"header\":\"RPC-REQ\"".utf8), nil),
-    ("text that is no UTF-8", Array("{\"a\":\"".utf8) + [0xff, 0xfe] + Array("\"}\n".utf8), "ProtocolError"),
+    (
+      "text that is not UTF-8", Array("{\"a\":\"".utf8) + [0xff, 0xfe] + Array("\"}\n".utf8), "ProtocolError"
+    ),
   ]
 
   @Test("the peer is told where it can be, and the server serves on")

@@ -115,7 +115,7 @@ struct IsolationTests {
     let network = try Network(clients: ["c1"])
     try network.deployPython(["hold: {args: [int], returns: [int]}"], source: Self.source)
     let gate = try SocketGate()
-    // An end of input alone is no end: `nc` says so and waits for its answer. A reset is one.
+    // An end of input alone is not an end: `nc` says so and waits for its answer. A reset is one.
     var caller: LineClient? = try network.lines(as: "c1")
     try caller?.send(line: LineClient.request("test.hold", "[\(gate.port)]"))
     let reset = try gate.admit()

@@ -50,7 +50,7 @@ struct KeyTests {
           - one: {args: [], returns: [int], src: one.py}
       """)
     let key = "\(ConfigHome.path)/simplerpc/deploy-key"
-    // Being on the server's host is no right.
+    // Being on the server's host is not a right.
     let raw = try network.lines("s1").call("system.deploy_status")
     #expect(raw.exceptionType == "Unauthenticated")
     #expect(raw.exceptionMessage?.contains("nobody may deploy to this server: user '") == true, "\(raw)")
@@ -234,7 +234,7 @@ struct KeyTests {
     try network.directory.write("rubbish\n", to: "deployers")
     kill(try network.server("s1").pid, SIGHUP)
     try network.server("s1").waitForLine(
-      "keys stay as they were: \(deployers):1: 'rubbish' is no public key", on: .errors)
+      "keys stay as they were: \(deployers):1: 'rubbish' is not a public key", on: .errors)
     #expect(try network.initialize(["--key", key, "--force"]).ending == .code(0))
   }
 
@@ -311,7 +311,7 @@ struct KeyTests {
     #expect(damaged.ending == .code(3))
     #expect(
       damaged.errors.contains(
-        "cannot use the server's own key: \(data)/server-key: this is no OpenSSH private key"),
+        "cannot use the server's own key: \(data)/server-key: this is not an OpenSSH private key"),
       "\(damaged)")
     unlink("\(data)/server-key")
     let key = try Self.privateKey("c1", in: network)

@@ -179,7 +179,7 @@ struct PrivacyTests {
       """)
     let outcome = try network.initialize()
     #expect(outcome.ending != .code(0))
-    // The paths of the deployer's own files are no secret.
+    // The paths of the deployer's own files are not secret.
     let text = (outcome.output + outcome.errors).replacing(network.file, with: "init.yaml")
       .replacing("\(network.directory.path)/test.py", with: "test.py")
     #expect(text.contains(told), "\(text)")

@@ -124,7 +124,7 @@ struct ScriptTests {
     #expect(other.isRunning)
   }
 
-  @Test("servers: a pid file of a process that is gone, or another's, is no server")
+  @Test("servers: a pid file of a process that is gone, or another's, is not a server")
   func stalePid() throws {
     let site = try Site(["s1"])
     try site.network.directory.write("\(getpid())\n", to: "run/s1.pid")

@@ -55,7 +55,7 @@ struct ServerProgramTests {
     #expect(outcome.errors.contains("does not belong to this machine"), "\(outcome)")
   }
 
-  @Test("a name that is no host ends it with 1 and names it")
+  @Test("a name that is not a host ends it with 1 and names it")
   func unknownHost() throws {
     let data = TemporaryDirectory()
     let outcome = try run(Programs.server, ["no.such.host.invalid", "8181", "--data", data.path])

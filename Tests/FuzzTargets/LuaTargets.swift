@@ -25,7 +25,7 @@ enum LuaTargets {
     guard let sent = try? Value(messagePack: argument) else { return }
     try promise(outcome == rpclua_done, "\(type) \(sent) ends with outcome \(outcome.rawValue)")
     guard let values = try? Value.list(messagePack: output), values.count == 1 else {
-      throw BrokenPromise("what Lua returned for \(sent) is no list of one value")
+      throw BrokenPromise("what Lua returned for \(sent) is not a list of one value")
     }
     try promise(isSame(sent, values[0], type), "\(type) \(sent) came back as \(values[0])")
   }

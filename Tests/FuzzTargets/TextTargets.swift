@@ -30,7 +30,7 @@ enum TextTargets {
         return try areAnswered(.failure(RPCError(.invalidArguments, error.message)), id)
       }
       guard let values = try? Value.list(messagePack: encoded.copy()) else {
-        throw BrokenPromise("arguments that are no MessagePack: \(encoded.copy())")
+        throw BrokenPromise("arguments that are not MessagePack: \(encoded.copy())")
       }
       for (type, value) in zip(types, values) where !isLoose(type) {
         try promise(type.accepts(value), "\(type) does not accept \(value)")

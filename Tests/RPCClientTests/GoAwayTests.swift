@@ -84,7 +84,7 @@ struct GoAwayTests {
     await client.close()
   }
 
-  @Test("a connection that is refused is no attempt while another provider is there")
+  @Test("a connection that is refused is not an attempt while another provider is there")
   func deadProviderWithoutRetries() async throws {
     let dead = try LifecycleTests.deadPort()
     let server = try FakeServer { peer in

@@ -1,7 +1,10 @@
+import RPCNetwork
 import RPCSystem
 import RPCTransport
 import RPCWire
 import Testing
+
+@testable import RPCClient
 
 /// Who is called, and who calls.
 extension RecoveryTests {

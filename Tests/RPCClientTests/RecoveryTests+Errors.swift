@@ -1,7 +1,10 @@
+import RPCNetwork
 import RPCSystem
 import RPCTransport
 import RPCWire
 import Testing
+
+@testable import RPCClient
 
 /// What a server says when it cannot answer, or must not say.
 extension RecoveryTests {
@@ -78,7 +81,7 @@ extension RecoveryTests {
       "does not speak this protocol: a REPLY came before the HELLO"
     ),
     (
-      "a HELLO that is no map", [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x90],
+      "a HELLO that is not a map", [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x90],
       "does not speak this protocol: a HELLO is a map"
     ),
     (

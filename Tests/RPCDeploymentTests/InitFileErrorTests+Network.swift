@@ -171,7 +171,7 @@ extension InitFileErrorTests {
     (
       "ip: 127.0.0.1, port: 6000", "key: abc",
       [
-        "6:17: 'key': 'abc' is no public key; write ssh-ed25519 AAAA…, the line of the .pub file that "
+        "6:17: 'key': 'abc' is not a public key; write ssh-ed25519 AAAA…, the line of the .pub file that "
           + "ssh-keygen -t ed25519 makes"
       ]
     ),
@@ -185,7 +185,7 @@ extension InitFileErrorTests {
     (
       "port: 8181}", "port: 8181, key: abc}",
       [
-        "3:44: 'key': 'abc' is no public key; write ssh-ed25519 AAAA…, the line of the .pub file that "
+        "3:44: 'key': 'abc' is not a public key; write ssh-ed25519 AAAA…, the line of the .pub file that "
           + "ssh-keygen -t ed25519 makes"
       ]
     ),

@@ -80,7 +80,7 @@ struct InitFileErrorTests {
     ("a: &a [*a]", "1:8: unknown alias '*a': there is no anchor '&a' before it"),
   ]
 
-  @Test("what is no init.yaml at all is told so", arguments: documents.indices)
+  @Test("what is not an init.yaml at all is told so", arguments: documents.indices)
   func document(index: Int) throws {
     #expect(try Self.errors(Self.documents[index].text).first == Self.documents[index].error)
   }
@@ -130,7 +130,7 @@ struct InitFileErrorTests {
     }
   }
 
-  @Test("a file that is not there, or is no file, is told without a line")
+  @Test("a file that is not there, or is not a file, is told without a line")
   func unreadable() {
     func message(_ path: String) -> String {
       do throws(InitFileErrors) {

@@ -180,7 +180,7 @@ struct ManifestTests {
     let bytes = keyed.encode().replacing(Array(Samples.key.utf8), with: Array(text.utf8))
     #expect(bytes != keyed.encode())
     #expect { try Manifest(decoding: bytes) } throws: {
-      "\($0)" == "\(owner) has no valid key: '\(text.prefix(32))' is no public key; write "
+      "\($0)" == "\(owner) has no valid key: '\(text.prefix(32))' is not a public key; write "
         + "ssh-ed25519 AAAA…, the line of the .pub file that ssh-keygen -t ed25519 makes"
     }
   }

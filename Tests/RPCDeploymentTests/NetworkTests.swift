@@ -172,7 +172,7 @@ struct NetworkTests {
     let client = try RPCClient(topology: InitFile.load(network.file).network)
     do {
       let _: String = try await client.call("text.concat", 1, "x", on: "s1")
-      Issue.record("a client that is no tenant was served")
+      Issue.record("a client that is not a tenant was served")
     } catch {
       #expect(error.exception == .clientNotRegistered)
     }

@@ -40,7 +40,7 @@ struct KeyTests {
 
   static let badPublicKeys: [(text: String, says: String)] = [
     ("", "the key is empty"),
-    ("abc", "'abc' is no public key; write ssh-ed25519"),
+    ("abc", "'abc' is not a public key; write ssh-ed25519"),
     ("ssh-rsa AAAA", "keys are of the kind ssh-ed25519, not ssh-rsa: ssh-keygen -t ed25519 makes one"),
     ("ecdsa-sha2-nistp256 AAAA", "not ecdsa-sha2-nistp256"),
     ("ssh-ed25519", "not whole"),
@@ -55,14 +55,14 @@ struct KeyTests {
     ("\(line) me\r\n\r\n\(line) you", "one key, not 2 lines"),
   ]
 
-  @Test("what is no public key says what it is instead", arguments: badPublicKeys.indices)
+  @Test("what is not a public key says what it is instead", arguments: badPublicKeys.indices)
   func badPublicKey(index: Int) {
     let (text, says) = Self.badPublicKeys[index]
     let error = #expect(throws: KeyError.self) { try PublicKey(parsing: text) }
     #expect(error?.message.contains(says) == true, "\(text): \(error?.message ?? "")")
   }
 
-  @Test("what is no private key of ours says what it is instead")
+  @Test("what is not a private key of ours says what it is instead")
   func badPrivateKeys() throws {
     let whole = try Self.fixture("c1")
     let lines = whole.split(separator: "\n")
@@ -235,7 +235,8 @@ struct KeyTests {
     let error = #expect(throws: KeyError.self) {
       try KeyFile.publicKeys(at: directory.file("deployers"))
     }
-    #expect(error?.message.hasPrefix("\(directory.file("deployers")):2: 'rubbish' is no public key") == true)
+    #expect(
+      error?.message.hasPrefix("\(directory.file("deployers")):2: 'rubbish' is not a public key") == true)
     let text = try Self.fixture("c1").replacing("\n", with: "\r\n")
     #expect(try wanted.contains(PrivateKey(parsing: text).publicKey))
   }
@@ -254,7 +255,7 @@ struct KeyTests {
     let directory = TemporaryDirectory()
     for (path, says) in [
       ("\(directory.path)/nowhere", "cannot be read: No such file or directory"),
-      (directory.path, "is no file"), ("/dev/zero", "is no file"),
+      (directory.path, "is not a file"), ("/dev/zero", "is not a file"),
     ] {
       let error = #expect(throws: KeyError.self) { try KeyFile.privateKey(at: path) }
       #expect(error?.message == "'\(path)' \(says)")
@@ -263,7 +264,7 @@ struct KeyTests {
     #expect(mkfifo(pipe, 0o600) == 0)
     // Nobody writes to it: a reader would wait for ever.
     let none = #expect(throws: KeyError.self) { try KeyFile.publicKeys(at: pipe) }
-    #expect(none?.message == "'\(pipe)' is no file")
+    #expect(none?.message == "'\(pipe)' is not a file")
     try directory.write(String(repeating: "#", count: KeyFile.byteCountMax + 1), to: "large")
     let error = #expect(throws: KeyError.self) { try KeyFile.publicKeys(at: "\(directory.path)/large") }
     #expect(error?.message.contains("has \(KeyFile.byteCountMax + 1) bytes") == true)

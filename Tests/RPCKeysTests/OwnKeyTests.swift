@@ -101,8 +101,8 @@ struct OwnKeyTests {
       try directory.write(text, to: "key")
       chmod(path, 0o640)
     }
-    try expect("is no file") { mkdir(path, 0o700) }
-    try expect("is no file") { mkfifo(path, 0o600) }
+    try expect("is not a file") { mkdir(path, 0o700) }
+    try expect("is not a file") { mkfifo(path, 0o600) }
     try expect("No such file or directory") { symlink("/nowhere/key", path) }
   }
 

@@ -30,7 +30,7 @@ struct IPBlockTests {
   }
 
   @Test(
-    "what is no range is refused",
+    "what is not a range is refused",
     arguments: [
       "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "10.1.2.3/8", "256.0.0.1",
       "1.2.3", "01.2.3.4x", "::1/129", "localhost", "1.2.3.4 ", "1.2.3.4\0", "fd00::1/8", "10.0.0.0/8/8",

@@ -91,7 +91,7 @@ struct OverloadMismatchTests {
     }
   }
 
-  @Test("names are compared by their bytes: the kelvin sign is no K")
+  @Test("names are compared by their bytes: the kelvin sign is not a K")
   func bytes() throws {
     var signature = Self.named[0]
     signature.name = "K"

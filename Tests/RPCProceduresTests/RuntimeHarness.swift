@@ -150,7 +150,7 @@ final class PendingCall: @unchecked Sendable {
       if let ready { continuation.resume(returning: ready) }
     }
     guard case .list(let values) = try Value(messagePack: try result.get()) else {
-      throw RPCError(.protocolError, "the return values are no list")
+      throw RPCError(.protocolError, "the return values are not a list")
     }
     return values
   }

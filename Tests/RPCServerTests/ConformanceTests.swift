@@ -218,7 +218,7 @@ struct ConformanceTests {
     await server.gate.reached(waiting: 0, cancelled: 1)
   }
 
-  @Test("what is no HELLO, or of another version, is refused at the door")
+  @Test("what is not a HELLO, or of another version, is refused at the door")
   func badGreetings() throws {
     let server = try TestServer()
     let wrongOrder = try RawPeer(port: server.port)

@@ -107,7 +107,7 @@ struct HostileStreamTests {
     #expect(neighbour.wasLeftAlone())
   }
 
-  @Test("silence has its time, from the last word on, and a call in flight is no silence")
+  @Test("silence has its time, from the last word on, and a call in flight is not a silence")
   func idle() async throws {
     let server = try TestServer {
       $0.idleTimeoutMilliseconds = 200

@@ -124,7 +124,7 @@ struct JSONSessionTests {
   }
 
   @Test(
-    "a last line that is no request is answered too, and blank ones are not",
+    "a last line that is not a request is answered too, and blank ones are not",
     arguments: ["nonsense", "{", " \r"])
   func lastLineIsWrong(text: String) throws {
     let server = try TestServer()

@@ -52,9 +52,9 @@ struct StrictnessTests {
       Breach(name: "a \($0) without a payload", bytes: frame($0.rawValue))
     }
     + [
-      Breach(name: "GOAWAY that is no list", bytes: frame(FrameKind.goAway.rawValue, payload: [0x80])),
+      Breach(name: "GOAWAY that is not a list", bytes: frame(FrameKind.goAway.rawValue, payload: [0x80])),
       Breach(
-        name: "HELLO that is no map", isGreeted: false, bytes: Preface.bytes + frame(1, payload: [0x90])),
+        name: "HELLO that is not a map", isGreeted: false, bytes: Preface.bytes + frame(1, payload: [0x90])),
       Breach(
         name: "HELLO without a version", isGreeted: false, bytes: Preface.bytes + frame(1, payload: [0x80])),
       Breach(
@@ -217,7 +217,7 @@ struct StrictnessTests {
     let server = try Self.server.get()
     let peer = try RawPeer.greeted(port: server.port)
     let echo = try peer.bind("any", "echo", [.any])
-    // The list of arguments itself is no level.
+    // The list of arguments itself is not a level.
     let argument = [UInt8](repeating: 0x91, count: depth) + [1]
     peer.send(
       frame(

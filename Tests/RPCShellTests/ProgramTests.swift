@@ -286,7 +286,7 @@ import Testing
     #expect(!result.err.isEmpty && result.err.utf8.count < 400, "\(result.err)")
   }
 
-  @Test("a line of a megabyte and one that is no text are refused kindly")
+  @Test("a line of a megabyte and one that is not text are refused kindly")
   func largeNonsense() throws {
     let long = try run([], input: String(repeating: "x", count: 1 << 20) + "\ntext.upper after\n")
     #expect(long.out == "AFTER\n" && long.err.utf8.count < 400 && long.status == 1)

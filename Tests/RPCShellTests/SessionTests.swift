@@ -68,7 +68,7 @@ import Testing
       ("ping -n 0", "!error: COUNT is a whole number above 0, not '0'\n"),
       ("use nowhere", "!error: unknown server 'nowhere': there are s1, s2 and s3\n"),
       ("as nobody", "!error: unknown client 'nobody': there are c1 and c2\n"),
-      // Names that are no commands.
+      // Names that are not commands.
       (
         "text",
         "!error: 'text' is a service, not a command\n'procedures text' lists what it has; text.PROCEDURE calls it; 'describe text' shows more\n"
@@ -371,7 +371,7 @@ import Testing
 }
 
 extension TestShell {
-  /// What `z = servers` prints: the table, and that it is no value.
+  /// What `z = servers` prints: the table, and that it is not a value.
   var tableThenError: String {
     get async {
       let fresh = TestShell()

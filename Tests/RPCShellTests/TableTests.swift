@@ -46,7 +46,7 @@ import Testing
   }
 
   @Test(
-    "what is no table stays what it is",
+    "what is not a table stays what it is",
     arguments: [1, "x", [], [1, 2], [["a": 1], 2], [[:]], ["a": 1], ["a": ["b": 1]]] as [Value])
   func plain(value: Value) { #expect(Self.text(value) == nil) }
 

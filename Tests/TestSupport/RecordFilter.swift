@@ -80,7 +80,7 @@ public final class RecordFilter: ByteFilter {
     return ends ? wire + [0, 0] : wire
   }
 
-  /// What was said by these bytes; nil where they are no whole records behind a greeting.
+  /// What was said by these bytes; nil where they are not whole records behind a greeting.
   public static func decoded(_ wire: [UInt8]) -> (bytes: [UInt8], hasEnded: Bool)? {
     guard wire.starts(with: greeting) else { return nil }
     var bytes: [UInt8] = []

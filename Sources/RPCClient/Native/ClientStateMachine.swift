@@ -19,7 +19,7 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
     case closed
   }
 
-  /// What a frame that is no REPLY meant.
+  /// What a frame that is not a REPLY meant.
   package indirect enum Event {
     /// Nothing for the owner.
     case handled

@@ -6,7 +6,11 @@ internal enum ForeignServer {
   /// What answered, in words, or nil where the bytes may be the beginning of frames or are of no known kind.
   internal static func recognise(_ bytes: RawSpan) -> String? {
     let first = unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0.prefix(readBytesMax)) }
-    if first.starts(with: "HTTP/".utf8) { return "an HTTP server answered" }
+    // Some leave out the status line where the request is none that they know.
+    let start = String(decoding: first.prefix(14), as: UTF8.self).lowercased()
+    if ["http/", "<!doctype html", "<html"].contains(where: { start.hasPrefix($0) }) {
+      return "an HTTP server answered"
+    }
     if first.starts(with: "SSH-".utf8) { return "an SSH server answered" }
     // A TLS record: an alert (21) or a handshake (22), and the version 3.x. As a frame it would be no HELLO.
     if first.count >= 5, first[0] == 21 || first[0] == 22, first[1] == 3, first[4] != FrameKind.hello.rawValue

@@ -6,7 +6,7 @@ import RPCWire
 /// It uses libyaml's events: nodes as libraries compose them stop at the first duplicate key, forget where an alias
 /// stands, and write aliases out without a bound.
 final class YamlReader {
-  /// Why a text is no single YAML document.
+  /// Why a text is not a single YAML document.
   struct Failure: Error {
     var place: Place
     var message: String

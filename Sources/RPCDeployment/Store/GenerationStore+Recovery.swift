@@ -62,7 +62,7 @@ extension GenerationStore {
     guard let target = try disk.link(name) else { return nil }
     guard target.hasPrefix("gen/"), let serial = Self.serial(String(target.dropFirst(4))) else {
       throw DeploymentError(
-        .damaged, "the link '\(name)' leads to '\(target.prefix(64))', which is no generation")
+        .damaged, "the link '\(name)' leads to '\(target.prefix(64))', which is not a generation")
     }
     return serial
   }

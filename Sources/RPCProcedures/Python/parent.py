@@ -342,7 +342,7 @@ class Parent:
                 self.tell(struct.pack("<cIii", ENDED, worker, code, number))
 
     def kill_strays(self):
-        """Kills what workers that have ended left behind: every child of ours that is no worker, since what a living
+        """Kills what workers that have ended left behind: every child of ours that is not a worker, since what a living
         worker starts stays its own descendant. Each one's children come to us in turn."""
         for pid in children(self.pid):
             if pid not in self.ids:

@@ -116,7 +116,7 @@ internal final class Caller {
 
   /// Why the caller may not use a service, the cause first.
   ///
-  /// - Parameter isDeployer: its key is known here, though it is no client's.
+  /// - Parameter isDeployer: its key is known here, though it is not a client's.
   func refusal(of service: String, in catalogue: Catalogue, isDeployer: Bool) -> String {
     let names = identities(in: catalogue)
     let who = names.isEmpty ? "the caller at \(peer)" : "the client '\(names.joined(separator: "', '"))'"

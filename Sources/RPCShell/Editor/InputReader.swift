@@ -10,7 +10,7 @@ struct InputReader {
   /// Whether a whole character is there already.
   var hasInput: Bool { Self.length(at: offset, in: bytes) != nil }
 
-  /// The next character that is there, nil when it must be read first. Bytes that are no UTF-8 become U+FFFD.
+  /// The next character that is there, nil when it must be read first. Bytes that are not UTF-8 become U+FFFD.
   mutating func next() -> Unicode.Scalar? {
     guard let length = Self.length(at: offset, in: bytes) else { return nil }
     let slice = bytes[offset..<offset + length]

@@ -37,7 +37,7 @@ struct UndoHistory: Sendable {
     return states.last
   }
 
-  /// Whether one letter that is no space was put in at the cursor.
+  /// Whether one letter that is not a space was put in at the cursor.
   private static func isLetter(_ text: String, _ cursor: Int, after last: State) -> Bool {
     let (new, old) = (text.unicodeScalars, last.text.unicodeScalars)
     guard cursor == last.cursor + 1, new.count == old.count + 1 else { return false }

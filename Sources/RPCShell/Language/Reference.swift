@@ -17,7 +17,7 @@ struct Reference: Hashable, Sendable {
   var root: Root
   var path: [Step]
 
-  /// Reads `text`, which starts with `$` or `_`. Nil when it is no reference but plain text, such as `_private`.
+  /// Reads `text`, which starts with `$` or `_`. Nil when it is not a reference but plain text, such as `_private`.
   init?(_ text: String) throws(ReferenceError) {
     var rest = Substring(text)
     if rest.first == "$" {

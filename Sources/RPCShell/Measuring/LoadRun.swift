@@ -27,7 +27,7 @@ final class LoadRun: Sendable {
     var inFlight = 0
     /// No further call is begun.
     var isStopping = false
-    /// What is in flight has been cancelled, and is no measurement.
+    /// What is in flight has been cancelled, and is not a measurement.
     var isCancelled = false
     /// Calls that may be begun, since others have ended; one thread at a time begins them.
     var turns = 0
@@ -164,7 +164,7 @@ final class LoadRun: Sendable {
       if state.handles.removeValue(forKey: number) == nil { state.ended.insert(number) }
       state.inFlight -= 1
       if case .failure(let error) = result {
-        // Those that were given up at the end are no measurement.
+        // Those that were given up at the end are not measured.
         if error.exception == .cancelled, state.isCancelled {
           return state.inFlight == 0 ? state.waiter.take() : nil
         }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A lock with a condition to wait for, for threads that are no tasks.
+/// A lock with a condition to wait for, for threads that are not tasks.
 ///
 /// `@unchecked Sendable`: the value is touched only between lock and unlock of the mutex beside it.
 final class Monitor<Value>: @unchecked Sendable {

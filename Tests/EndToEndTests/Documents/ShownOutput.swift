@@ -19,7 +19,7 @@ enum ShownOutput {
     line.replace(#/generation \d+, round trip/#, with: "generation <number>, round trip")
     // Numbers of results grow likewise.
     line.replace(#/^\$\d+ = /#, with: "$<number> = ")
-    // What the prompt shows at the right edge is no part of the line.
+    // What the prompt shows at the right edge is not a part of the line.
     line.replace(#/\ {4,}\d+/\d+ up$/#, with: "")
     line.replace(#/\ +/#, with: " ")
     while line.last == " " { line.removeLast() }

@@ -1,7 +1,7 @@
 internal import RPCProcedures
 internal import RPCWire
 
-/// The frames that are no calls.
+/// The frames that are not calls.
 extension NativeDialect {
   func control(
     _ header: FrameHeader, _ payload: RawSpan, into output: inout ByteQueue
