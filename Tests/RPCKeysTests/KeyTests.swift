@@ -67,7 +67,7 @@ struct KeyTests {
     let whole = try Self.fixture("c1")
     let lines = whole.split(separator: "\n")
     let cases: [(text: String, says: String)] = [
-      ("", "no OpenSSH private key"),
+      ("", "not an OpenSSH private key"),
       (try Self.fixture("c1.pub"), "this is a public key"),
       (try Self.fixture("ec"), "of the kind ssh-ed25519, not ecdsa-sha2-nistp256"),
       (try Self.fixture("locked"), "has a passphrase"),

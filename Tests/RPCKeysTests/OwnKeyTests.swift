@@ -92,8 +92,8 @@ struct OwnKeyTests {
       #expect(error?.message.contains(says) == true, "\(String(describing: error))")
       #expect(try Self.names(in: directory) == ["key", "key.pub"], "\(says)")
     }
-    try expect("no OpenSSH private key") { try directory.write("", to: "key") }
-    try expect("no OpenSSH private key") {
+    try expect("not an OpenSSH private key") { try directory.write("", to: "key") }
+    try expect("not an OpenSSH private key") {
       try directory.write(String(text.prefix(text.count / 2)), to: "key")
     }
     try expect("this is a public key") { try directory.write("\(key.publicKey)\n", to: "key") }
