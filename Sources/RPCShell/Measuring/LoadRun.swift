@@ -135,8 +135,6 @@ final class LoadRun: Sendable {
 
   /// The number of a new call, nil once no more are to be begun.
   private func admit(_ state: inout State) -> Int? {
-    // The timer may come late where answers that are there at once keep every thread busy.
-    if state.started > 0, clock.now - begun >= options.duration { state.isStopping = true }
     guard !state.isStopping else { return nil }
     state.started += 1
     state.inFlight += 1
