@@ -1,5 +1,5 @@
-internal import RPCNetwork
 internal import RPCDeployment
+internal import RPCNetwork
 internal import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport

@@ -72,7 +72,7 @@ private struct OrdinaryUser {
     let descriptor = mkstemp(&path)
     guard descriptor >= 0 else { throw RPCError(.unavailable, "no file for the test's interpreter") }
     defer { close(descriptor) }
-    program = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    program = String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     let script = """
       #!/bin/sh
       exec /usr/bin/setpriv --reuid=\(Self.id) --regid=\(Self.id) --clear-groups /usr/bin/python3 "$@"

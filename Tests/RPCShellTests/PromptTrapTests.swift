@@ -1,6 +1,6 @@
 import Glibc
-import RPCSystem
 import RPCServer
+import RPCSystem
 import RPCWire
 import TestSupport
 import Testing
