@@ -15,9 +15,11 @@ public struct Backoff: Sendable, Hashable {
     self.jitter = jitter
   }
 
-  /// The pause before try number `retry` (1 is the first repetition), in nanoseconds.
+  /// The pause before a repetition, in nanoseconds.
   ///
-  /// - Parameter chance: a number in 0..<1.
+  /// - Parameters:
+  ///   - retry: which repetition it is; 1 is the first.
+  ///   - chance: a number in 0..<1.
   public func nanoseconds(retry: Int, chance: Double) -> UInt64 {
     let longest = Double(maximum.nanoseconds)
     var pause = Double(initial.nanoseconds)

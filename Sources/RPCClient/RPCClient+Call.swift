@@ -42,7 +42,9 @@ extension RPCClient {
   ///
   /// - Parameters:
   ///   - procedure: `SERVICE.PROCEDURE`.
+  ///   - arguments: their Swift types pick the overload.
   ///   - server: the name of a server; nil is any provider of the service.
+  ///   - options: deadline, retries, metadata.
   @inlinable
   public func call<each A: RPCValue, each R: RPCValue>(
     _ procedure: String, _ arguments: repeat each A, on server: String? = nil,
@@ -166,7 +168,12 @@ internal func outcome<each R: RPCValue>(
 extension RPCClient {
   /// Calls a procedure with values whose types are known at run time only: for shells and tools.
   ///
-  /// - Parameter types: the argument types to look the procedure up by; nil takes those of the values.
+  /// - Parameters:
+  ///   - procedure: `SERVICE.PROCEDURE`.
+  ///   - arguments: the values.
+  ///   - types: the argument types to look the procedure up by; nil takes those of the values.
+  ///   - server: the name of a server; nil is any provider of the service.
+  ///   - options: deadline, retries, metadata.
   public func invoke(
     _ procedure: String, _ arguments: [Value], types: [ValueType]? = nil, on server: String? = nil,
     options: CallOptions = CallOptions()

@@ -16,8 +16,11 @@ public final class RPCClient: Sendable {
   /// Takes over what the source of the topology says; nil where the topology is a given one.
   private let following = Lock<Task<Void, Never>?>(nil)
 
-  /// - Parameter identity: the name among the topology's clients that the program runs as; with a registered
-  ///   address its connections come from there.
+  /// - Parameters:
+  ///   - topology: the servers of the network, and who provides what.
+  ///   - identity: the name among the topology's clients that the program runs as; with a registered address its
+  ///     connections come from there.
+  ///   - options: limits, keys, how providers are chosen.
   public init(topology: Topology, identity: String? = nil, options: ClientOptions = ClientOptions()) {
     engine = ClientEngine(topology: topology, identity: identity, options: options)
     blocking = BlockingClient(topology: topology, identity: identity, options: options)

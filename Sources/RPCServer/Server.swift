@@ -34,6 +34,8 @@ public final class Server: Sendable {
   /// - Parameters:
   ///   - host: an IPv4 or IPv6 address, or a name whose first address is taken.
   ///   - port: 0 asks for a free one, which `port` tells after `start`.
+  ///   - procedures: the closures that it serves.
+  ///   - options: limits, log, keys, and where deployed procedures are kept.
   /// - Throws: `SystemError` where the name does not resolve or no loop can be made.
   public convenience init(
     host: String, port: Int, procedures: [NativeProcedure] = [], options: ServerOptions = ServerOptions()

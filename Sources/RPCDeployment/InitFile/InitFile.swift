@@ -20,8 +20,10 @@ public struct InitFile: Sendable {
 
   /// Reads a file and checks it completely.
   ///
-  /// - Parameter checkingSources: false for tools that only call procedures, on machines that may not have the
-  ///   sources: then they are neither read nor missed.
+  /// - Parameters:
+  ///   - path: of the file.
+  ///   - checkingSources: false for tools that only call procedures, on machines that may not have the sources: then
+  ///     they are neither read nor missed.
   /// - Throws: everything that is wrong with it, at once.
   public static func load(
     _ path: String = defaultPath, checkingSources: Bool = true
