@@ -20,6 +20,7 @@ let package = Package(
   name: "SimpleRPC",
   products: [
     .library(name: "RPCServer", targets: ["RPCServer"]),
+    .library(name: "RPCServiceLifecycle", targets: ["RPCServiceLifecycle"]),
     .library(name: "RPCClient", targets: ["RPCClient"]),
     .library(name: "RPCShell", targets: ["RPCShell"]),
     .executable(name: "rpc-server", targets: ["rpc-server"]),
@@ -31,6 +32,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: [
@@ -84,6 +86,12 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .target(
+      name: "RPCServiceLifecycle",
+      dependencies: [
+        "RPCServer", .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: swiftSettings),
+    .target(
       name: "RPCShell",
       dependencies: [
         "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "RPCSystem", "RPCTransport",
@@ -131,6 +139,14 @@ let package = Package(
     .executableTarget(
       name: "embedded-client", dependencies: ["RPCClient"], path: "Examples/embedded-client",
       swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "embedded-service",
+      dependencies: [
+        "RPCServer", "RPCServiceLifecycle",
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      path: "Examples/embedded-service", swiftSettings: swiftSettings),
 
     // What the benchmarks load; no product.
     .executableTarget(
@@ -146,7 +162,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "TestSupport",
-        "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client",
+        "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client", "embedded-service",
         "RPCClient", "RPCWire", "CLinux",
       ],
       swiftSettings: swiftSettings),
@@ -166,6 +182,10 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RPCServiceLifecycleTests",
+      dependencies: ["RPCClient", "RPCServiceLifecycle", .product(name: "Logging", package: "swift-log")],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCSystemTests", dependencies: ["TestSupport", "RPCSystem"], swiftSettings: swiftSettings),

@@ -189,6 +189,11 @@ public final class Server: Sendable {
     stopped.wait()
   }
 
+  /// Returns when the server has stopped. The task holds no thread while it waits.
+  public func untilStopped() async {
+    await stopped.opened()
+  }
+
   /// As `stop`, without waiting.
   public func beginStopping() {
     let first = state.withLock { state in

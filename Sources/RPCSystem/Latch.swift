@@ -5,7 +5,12 @@ internal import Glibc
 /// `@unchecked Sendable`: the semaphore's memory is written by `init` and `deinit` only; between them it is
 /// used through POSIX calls that are made for many threads (POSIX.1-2017, sem_post, sem_wait).
 public final class Latch: @unchecked Sendable {
-  private let isDone = Lock(false)
+  private struct State {
+    var isOpen = false
+    var tasks: [CheckedContinuation<Void, Never>] = []
+  }
+
+  private let state = Lock(State())
   private let semaphore: UnsafeMutablePointer<sem_t>
 
   public init() {
@@ -19,14 +24,31 @@ public final class Latch: @unchecked Sendable {
     semaphore.deallocate()
   }
 
+  /// Opens the latch.
   public func signal() {
-    let first = isDone.withLock { done in
-      defer { done = true }
-      return !done
+    let tasks = state.withLock { state -> [CheckedContinuation<Void, Never>]? in
+      guard !state.isOpen else { return nil }
+      state.isOpen = true
+      defer { state.tasks = [] }
+      return state.tasks
     }
-    if first { sem_post(semaphore) }
+    guard let tasks else { return }
+    sem_post(semaphore)
+    for task in tasks { task.resume() }
   }
 
+  /// Waits as a task, which holds no thread meanwhile.
+  public func opened() async {
+    await withCheckedContinuation { continuation in
+      let isOpen = state.withLock { state in
+        if !state.isOpen { state.tasks.append(continuation) }
+        return state.isOpen
+      }
+      if isOpen { continuation.resume() }
+    }
+  }
+
+  /// Blocks the calling thread until the latch is open.
   public func wait() {
     while sem_wait(semaphore) != 0 {}
     // Lets the next waiter through too.

@@ -44,6 +44,7 @@ struct DocumentTests {
       blocks == [
         try Self.text("Examples/embedded-server/main.swift"),
         try Self.text("Examples/embedded-client/main.swift"),
+        try Self.text("Examples/embedded-service/main.swift"),
       ])
     for block in blocks {
       let lines = block.split(separator: "\n").filter { !$0.hasPrefix("//") }
@@ -57,6 +58,23 @@ struct DocumentTests {
     #expect(client.ending == .code(0), "\(client)")
     #expect(client.output == "20 + 22 = 42\n")
     #expect(try LineClient(port: port).call("math.add", "[1,2]") == .values([3]))
+  }
+
+  @Test("the embedded server in a group of services ends well on SIGTERM")
+  func embeddedService() throws {
+    let port = try FreePort.take()
+    let server = try ChildProcess("\(Programs.directory)/embedded-service", ["\(port)"])
+    defer { server.killAtOnce() }
+    // It says nothing when it is ready: the first connection tells.
+    let end = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
+    var client = try? LineClient(port: port)
+    while client == nil, Date() < end {
+      usleep(10_000)
+      client = try? LineClient(port: port)
+    }
+    #expect(try client?.call("math.add", "[1,2]") == .values([3]))
+    server.signal(SIGTERM)
+    #expect(try server.waitForEnd() == .code(0))
   }
 
   @Test("the example init.yaml answers as its comments say")
