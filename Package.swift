@@ -162,7 +162,8 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "TestSupport",
-        "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client", "embedded-service",
+        "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client",
+        "embedded-service",
         "RPCClient", "RPCWire", "CLinux",
       ],
       swiftSettings: swiftSettings),

@@ -61,7 +61,7 @@ public final class Server: Sendable {
     var threads: [LoopThread] = []
     for index in 0..<options.loops {
       threads.append(
-        try LoopThread(name: "rpc-loop-\(index)") { [options] loop in
+        try LoopThread(name: "rpc-loop-\(index)", clock: options.clock) { [options] loop in
           let host = ServerLoop(index: index, loop: loop, options: options, core: core, catalogue: catalogue)
           hosts.withLock {
             $0.append(

@@ -1,4 +1,5 @@
 public import RPCKeys
+internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
 
@@ -57,6 +58,8 @@ public struct ServerOptions: Sendable {
   /// What connections may speak.
   /// What may stand between the sockets and the dialects, in the order in which they look at the first bytes.
   internal var filters: [FilterEntry] = []
+  /// What the loops' timers go by, in tests.
+  internal var clock: ManualClock?
   internal var dialects = Dialects.all
 
   /// What is written down: nothing unless asked for, since a library is quiet. `rpc-server` asks.

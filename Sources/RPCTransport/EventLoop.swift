@@ -32,6 +32,8 @@ public final class EventLoop {
   /// follows activity only, so an idle loop burns nothing.
   @exclusivity(unchecked) public var busyPollNanoseconds: UInt64 = 0
 
+  /// What the loop's time is taken from; nil is the system's monotonic clock.
+  private let clock: ManualClock?
   private let poller: Poller
   private let alarm: LoopCell<Alarm>
   private let slots = LoopCell(ContiguousArray<Slot>())
@@ -49,13 +51,16 @@ public final class EventLoop {
   private static let wakeupToken = UInt64.max
   private static let alarmToken = UInt64.max - 1
 
-  public init() throws(SystemError) {
+  /// - Parameter clock: for tests: the loop's time stands still until it is turned.
+  public init(clock: ManualClock? = nil) throws(SystemError) {
+    self.clock = clock
     mailbox = try Mailbox()
     poller = try Poller()
-    turnStarted = SystemClock.monotonicNanoseconds()
+    turnStarted = clock?.now ?? SystemClock.monotonicNanoseconds()
     timers = LoopCell(TimerQueue(now: turnStarted))
     alarm = LoopCell(try Alarm())
     readBuffer = .allocate(byteCount: Self.readBytesMax, alignment: 64)
+    clock?.onAdvance { [mailbox] in mailbox.post { _ in } }
     try poller.add(mailbox.wakeup.raw, .readable, token: Self.wakeupToken)
     try poller.add(alarm.value.descriptor.raw, .readable, token: Self.alarmToken, edgeTriggered: true)
   }
@@ -67,6 +72,9 @@ public final class EventLoop {
 
   // MARK: Running
 
+  @inline(__always)
+  private var time: UInt64 { clock?.now ?? SystemClock.monotonicNanoseconds() }
+
   /// Runs until `stop`. Mail that is posted later is refused.
   public func run() {
     precondition(!isRunning, "a loop runs once at a time")
@@ -74,7 +82,7 @@ public final class EventLoop {
     var lastActivity = now
     while !isStopping {
       let count = waitForEvents(lastActivity: lastActivity)
-      turnStarted = SystemClock.monotonicNanoseconds()
+      turnStarted = time
       if count > 0 { lastActivity = now }
       for index in 0..<count {
         let (token, readiness) = poller.event(index)
@@ -104,11 +112,16 @@ public final class EventLoop {
       repeat {
         let count = poller.wait(milliseconds: 0)
         if count > 0 || mailbox.hasWork { return count }
-        turnStarted = SystemClock.monotonicNanoseconds()
+        turnStarted = time
       } while now &- lastActivity < busyPollNanoseconds
     }
-    guard endOfTurn.value.isEmpty, mailbox.prepareToSleep() else { return poller.wait(milliseconds: 0) }
-    alarm.value.set(by: next)
+    // A clock that was turned in the middle of this turn has had its mail taken already.
+    let isTurned = clock.map { $0.now != now } ?? false
+    guard endOfTurn.value.isEmpty, !isTurned, mailbox.prepareToSleep() else {
+      return poller.wait(milliseconds: 0)
+    }
+    // One that is turned later wakes the loop itself.
+    if clock == nil { alarm.value.set(by: next) }
     let count = poller.wait(milliseconds: -1)
     mailbox.awoke()
     return count

@@ -9,10 +9,14 @@ public final class LoopThread: Sendable {
 
   /// Starts the thread; `setUp` runs on it before the first turn.
   ///
-  /// - Parameter name: shown by `top -H` and debuggers; the first 15 bytes count.
-  public init(name: String, setUp: @escaping @Sendable (EventLoop) -> Void = { _ in }) throws(SystemError) {
+  /// - Parameters:
+  ///   - name: shown by `top -H` and debuggers; the first 15 bytes count.
+  ///   - clock: for tests, see `EventLoop`.
+  public init(
+    name: String, clock: ManualClock? = nil, setUp: @escaping @Sendable (EventLoop) -> Void = { _ in }
+  ) throws(SystemError) {
     // The loop is made here, so that its failure can be thrown, and then belongs to its thread alone.
-    nonisolated(unsafe) let loop = try EventLoop()
+    nonisolated(unsafe) let loop = try EventLoop(clock: clock)
     mailbox = loop.mailbox
     let finished = Latch()
     self.finished = finished

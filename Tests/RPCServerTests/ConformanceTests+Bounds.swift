@@ -1,7 +1,8 @@
-import RPCServer
 import RPCSystem
 import RPCTransport
 import Testing
+
+@testable import RPCServer
 
 /// What a connection may take up, and how long.
 extension ConformanceTests {
@@ -57,17 +58,24 @@ extension ConformanceTests {
 
   @Test("a peer that says nothing, or half a frame, is sent away; its neighbour is not")
   func silence() throws {
+    let clock = ManualClock()
     let server = try TestServer {
-      $0.handshakeTimeoutMilliseconds = 50
-      $0.frameTimeoutMilliseconds = 50
+      $0.handshakeTimeoutMilliseconds = 10_000
+      $0.frameTimeoutMilliseconds = 30_000
+      $0.idleTimeoutMilliseconds = 0
+      $0.keepaliveMilliseconds = 0
+      $0.clock = clock
       $0.loops = 1
     }
+    // The server sees a connection and its bytes in its own time: the clock is turned until it has.
     let silent = try RawPeer(port: server.port)
-    #expect(silent.nextLine()?.contains("handshake timeout of 50 ms") == true)
+    while silent.hearsNothing(milliseconds: 1) { clock.advance(by: .seconds(1)) }
+    #expect(silent.nextLine()?.contains("handshake timeout of 10000 ms") == true)
     #expect(silent.isClosed())
     let half = try RawPeer.greeted(port: server.port)
     half.send([5, 0, 0])
-    #expect(half.next()?.error?.message.contains("frame timeout of 50 ms") == true)
+    while half.hearsNothing(milliseconds: 1) { clock.advance(by: .seconds(1)) }
+    #expect(half.next()?.error?.message.contains("frame timeout of 30000 ms") == true)
     #expect(half.isClosed())
     let patient = try RawPeer.greeted(port: server.port)
     let add = try patient.bind("math", "add", [.int, .int])

@@ -1,7 +1,8 @@
-import RPCServer
 import RPCSystem
 import RPCTransport
 import Testing
+
+@testable import RPCServer
 
 @Suite("The native dialect, from outside")
 struct ConformanceTests {

@@ -158,3 +158,42 @@ struct SleepTests {
     #expect(fired.withLock { $0 } == [1, 5, 40, 60, 70])
   }
 }
+
+@Suite("A loop with a clock that is turned")
+struct ManualClockTests {
+  @Test("a timer of an hour fires when the clock has been turned that far, and not before")
+  func fires() throws {
+    let clock = ManualClock()
+    let thread = try LoopThread(name: "turned", clock: clock)
+    let fired = Lock(0)
+    let scheduled = Latch()
+    let end = Latch()
+    final class Counter: TimerTarget {
+      let body: () -> Void
+      init(_ body: @escaping () -> Void) { self.body = body }
+      func timerFired(tag: UInt64, on loop: EventLoop) { body() }
+    }
+    thread.mailbox.post { loop in
+      let counter = Counter {
+        fired.withLock { $0 += 1 }
+        end.signal()
+      }
+      loop.schedule(after: 3_600_000_000_000, counter)
+      scheduled.signal()
+    }
+    scheduled.wait()
+    clock.advance(by: .seconds(3_599))
+    // A message that comes after the turn of the clock is handled after the timers of that turn.
+    for _ in 0..<2 {
+      let seen = Latch()
+      thread.mailbox.post { _ in seen.signal() }
+      seen.wait()
+    }
+    #expect(fired.withLock { $0 } == 0)
+    clock.advance(by: .seconds(1))
+    end.wait()
+    #expect(fired.withLock { $0 } == 1)
+    thread.stop()
+    thread.join()
+  }
+}
