@@ -12,11 +12,18 @@ public final class BoundProcedure: Sendable {
     case system(Int)
   }
 
+  /// Bytes of a request or an answer above which it is decoded, checked and encoded beside the loop, where that takes
+  /// time for each part of it.
+  package static let spotBytes = 64 * 1024
+
   public let id: UInt32
   public let procedure: Procedure
   public let implementation: Implementation
-  /// Whether it is a closure that runs on the loop.
-  public let isImmediate: Bool
+  /// The most bytes of arguments with which it runs where its call is read: fewer than none unless it is a closure that
+  /// runs on the loop.
+  package let spotBytesMax: Int
+  /// Whether its arguments have parts, each of which takes time to decode or check.
+  private let takesParts: Bool
   /// That closure: kept by itself, so that a call of it copies nothing out of `implementation`.
   public let body: NativeBody
   /// The position of its service in `Catalogue.services`.
@@ -28,11 +35,13 @@ public final class BoundProcedure: Sendable {
     self.id = id
     self.procedure = procedure
     self.implementation = implementation
+    let isSystem = if case .system = implementation { true } else { false }
+    takesParts = !isSystem && procedure.signature.parameterTypes.contains(where: \.hasParts)
     if case .immediate(let body) = implementation {
-      isImmediate = true
+      spotBytesMax = takesParts ? Self.spotBytes : .max
       self.body = body
     } else {
-      isImmediate = false
+      spotBytesMax = -1
       body = { (_, _) throws(RPCError) in
         throw RPCError(.failedPrecondition, "only a closure runs on the spot", executed: .no)
       }
@@ -45,6 +54,9 @@ public final class BoundProcedure: Sendable {
   }
 
   public var signature: Signature { procedure.signature }
+
+  /// Whether decoding or checking so many bytes of arguments would keep others of the loop waiting.
+  package func isSlow(bytes: Int) -> Bool { takesParts && bytes > Self.spotBytes }
 }
 
 /// One service of a generation.

@@ -1,7 +1,7 @@
 public import RPCWire
 
 /// A Swift closure as a procedure, with its decoding and encoding: reads the list of arguments in place and
-/// appends the list of return values. It runs on the loop and must return soon.
+/// appends the list of return values. It runs on the loop, or beside it, and must return soon.
 ///
 /// - Throws: `InvalidArguments` (not executed) where the arguments do not fit, `ExecutionException` (executed)
 ///   where the closure threw.
@@ -24,8 +24,8 @@ public enum NativeImplementation: Sendable {
 /// NativeProcedure("text.split") { (text: String) in (String(text.prefix(1)), String(text.dropFirst())) }
 /// ```
 ///
-/// A closure runs on the server's loop and must return soon; `NativeProcedure(suspending:)` takes one that may
-/// wait. What it throws becomes an `ExecutionException`, an `RPCError` goes to the caller as it is.
+/// A closure runs on the server's loop, or with long lists as arguments on a thread beside it, and must return soon;
+/// `NativeProcedure(suspending:)` takes one that may wait. What it throws becomes an `ExecutionException`, an `RPCError` goes to the caller as it is.
 public struct NativeProcedure: Sendable {
   public var procedure: Procedure
   public var implementation: NativeImplementation

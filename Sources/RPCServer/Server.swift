@@ -17,7 +17,7 @@ internal import RPCWire
 public final class Server: Sendable {
   public static let version = Release.version
 
-  private let core: ServerCore
+  internal let core: ServerCore
   private let threads: [LoopThread]
   private let state = Lock(State())
   private let address: SocketAddress

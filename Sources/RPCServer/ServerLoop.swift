@@ -16,6 +16,7 @@ internal final class ServerLoop {
   private let procedureMetrics = LoopCell(ContiguousArray<ProcedureMetrics>())
   private var runtimes: [Language: any ProcedureRuntime] = [:]
   private(set) lazy var calls = CallCore(host: self)
+  private(set) lazy var side = SideThread(beside: loop)
   private(set) lazy var nestedCaller = ServerNestedCaller(host: self)
   /// What procedures print and log.
   private(set) lazy var procedureOutput = OutputLimiter(loop: loop) { [log] in log.printed($0) }
@@ -183,6 +184,7 @@ internal final class ServerLoop {
     for runtime in runtimes.values { runtime.shutdown() }
     runtimes.removeAll()
     nestedCaller.close()
+    side.stop()
     procedureOutput.flush()
     log.flush()
   }

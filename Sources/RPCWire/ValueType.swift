@@ -39,6 +39,15 @@ extension ValueType: CustomStringConvertible {
 }
 
 extension ValueType {
+  /// Whether a value of it may be many.
+  package var hasParts: Bool {
+    switch self {
+    case .list, .dict, .any, .unknown: true
+    case .optional(let element): element.hasParts
+    case .int, .float, .string, .bool, .bytes, .none: false
+    }
+  }
+
   /// Whether a part of it is `unknown`.
   package var containsUnknown: Bool {
     switch self {

@@ -18,7 +18,7 @@ public enum WireLimits {
   /// Calls in flight on one connection unless configured otherwise.
   public static let callsPerConnection = 4096
   /// Bytes of one line of the json dialect, and of the values in its answer, unless configured otherwise: 1 MiB.
-  /// JSON is read and written on the loop, where others wait meanwhile, and takes longer than a frame.
+  /// JSON takes longer to read and write than a frame.
   public static let jsonBytes = 1024 * 1024
   /// Bytes of the `id` of a request of the json dialect, as it is written: it is kept until the answer.
   public static let jsonIDBytesMax = 1024

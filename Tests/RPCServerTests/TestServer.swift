@@ -9,12 +9,16 @@ final class TestServer: Sendable {
   let gate: AsyncGate
   /// Holds calls of `test.deaf`, which take no notice of being cancelled.
   let deafGate: AsyncGate
+  /// Holds calls of `any.hold` with the thread that they are on.
+  let latch: Latch
 
   init(_ change: (inout ServerOptions) -> Void = { _ in }) throws {
     let gate = AsyncGate()
     self.gate = gate
     let deafGate = AsyncGate()
     self.deafGate = deafGate
+    let latch = Latch()
+    self.latch = latch
     var options = ServerOptions()
     options.loops = 2
     options.drainTimeoutMilliseconds = 5_000
@@ -40,13 +44,23 @@ final class TestServer: Sendable {
           try await Task.detached { try await deafGate.wait() }.value
         },
         NativeProcedure("any.echo") { (value: Value) -> Value in value },
+        NativeProcedure("any.hold") { (value: Value) -> Int in
+          latch.wait()
+          return value.listValue?.count ?? 0
+        },
+        NativeProcedure(suspending: "list.sum") { (numbers: [Int]) async throws -> Int in
+          numbers.reduce(0, &+)
+        },
       ], options: options)
     try server.start()
   }
 
   var port: Int { server.port }
 
-  deinit { server.stopNow() }
+  deinit {
+    latch.signal()
+    server.stopNow()
+  }
 
   struct Refusal: Error, CustomStringConvertible {
     var description: String { "no, and no again" }

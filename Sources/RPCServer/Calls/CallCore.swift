@@ -69,12 +69,9 @@ internal final class CallCore {
     return host.catalogue.invalidArguments("\(signature.qualifiedName): \(error.message)", overloads)
   }
 
-  /// The arguments as bytes, checked against the declared types.
-  func checkedArguments(
-    of procedure: BoundProcedure, _ reader: inout MessagePackReader
-  ) throws(RPCError) -> [UInt8] {
-    let signature = procedure.signature
-    let start = reader.offset
+  /// Checks arguments against the declared types.
+  private static func check(_ arguments: [UInt8], _ signature: Signature) throws(RPCError) {
+    var reader = MessagePackReader(arguments.span.bytes)
     do throws(WireError) {
       let count = try reader.readListHeader()
       guard count == signature.parameters.count else {
@@ -84,31 +81,55 @@ internal final class CallCore {
       for parameter in signature.parameters { try parameter.type.check(&reader) }
       try reader.finish()
     } catch {
-      throw explained(RPCError(.invalidArguments, "\(error)"), procedure)
+      throw RPCError(.invalidArguments, "\(error)")
     }
-    return reader.slice(start..<reader.offset).withUnsafeBytes { Array($0) }
   }
 
   // MARK: Admit and run
 
-  /// Begins a call whose arguments fit its procedure: it is answered through `sink`, now or later.
+  /// Begins a call: it is answered through `sink`, now or later.
   ///
   /// - Parameters:
   ///   - id: unique among the connection's calls in flight.
+  ///   - isChecked: the arguments are known to fit the procedure.
   ///   - timeoutNanoseconds: the caller's, 0 for none.
+  ///   - received: when the call came, on the loop's clock, where that was before this turn.
   /// - Throws: why it is not begun, and then `sink` is not used.
   func start(
-    _ id: UInt64, _ procedure: BoundProcedure, _ arguments: [UInt8], timeoutNanoseconds: UInt64,
-    context: CallContext = CallContext(), on connection: ServerConnection, sink: any ReplySink
+    _ id: UInt64, _ procedure: BoundProcedure, _ arguments: [UInt8], isChecked: Bool = true,
+    timeoutNanoseconds: UInt64, received: UInt64? = nil, context: CallContext = CallContext(),
+    on connection: ServerConnection, sink: any ReplySink
   ) throws(RPCError) {
     try CallFrame.checkDepth(context.depth, of: procedure.signature.qualifiedName)
     try admit(arguments, on: connection)
+    // A closure checks what it decodes.
+    let needsCheck = !isChecked && procedure.spotBytesMax < 0
+    let isSlow = procedure.isSlow(bytes: arguments.count)
+    if needsCheck, !isSlow {
+      do throws(RPCError) {
+        try Self.check(arguments, procedure.signature)
+      } catch {
+        throw explained(error, procedure)
+      }
+    }
+    let started = received ?? host.loop.now
     let call = ServerCall(
-      id: id, procedure: procedure, caller: connection.caller, started: host.loop.now,
-      deadline: deadline(of: procedure, timeout: timeoutNanoseconds), arguments: arguments, context: context,
-      sink: sink, core: self, connection: connection)
+      id: id, procedure: procedure, caller: connection.caller, started: started,
+      deadline: deadline(of: procedure, timeout: timeoutNanoseconds, from: started), arguments: arguments,
+      context: context, sink: sink, core: self, connection: connection)
     connection.began(call)
-    run(call, on: connection)
+    guard needsCheck, isSlow else { return run(call, on: connection) }
+    beside(call) { () -> RPCError? in
+      do throws(RPCError) {
+        try Self.check(arguments, procedure.signature)
+        return nil
+      } catch {
+        return error
+      }
+    } then: { [self] error in
+      guard let error else { return run(call, on: connection) }
+      call.conclude(.failure(explained(error, procedure)), on: host.loop)
+    }
   }
 
   /// Refuses a call that is one too many, or whose arguments are, with numbers.
@@ -141,23 +162,52 @@ internal final class CallCore {
 
   /// When a call must have ended: by its caller's timeout (nanoseconds, 0 for none) or its procedure's own,
   /// whichever is shorter.
-  private func deadline(of procedure: BoundProcedure, timeout: UInt64) -> UInt64? {
+  private func deadline(of procedure: BoundProcedure, timeout: UInt64, from start: UInt64) -> UInt64? {
     let own = procedure.procedure.timeoutMilliseconds.map { UInt64($0) * 1_000_000 }
     switch (timeout, own) {
     case (0, nil): return nil
-    case (0, let own?): return host.loop.now + own
-    case (_, nil): return host.loop.now + timeout
-    case (_, let own?): return host.loop.now + min(timeout, own)
+    case (0, let own?): return start + own
+    case (_, nil): return start + timeout
+    case (_, let own?): return start + min(timeout, own)
     }
   }
 
   private func run(_ call: ServerCall, on connection: ServerConnection) {
     switch call.procedure.implementation {
-    case .immediate(let body): call.conclude(Self.runImmediate(body, call.arguments), on: host.loop)
+    case .immediate(let body): runImmediate(call, body)
     case .suspending(let body): runSuspending(call, body)
     case .source(let unit): runSource(call, unit)
     case .system(let index):
       SystemService(host: host, connection: connection).run(call, index: index, arguments: call.arguments)
+    }
+  }
+
+  private func runImmediate(_ call: ServerCall, _ body: @escaping NativeBody) {
+    let arguments = call.arguments
+    guard call.procedure.isSlow(bytes: arguments.count) else {
+      return call.conclude(Self.runImmediate(body, arguments), on: host.loop)
+    }
+    beside(call) {
+      Self.runImmediate(body, arguments)
+    } then: { [self] outcome in
+      call.conclude(outcome.mapError { explained($0, call.procedure) }, on: host.loop)
+    }
+  }
+
+  /// Does `work` for a call beside the loop, and `use` with the result on it, where the call has not ended meanwhile.
+  private func beside<Result: Sendable>(
+    _ call: ServerCall, _ work: @escaping @Sendable () -> Result, then use: @escaping (Result) -> Void
+  ) {
+    let isStopped = Lock(false)
+    call.stop = { [self] _ in
+      leftBehind += 1
+      isStopped.withLock { $0 = true }
+    }
+    host.side.run({ isStopped.withLock { $0 } ? nil : work() }) { [self] result in
+      if call.isConcluded { leftBehind -= 1 }
+      guard !call.isConcluded, let result else { return }
+      call.stop = nil
+      use(result)
     }
   }
 

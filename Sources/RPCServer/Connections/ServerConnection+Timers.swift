@@ -25,7 +25,7 @@ extension ServerConnection {
     }
     if isGreeted {
       // While calls are in flight the silence has not begun; the timer looks again.
-      consider(calls.isEmpty ? socket.lastReceived : host.loop.now, options.idleTimeoutMilliseconds)
+      consider(isIdle ? socket.lastReceived : host.loop.now, options.idleTimeoutMilliseconds)
     } else {
       consider(opened, options.handshakeTimeoutMilliseconds)
     }

@@ -18,6 +18,8 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   /// meanwhile; every call on the fast path asks whether there are any.
   @exclusivity(unchecked) private(set) var calls: [UInt64: ServerCall] = [:]
   @exclusivity(unchecked) private var access = Access()
+  /// Requests and answers of this connection that are being decoded or encoded beside the loop.
+  private var piecesAway = 0
   /// No more calls are taken.
   private(set) var isDraining = false
   var keepalive = Keepalive()
@@ -138,7 +140,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
 
   /// Ends a connection whose peer has ended its side, once nothing waits for an answer.
   private func endIfAllIsAnswered() {
-    guard calls.isEmpty, case .closeAfterCalls = dialect?.inputEnded() ?? .closeNow else { return }
+    guard isIdle, case .closeAfterCalls = dialect?.inputEnded() ?? .closeNow else { return }
     socket.closeAfterFlush()
   }
 
@@ -159,10 +161,28 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     host.metrics.value.callsInFlight -= 1
   }
 
+  /// Whether no answer is to come.
+  var isIdle: Bool { calls.isEmpty && piecesAway == 0 }
+
+  /// Does `work` for this connection beside the loop, where it holds so many bytes meanwhile, and `use` with the result
+  /// on it, whether or not the connection is still open then.
+  func beside<Result: Sendable>(
+    holding bytes: Int, _ work: @escaping @Sendable () -> Result, then use: @escaping (Result) -> Void
+  ) {
+    piecesAway += 1
+    socket.hold(bytes)
+    host.side.run(work) { [self] result in
+      piecesAway -= 1
+      socket.hold(-bytes)
+      use(result)
+      afterAnswer()
+    }
+  }
+
   /// After an answer that was not part of a read: goes on reading, or ends what was waiting for it.
   func afterAnswer() {
     guard socket.isReceiving else { return }
-    if isDraining, calls.isEmpty { return socket.closeAfterFlush() }
+    if isDraining, isIdle { return socket.closeAfterFlush() }
     socket.resumeReading()
     if socket.inputHasEnded, !isReceivingBytes, !socket.keepsInput { endIfAllIsAnswered() }
   }
@@ -194,13 +214,13 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     guard !isDraining else { return }
     isDraining = true
     if let dialect, socket.isReceiving { socket.send { dialect.drain(into: &$0) } }
-    if calls.isEmpty { socket.closeAfterFlush() }
+    if isIdle { socket.closeAfterFlush() }
   }
 
   /// The peer takes no answers any more beyond those in flight.
   func peerDrains() {
     isDraining = true
-    if calls.isEmpty { socket.closeAfterFlush() }
+    if isIdle { socket.closeAfterFlush() }
   }
 
   /// Says that what the peer knows of procedures may be outdated.

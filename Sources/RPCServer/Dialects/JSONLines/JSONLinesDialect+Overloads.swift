@@ -1,20 +1,28 @@
 internal import RPCProcedures
 internal import RPCWire
 
+/// What a line asks for: an overload, and arguments that fit it.
+internal struct ResolvedCall: Sendable {
+  var procedure: BoundProcedure
+  var arguments: [UInt8]
+}
+
 /// Which overload a line means.
 extension JSONLinesDialect {
   /// Picks the overload, by the types that the request names, else by what its values fit, and encodes the arguments.
-  internal func resolve(
-    _ request: JSONDialect.Request, _ arguments: JSONArguments, _ overloads: [BoundProcedure]
-  ) throws(RPCError) -> (BoundProcedure, [UInt8]) {
-    let catalogue = host.catalogue
+  ///
+  /// - Parameter overloads: of that procedure, in `catalogue`; the caller may call them.
+  static func resolve(
+    _ request: JSONDialect.Request, _ arguments: JSONArguments, _ overloads: [BoundProcedure],
+    in catalogue: Catalogue
+  ) throws(RPCError) -> ResolvedCall {
     if let types = request.argumentTypes {
       let procedure = try catalogue.find(
         service: request.service, procedure: request.rpc, arguments: types, returns: request.returnTypes)
       // What the caller does not know, the procedure does.
       let known = zip(types, procedure.signature.parameterTypes).map { $0.containsUnknown ? $1 : $0 }
       do {
-        return (procedure, try Self.encode(arguments, as: known))
+        return ResolvedCall(procedure: procedure, arguments: try encode(arguments, as: known))
       } catch {
         throw catalogue.invalidArguments("\(procedure.signature.qualifiedName): \(error.message)", overloads)
       }
@@ -23,9 +31,9 @@ extension JSONLinesDialect {
     let own = arguments.types
     if let procedure = try? catalogue.find(
       service: request.service, procedure: request.rpc, arguments: own, returns: request.returnTypes),
-      let encoded = try? Self.encode(arguments, as: procedure.signature.parameterTypes)
+      let encoded = try? encode(arguments, as: procedure.signature.parameterTypes)
     {
-      return (procedure, encoded)
+      return ResolvedCall(procedure: procedure, arguments: encoded)
     }
     var mismatch: JSONMismatch?
     let candidates = overloads.filter {
@@ -33,7 +41,8 @@ extension JSONLinesDialect {
     }
     for overload in candidates {
       do {
-        return (overload, try Self.encode(arguments, as: overload.signature.parameterTypes))
+        return ResolvedCall(
+          procedure: overload, arguments: try encode(arguments, as: overload.signature.parameterTypes))
       } catch {
         mismatch = error
       }

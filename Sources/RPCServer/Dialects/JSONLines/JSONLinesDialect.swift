@@ -10,13 +10,17 @@ internal final class JSONLinesDialect: Dialect {
   static let name = "json"
 
   // The connection lets go of its dialect when it is closed, so this holds nothing for ever.
-  private let connection: ServerConnection
-  private let socket: Connection
+  let connection: ServerConnection
+  let socket: Connection
   let host: ServerLoop
-  private let core: CallCore
+  let core: CallCore
   private let caller: Caller
   /// The number under which the next call is kept: a line's id may be anything.
   private var nextCallID: UInt64 = 1
+  /// Whether the call that was begun last has an id: no other is in flight beside one that has none.
+  private var lastHasID = true
+  /// How far the line is that is next, where it is long.
+  var long = LongLine.unread
   /// Bytes of an unfinished line that are known to hold no line end.
   private var bytesSearched = 0
 
@@ -71,7 +75,8 @@ internal final class JSONLinesDialect: Dialect {
       searched = 0
       let line = bytes.extracting(offset..<end)
       if !Self.isBlank(line) {
-        guard handle(line) else {
+        guard line.byteCount > BoundProcedure.spotBytes ? handleLong(line) : handle(line) else {
+          guard socket.isReceiving else { return .consumed(bytes.byteCount) }
           socket.pauseReading()
           return .consumed(offset)
         }
@@ -88,37 +93,50 @@ internal final class JSONLinesDialect: Dialect {
     do {
       request = try JSONDialect.request(from: line)
     } catch {
-      guard error.id != nil || connection.calls.isEmpty else { return false }
+      guard isTurn(of: error.id) else { return false }
       refuseCall(error.error, id: error.id)
       return true
     }
-    if request.id == nil, !connection.calls.isEmpty { return false }
+    guard isTurn(of: request.id) else { return false }
     do {
-      try start(request, of: line)
+      let overloads = try authorise(request)
+      let call = try Self.resolve(request, request.arguments(in: line), overloads, in: host.catalogue)
+      try start(request, call)
     } catch {
       refuseCall(error, id: request.id)
     }
     return true
   }
 
-  private func start(_ request: JSONDialect.Request, of line: RawSpan) throws(RPCError) {
+  /// Whether a line may be answered now: one without an id only where no other answer is to come, and none before that.
+  func isTurn(of id: JSONDialect.ID?) -> Bool { connection.isIdle || id != nil && lastHasID }
+
+  /// Finds what a request asks for: who may call is known before a byte of the arguments is decoded.
+  func authorise(_ request: JSONDialect.Request) throws(RPCError) -> [BoundProcedure] {
     if connection.isDraining { throw CallCore.draining }
     if let client = request.client, caller.claimed.map({ !$0.hasSameUTF8(as: client) }) ?? true {
       try caller.claim(client, in: host.catalogue, willProve: false)
       connection.renewAccess()
     }
-    // Who may call is known before a byte of the arguments is decoded.
-    let overloads = try core.overloads(service: request.service, procedure: request.rpc, for: connection)
-    let (procedure, arguments) = try resolve(request, request.arguments(in: line), overloads)
-    let callID = nextCallID
-    nextCallID += 1
-    try core.start(
-      callID, procedure, arguments, timeoutNanoseconds: (request.timeoutMicroseconds ?? 0) * 1000,
-      on: connection,
-      sink: JSONReplySink(socket, id: request.id, limit: host.options.jsonBytes))
+    return try core.overloads(service: request.service, procedure: request.rpc, for: connection)
   }
 
-  private func refuseCall(_ error: RPCError, id: JSONDialect.ID?) {
+  /// Begins what a request asks for.
+  ///
+  /// - Parameter received: when its line came, where that was before this turn of the loop.
+  func start(
+    _ request: JSONDialect.Request, _ call: ResolvedCall, received: UInt64? = nil
+  ) throws(RPCError) {
+    let callID = nextCallID
+    nextCallID += 1
+    lastHasID = request.id != nil
+    try core.start(
+      callID, call.procedure, call.arguments,
+      timeoutNanoseconds: (request.timeoutMicroseconds ?? 0) * 1000, received: received, on: connection,
+      sink: JSONReplySink(connection, id: request.id))
+  }
+
+  func refuseCall(_ error: RPCError, id: JSONDialect.ID?) {
     core.failed(nil, error, by: caller)
     socket.send { JSONDialect.appendException(error, id: id, to: &$0) }
   }

@@ -1,25 +1,37 @@
+internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
 
-/// Answers a call of the json dialect.
+/// Answers a call of the json dialect: a long result is written as JSON beside the loop.
 internal final class JSONReplySink: ReplySink {
-  private let socket: Connection
+  private let connection: ServerConnection
   private let id: JSONDialect.ID?
-  /// Bytes of the values: writing more as JSON would keep others of the loop waiting.
-  private let limit: Int
 
-  init(_ socket: Connection, id: JSONDialect.ID?, limit: Int) {
-    self.socket = socket
+  init(_ connection: ServerConnection, id: JSONDialect.ID?) {
+    self.connection = connection
     self.id = id
-    self.limit = limit
   }
 
   func end(_ outcome: CallOutcome) {
+    let socket = connection.socket
     guard socket.isReceiving else { return }
-    socket.send { append(outcome, to: &$0) }
+    let limit = connection.host.options.jsonBytes
+    guard case .success(let bytes) = outcome, bytes.count > BoundProcedure.spotBytes, bytes.count <= limit
+    else { return socket.send { Self.append(outcome, id: id, limit: limit, to: &$0) } }
+    connection.beside(holding: bytes.count) { [id] in
+      var line = ByteQueue()
+      Self.append(outcome, id: id, limit: limit, to: &line)
+      return line.copy()
+    } then: { line in
+      guard socket.isReceiving else { return }
+      socket.send { $0.append(line) }
+    }
   }
 
-  private func append(_ outcome: CallOutcome, to output: inout ByteQueue) {
+  /// - Parameter limit: bytes of the values; more are refused.
+  private static func append(
+    _ outcome: CallOutcome, id: JSONDialect.ID?, limit: Int, to output: inout ByteQueue
+  ) {
     let error: RPCError
     switch outcome {
     case .success(let bytes) where bytes.count > limit:

@@ -37,7 +37,7 @@ extension NativeDialect {
       refuseCall(header.callID, procedure, CallCore.draining, &output)
       return nil
     }
-    guard procedure.isImmediate else {
+    guard payload.byteCount <= procedure.spotBytesMax else {
       start(header.callID, procedure, &reader, timeout: timeout, context, into: &output)
       return nil
     }
@@ -79,12 +79,13 @@ extension NativeDialect {
     let body = procedure.body
     let id = procedure.id
     let highWater = socket.limits.outputHighWater
+    let bytesMax = min(decoder.frameBytesLimit, procedure.spotBytesMax)
     var offset = start
     var executed: UInt64 = 0
     var highestID = lastCallID
     while output.count <= highWater, let header = FrameHeader(bytes, at: offset),
       header.kind == FrameKind.call.rawValue, header.flags.isEmpty, header.callID > 0,
-      Int(header.length) <= decoder.frameBytesLimit, header.length >= 8,
+      Int(header.length) <= bytesMax, header.length >= 8,
       bytes.byteCount - offset - FrameHeader.byteCount >= Int(header.length)
     {
       let payload = offset + FrameHeader.byteCount
@@ -152,10 +153,12 @@ extension NativeDialect {
     _ context: CallContext, into output: inout ByteQueue
   ) {
     do throws(RPCError) {
-      let arguments = try core.checkedArguments(of: procedure, &reader)
+      let arguments = reader.slice(reader.offset..<reader.offset + reader.remaining).withUnsafeBytes {
+        Array($0)
+      }
       try core.start(
-        callID, procedure, arguments, timeoutNanoseconds: timeout, context: context, on: connection,
-        sink: NativeReplySink(self, callID: callID))
+        callID, procedure, arguments, isChecked: false, timeoutNanoseconds: timeout, context: context,
+        on: connection, sink: NativeReplySink(self, callID: callID))
     } catch {
       refuseCall(callID, procedure, error, &output)
     }
