@@ -6,7 +6,7 @@ internal import RPCWire
 
 /// Takes deployments, on a thread of its own, so that a disk that is slow to sync delays no call.
 internal final class DeploymentService: Sendable {
-  typealias Answer = @Sendable (Result<[Value], RPCError>) -> Void
+  typealias Completion<Answer> = @Sendable (Result<Answer, RPCError>) -> Void
 
   private let thread: LoopThread
   private let worker: LoopConfined<DeploymentWorker>
@@ -35,13 +35,12 @@ internal final class DeploymentService: Sendable {
   }
 
   /// One `system.deploy_*` call, which came by `connection`.
-  func handle(
-    _ procedure: SystemProcedure, _ values: [Value], connection: ObjectIdentifier,
-    completion: @escaping Answer
+  func perform<Step: DeploymentStep>(
+    _ step: Step, connection: ObjectIdentifier, completion: @escaping Completion<Step.Answer>
   ) {
     let worker = worker
     let accepted = thread.mailbox.post { loop in
-      worker.on(loop).handle(procedure, values, connection, completion)
+      worker.on(loop).perform(step, connection, completion)
     }
     if !accepted { completion(.failure(CallCore.draining)) }
   }

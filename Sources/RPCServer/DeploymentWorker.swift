@@ -10,7 +10,7 @@ internal import RPCWire
 internal final class DeploymentWorker {
   private let core: ServerCore
   private let loop: EventLoop
-  private let staging: Staging
+  let staging: Staging
   /// What the loops have loaded for the transaction that is being prepared: the same objects go in force, so
   /// that nothing is loaded twice.
   private var loaded: (transaction: String, units: [SourceUnit])?
@@ -79,49 +79,24 @@ internal final class DeploymentWorker {
 
   // MARK: One step
 
-  func handle(
-    _ procedure: SystemProcedure, _ values: [Value], _ connection: ObjectIdentifier,
-    _ answer: @escaping DeploymentService.Answer
+  func perform<Step: DeploymentStep>(
+    _ step: Step, _ connection: ObjectIdentifier,
+    _ answer: @escaping DeploymentService.Completion<Step.Answer>
   ) {
-    let now = SystemClock.monotonicNanoseconds()
     defer {
       forgetLoaded()
       reportProblem()
     }
     do throws(DeploymentError) {
-      switch procedure {
-      case .deployStatus: answer(.success([staging.status(now: now).value]))
-      case .deployBegin:
-        let wanted = try staging.begin(
-          text(values, 0), who: text(values, 1), baseDigest: text(values, 2), force: values[3] == true,
-          manifest: values[4].bytesValue ?? [], connection: connection, now: now)
-        core.log.note("deployment \(text(values, 0)) by \(text(values, 1)): \(wanted.count) sources wanted")
-        answer(.success([.list(wanted.map { .string($0) })]))
-      case .deployPut:
-        let count = try staging.put(
-          text(values, 0), digest: text(values, 1), offset: Int(values[2].intValue ?? -1),
-          bytes: values[3].bytesValue ?? [], last: values[4] == true, connection: connection, now: now)
-        answer(.success([.int(Int64(count))]))
-      case .deployPrepare: try prepare(text(values, 0), connection, now: now, answer)
-      case .deployCommit: try commit(text(values, 0), connection, now: now, answer)
-      case .deployAbort:
-        staging.abort(text(values, 0))
-        answer(.success([]))
-      case .deployUnlock:
-        let lock = staging.unlock(by: text(values, 0), now: now)
-        if let lock { core.log.note("the deployment of \(lock.who) was ended by \(text(values, 0))") }
-        answer(.success([lock?.value ?? .map([])]))
-      case .ping, .catalogue, .stats, .source: preconditionFailure("not a step of a deployment")
-      }
+      try step.perform(
+        by: self, connection: connection, now: SystemClock.monotonicNanoseconds(), answer)
     } catch {
       core.log.warn("deployment: \(error)")
       answer(.failure(error.rpcError))
     }
   }
 
-  private func text(_ values: [Value], _ index: Int) -> String {
-    values[index].stringValue ?? ""
-  }
+  func note(_ message: String) { core.log.note(message) }
 
   func connectionEnded(_ connection: ObjectIdentifier) {
     staging.connectionEnded(connection)
@@ -139,12 +114,13 @@ internal final class DeploymentWorker {
     if let loaded, loaded.transaction != staging.openTransaction { self.loaded = nil }
   }
 
-  private func prepare(
+  /// Has every loop load what was sent; `answer` gets what could not be loaded.
+  func prepare(
     _ transaction: String, _ connection: ObjectIdentifier, now: UInt64,
-    _ answer: @escaping DeploymentService.Answer
+    _ answer: @escaping DeploymentService.Completion<[LoadFailure]>
   ) throws(DeploymentError) {
     guard let work = try staging.startLoading(transaction, connection: connection, now: now) else {
-      return answer(.success([.map([])]))
+      return answer(.success([]))
     }
     let units = work.units.map { inForce[$0.procedure] ?? $0 }
     let begun = staging.begun
@@ -160,7 +136,7 @@ internal final class DeploymentWorker {
 
   private func prepared(
     _ transaction: String, _ begun: Int, _ units: [SourceUnit], _ failures: [UnitFailure],
-    _ answer: DeploymentService.Answer
+    _ answer: DeploymentService.Completion<[LoadFailure]>
   ) {
     if loading?.begun == begun { loading = nil }
     defer { reportProblem() }
@@ -177,23 +153,24 @@ internal final class DeploymentWorker {
       for group in groups {
         core.log.warn("deployment \(transaction) cannot be prepared: \(group.description())")
       }
-      return answer(.success([["failures": .list(groups.map(\.value))]]))
+      return answer(.success(groups))
     }
     loaded = (transaction, units)
-    answer(.success([.map([])]))
+    answer(.success([]))
   }
 
   private static func grouped(_ failures: [UnitFailure]) -> [LoadFailure] {
     LoadFailure.grouped(failures.map { ($0.unit.procedure, $0.error) })
   }
 
-  private func commit(
+  /// Puts what is prepared in force; `answer` gets its serial once every loop serves it.
+  func commit(
     _ transaction: String, _ connection: ObjectIdentifier, now: UInt64,
-    _ answer: @escaping DeploymentService.Answer
+    _ answer: @escaping @Sendable (Int) -> Void
   ) throws(DeploymentError) {
     let before = staging.store.current?.serial
     let generation = try staging.commit(transaction, connection: connection, now: now)
-    if generation.serial == before { return answer(.success([.int(Int64(generation.serial))])) }
+    if generation.serial == before { return answer(generation.serial) }
     guard let loaded, loaded.transaction.hasSameUTF8(as: transaction) else {
       preconditionFailure("only what was prepared here is committed")
     }
@@ -203,7 +180,7 @@ internal final class DeploymentWorker {
       "generation \(generation.serial) in force: \(loaded.units.count) procedures as server '\(generation.manifest.server)'"
     )
     core.distribute(core.activate(ActiveGeneration(generation, loaded.units))) {
-      answer(.success([.int(Int64(generation.serial))]))
+      answer(generation.serial)
     }
   }
 

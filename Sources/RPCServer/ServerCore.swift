@@ -1,3 +1,4 @@
+internal import RPCDeployment
 internal import RPCKeys
 internal import RPCNetwork
 internal import RPCProcedures
@@ -102,12 +103,12 @@ internal final class ServerCore: Sendable {
       state.serverName = generation.serverName ?? state.serverName
       state.topology = generation.topology ?? state.topology
       var services = [
-        CatalogueService(name: SystemProcedure.service, tenants: nil, providers: [], isServedHere: true)
+        CatalogueService(name: SystemContract.service, tenants: nil, providers: [], isServedHere: true)
       ]
       services += generation.services
       var positions: [UTF8Key: Int] = [:]
       for (index, service) in services.enumerated() { positions[UTF8Key(service.name)] = index }
-      var bound = SystemProcedure.allCases.map { $0.bound(service: 0) }
+      var bound = SystemService.bound(service: 0)
       func bind(_ procedure: Procedure, _ implementation: BoundProcedure.Implementation) {
         let name = procedure.signature.service
         let position: Int
@@ -215,7 +216,7 @@ internal struct ProcedureIdentifiers {
   }
 
   private var known: [Key: UInt32] = [:]
-  private var next = UInt32(SystemProcedure.allCases.count)
+  private var next = UInt32(SystemContract.procedures.count)
 
   mutating func id(of procedure: Procedure) -> UInt32 {
     let signature = procedure.signature

@@ -1,6 +1,6 @@
 package import RPCClient
 package import RPCProcedures
-package import RPCWire
+import RPCWire
 
 /// What the shell makes of text that it did not write itself, as plain values: for tools that check the shell's
 /// readers against arbitrary input, such as the fuzzer.
@@ -63,9 +63,4 @@ package enum ShellText {
 
   package static func historyLine(_ entry: String) -> [UInt8] { HistoryFile.encoded(entry) }
   package static func historyEntry(_ line: [UInt8]) -> String { HistoryFile.decoded(line) }
-
-  /// The services of a `system.catalogue`, as the shell reads it.
-  package static func services(inCatalogue value: Value) -> [String] {
-    ServerCatalogue(value).services.map(\.name)
-  }
 }

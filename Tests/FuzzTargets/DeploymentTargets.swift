@@ -1,7 +1,6 @@
 import RPCDeployment
 import RPCNetwork
 import RPCProcedures
-import RPCShell
 import RPCTransport
 import RPCWire
 
@@ -41,18 +40,21 @@ enum DeploymentTargets {
     }
   }
 
-  /// What a server says of itself and of its deployments is understood or refused, by the initializer and by
-  /// the shell.
-  static func catalogue(_ bytes: [UInt8]) throws(BrokenPromise) {
-    guard let value = try? Value(messagePack: bytes) else { return }
-    let services = ShellText.services(inCatalogue: value)
-    if let catalogue = try? DeployedCatalogue(value) {
-      try promise(
-        catalogue.services.allSatisfy { services.contains($0.name) }, "the shell misses a service of \(value)"
-      )
+  /// Arguments and answers of `system` are refused or mean the same when they are written and read again.
+  static func system(_ bytes: [UInt8]) throws(BrokenPromise) {
+    guard let values = try? Value.list(messagePack: bytes) else { return }
+    for procedure in SystemContract.procedures { try same(procedure, values) }
+  }
+
+  private static func same<Procedure: SystemProcedure>(
+    _ type: Procedure.Type, _ values: [Value]
+  ) throws(BrokenPromise) {
+    if let call = try? Procedure(arguments: values) {
+      try promise((try? Procedure(arguments: call.arguments)) == call, "\(call) changed on its way")
     }
-    guard let status = try? DeploymentStatus(value) else { return }
-    try promise((try? DeploymentStatus(status.value)) == status, "\(status) changed on its way")
+    if let answer = try? Procedure.answer(values) {
+      try promise((try? Procedure.answer(answer.values)) == answer, "\(answer) changed on its way")
+    }
   }
 
   /// The record of a deployment on disk survives being written again.

@@ -23,8 +23,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case outline
   /// The record of a deployment on disk.
   case record
-  /// What a server says that it serves and has deployed.
-  case catalogue
+  /// Arguments and answers of the service `system`.
+  case system
   /// An IP address or network.
   case address
   /// A public or a private key.
@@ -57,7 +57,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .initFile: try DeploymentTargets.initFile(bytes)
     case .outline: try DeploymentTargets.outline(bytes)
     case .record: try DeploymentTargets.record(bytes)
-    case .catalogue: try DeploymentTargets.catalogue(bytes)
+    case .system: try DeploymentTargets.system(bytes)
     case .address: try DeploymentTargets.address(bytes)
     case .key: try KeyTargets.key(bytes)
     case .luaValue: try LuaTargets.values(bytes)

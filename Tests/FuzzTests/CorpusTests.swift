@@ -21,10 +21,10 @@ struct CorpusTests {
   }
 
   @Test("no input of the corpus breaks its target", arguments: FuzzTarget.allCases)
-  func replay(target: FuzzTarget) throws {
+  func replay(target: FuzzTarget) async throws {
     for file in try Corpus.files(target) {
       do {
-        try target.run([UInt8](Data(contentsOf: file)))
+        try await target.runOnThread([UInt8](Data(contentsOf: file)))
       } catch {
         Issue.record("\(file.lastPathComponent): \(error)")
       }
@@ -33,7 +33,7 @@ struct CorpusTests {
 
   /// A taste of fuzzing where libFuzzer is not at hand. FUZZ_SEED repeats a run.
   @Test("nothing near the corpus breaks its target", arguments: FuzzTarget.allCases)
-  func mutations(target: FuzzTarget) throws {
+  func mutations(target: FuzzTarget) async throws {
     let seeds = try Corpus.files(target).map { [UInt8](try Data(contentsOf: $0)) }
     let seed =
       ProcessInfo.processInfo.environment["FUZZ_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 1 ... .max)
@@ -41,10 +41,22 @@ struct CorpusTests {
     for _ in 0..<2000 {
       let bytes = Mutation.mutate(seeds, &random)
       do {
-        try target.run(bytes)
+        try await target.runOnThread(bytes)
       } catch {
         Issue.record("FUZZ_SEED=\(seed): \(error); input \(Data(bytes).base64EncodedString())")
         return
+      }
+    }
+  }
+}
+
+extension FuzzTarget {
+  /// Runs on a thread that may block: those of tasks, of which there are as many as cores, have to run what a server
+  /// does in tasks.
+  func runOnThread(_ bytes: [UInt8]) async throws {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread {
+        continuation.resume(with: Result { try self.run(bytes) })
       }
     }
   }

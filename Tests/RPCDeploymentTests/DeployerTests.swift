@@ -117,7 +117,7 @@ struct DeployerTests {
     // Between the plan and the begin of the slower run, somebody else deploys to s2.
     await network.s1.before(.begin) {
       guard await s2.manifest == nil else { return }
-      let request = DeploymentRequest(
+      let request = DeployBegin(
         transaction: "other", who: "eve", baseDigest: "", force: false,
         manifest: FakeNetwork.manifest("s2", []).encode())
       _ = try? await s2.begin(request)
@@ -209,7 +209,7 @@ struct DeployerTests {
   @Test("a dry run, even forced, does not end the deployment of another")
   func rehearsalEndsNobody() async throws {
     let network = try FakeNetwork()
-    let request = DeploymentRequest(
+    let request = DeployBegin(
       transaction: "other", who: "eve", baseDigest: "", force: false,
       manifest: FakeNetwork.manifest("s2", []).encode())
     _ = try await network.s2.begin(request)
@@ -224,7 +224,7 @@ struct DeployerTests {
   @Test("forced, it ends the deployment of another")
   func forceBreaksLocks() async throws {
     let network = try FakeNetwork()
-    let request = DeploymentRequest(
+    let request = DeployBegin(
       transaction: "other", who: "eve", baseDigest: "", force: false,
       manifest: FakeNetwork.manifest("s2", []).encode())
     _ = try await network.s2.begin(request)

@@ -78,18 +78,17 @@ actor FakePeer: DeploymentPeer {
 
   func status() async throws(RPCError) -> DeploymentStatus {
     // Through the wire's form, as a real answer comes.
-    let value = try await run(.status) { $0.status(now: 0).value }
-    do { return try DeploymentStatus(value) } catch { throw error.rpcError }
+    try DeployStatus.answer(await run(.status) { $0.status(now: 0).values })
   }
 
-  func catalogue() async throws(RPCError) -> DeployedCatalogue {
+  func catalogue() async throws(RPCError) -> ServerCatalogue {
     try await run(.catalogue) { staging in
-      staging.store.current.map { DeployedCatalogue($0.manifest, generation: $0.serial) }
-        ?? DeployedCatalogue()
+      staging.store.current.map { ServerCatalogue($0.manifest, generation: $0.serial) }
+        ?? ServerCatalogue()
     }
   }
 
-  func begin(_ request: DeploymentRequest) async throws(RPCError) -> [String] {
+  func begin(_ request: DeployBegin) async throws(RPCError) -> [String] {
     try await run(.begin) { staging throws(DeploymentError) in
       try staging.begin(
         request.transaction, who: request.who, baseDigest: request.baseDigest, force: request.force,
@@ -97,11 +96,11 @@ actor FakePeer: DeploymentPeer {
     }
   }
 
-  func put(
-    _ transaction: String, digest: String, offset: Int, bytes: [UInt8], last: Bool
-  ) async throws(RPCError) -> Int {
+  func put(_ request: DeployPut) async throws(RPCError) -> Int {
     try await run(.put) { staging throws(DeploymentError) in
-      try staging.put(transaction, digest: digest, offset: offset, bytes: bytes, last: last, now: 0)
+      try staging.put(
+        request.transaction, digest: request.digest, offset: request.offset, bytes: request.data,
+        last: request.last, now: 0)
     }
   }
 

@@ -10,7 +10,7 @@ struct PlanTests {
   static func plan(_ desired: Manifest, _ actual: Manifest?) -> Plan {
     Plan(
       desired: desired,
-      actual: actual.map { DeployedCatalogue($0, generation: 3) } ?? DeployedCatalogue(),
+      actual: actual.map { ServerCatalogue($0, generation: 3) } ?? ServerCatalogue(),
       status: DeploymentStatus(generation: actual == nil ? 0 : 3, digest: actual?.digest ?? ""))
   }
 
@@ -29,7 +29,7 @@ struct PlanTests {
     #expect(plan.unchanged.count == 2)
     #expect(plan.notes.isEmpty)
     let degraded = Plan(
-      desired: Samples.manifest(), actual: DeployedCatalogue(Samples.manifest(), generation: 3),
+      desired: Samples.manifest(), actual: ServerCatalogue(Samples.manifest(), generation: 3),
       status: DeploymentStatus(
         generation: 3, digest: Samples.manifest().digest, degraded: "a source is damaged"))
     #expect(!degraded.isUpToDate)
@@ -76,34 +76,19 @@ struct PlanTests {
         == ["the addresses of servers, addresses or keys of clients, or services elsewhere, changed"])
   }
 
-  @Test("a catalogue is read as a server tells it, without what is not deployed")
-  func catalogue() throws {
-    let value: Value = [
-      "server": "s1", "version": "x", "generation": 3, "digest": "ab", "started_ms": 1,
-      "services": [
-        ["name": "system", "tenants": [], "providers": [], "procedures": []],
-        [
-          "name": "native", "providers": [],
-          "procedures": [["name": "f", "parameters": [], "returns": [], "language": "swift"]],
-        ],
-        [
-          "name": "text", "tenants": ["c1"], "providers": ["s1"],
-          "procedures": [
-            [
-              "name": "f", "parameters": [["name": "a", "type": "int"]], "returns": ["List[str]"],
-              "language": "lua", "function": "f", "digest": "cd", "source_name": "f.lua", "idempotent": true,
-              "timeout_ms": 5, "memory_bytes": 6, "doc": "d", "calls": 7,
-            ]
-          ],
-        ],
-      ],
-    ]
-    let catalogue = try DeployedCatalogue(value)
-    #expect(
-      catalogue.services == [DeployedCatalogue.Service(name: "text", tenants: ["c1"], providers: ["s1"])])
-    #expect(catalogue.procedures.map { "\($0.signature)" } == ["text.f(a: int) -> List[str]"])
-    #expect(catalogue.procedures[0].memoryBytes == 6)
-    #expect(throws: DeploymentError.self) { try DeployedCatalogue("junk") }
+  @Test("closures of the program and the service system are no part of what was deployed")
+  func deployedServices() {
+    let closure = Procedure(
+      signature: Signature(service: "", name: "f", parameters: [], returns: []), language: .swift)
+    let deployed = Samples.procedure("text", "g")
+    func service(_ name: String, _ procedures: Procedure...) -> ServerCatalogue.Service {
+      ServerCatalogue.Service(name: name, tenants: ["c1"], providers: ["s1"], procedures: procedures)
+    }
+    let catalogue = ServerCatalogue(services: [
+      service("system", closure), service("native", closure), service("text", closure, deployed),
+      service("empty"),
+    ])
+    #expect(catalogue.deployedServices == [service("text", deployed), service("empty")])
   }
 }
 

@@ -291,15 +291,4 @@ struct StagingTests {
       "\($0)".contains("do two servers have one address?")
     }
   }
-
-  @Test("the status is read as it was told")
-  func status() throws {
-    let status = DeploymentStatus(
-      generation: 7, digest: "ab", previous: 6, preparedTransaction: "t",
-      lock: DeploymentStatus.Lock(who: "me", remainingMilliseconds: 12), lastDeploymentMilliseconds: 5,
-      degraded: "why")
-    #expect(try DeploymentStatus(status.value) == status)
-    #expect(try DeploymentStatus(DeploymentStatus().value) == DeploymentStatus())
-    #expect(throws: DeploymentError.self) { try DeploymentStatus("nonsense") }
-  }
 }

@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 import RPCSystem
 import RPCTransport
@@ -111,10 +112,14 @@ final class FakeBackend: ShellBackend {
   private func answer(_ request: CallRequest, _ server: String) -> Result<[Value], RPCError> {
     let arguments = request.arguments
     switch request.procedure {
-    case "system.catalogue": return .success([catalogue(of: server)])
-    case "system.stats": return .success([["calls": 12_345, "uptime_ms": 61_000]])
+    case "system.catalogue": return .success(catalogue(of: server).values)
+    case "system.stats":
+      var statistics = ServerStatistics()
+      statistics.calls = 12_345
+      statistics.uptimeMilliseconds = 61_000
+      return .success(statistics.values)
     case "system.source": return .success(["def upper(text):\n    return text.upper()\n"])
-    case "system.deploy_status": return .success([["generation": 3]])
+    case "system.deploy_status": return .success(DeploymentStatus(generation: 3).values)
     case "text.concat":
       if case .int(let left) = arguments[0], case .int(let right) = arguments[1] {
         return .success([.int(left + right)])
@@ -137,33 +142,14 @@ final class FakeBackend: ShellBackend {
     }
   }
 
-  private func catalogue(of server: String) -> Value {
-    let services = topology.services.filter { $0.providers.contains(server) }
-    return [
-      "version": "1", "generation": 3, "digest": "feed",
-      "services": .list(
-        services.map { service in
-          [
-            "name": .string(service.name), "tenants": .list(service.tenants.map { .string($0) }),
-            "providers": .list(service.providers.map { .string($0) }),
-            "procedures": .list(
-              Self.procedures.filter { $0.signature.service == service.name }.map { procedure in
-                [
-                  "name": .string(procedure.signature.name),
-                  "parameters": .list(
-                    procedure.signature.parameters.map { parameter in
-                      .map(
-                        (parameter.name.map { [Value.Entry("name", .string($0))] } ?? [])
-                          + [Value.Entry("type", .string("\(parameter.type)"))])
-                    }), "returns": .list(procedure.signature.returns.map { .string("\($0)") }),
-                  "language": "python", "digest": .string(procedure.digest),
-                  "source_name": .string(procedure.sourceName),
-                  "doc": procedure.documentation.map { .string($0) } ?? .null,
-                ]
-              }),
-          ]
-        }),
-    ]
+  private func catalogue(of server: String) -> ServerCatalogue {
+    ServerCatalogue(
+      version: "1", generation: 3, digest: "feed",
+      services: topology.services.filter { $0.providers.contains(server) }.map { service in
+        ServerCatalogue.Service(
+          name: service.name, tenants: service.tenants, providers: service.providers,
+          procedures: Self.procedures.filter { $0.signature.service == service.name })
+      })
   }
 }
 

@@ -10,9 +10,9 @@ public struct Deployer: Sendable {
   public struct Target: Sendable {
     public var server: Topology.Server
     public var manifest: Manifest
-    public var peer: any DeploymentPeer
+    package var peer: any DeploymentPeer
 
-    public init(server: Topology.Server, manifest: Manifest, peer: any DeploymentPeer) {
+    package init(server: Topology.Server, manifest: Manifest, peer: any DeploymentPeer) {
       self.server = server
       self.manifest = manifest
       self.peer = peer
@@ -158,7 +158,7 @@ public struct Deployer: Sendable {
     let order = steps.indices.sorted { steps[$0].target.server.name < steps[$1].target.server.name }
     for index in order where steps[index].isPending {
       let target = steps[index].target
-      let request = DeploymentRequest(
+      let request = DeployBegin(
         transaction: options.transaction, who: options.who, baseDigest: steps[index].plan?.baseDigest ?? "",
         // A rehearsal ends nobody's deployment.
         force: options.force && options.mode == .apply, manifest: target.manifest.encode())
@@ -219,8 +219,9 @@ public struct Deployer: Sendable {
     repeat {
       let end = min(bytes.count, offset + DeploymentLimits.chunkBytesMax)
       let received = try await peer.put(
-        transaction, digest: digest, offset: offset, bytes: Array(bytes[offset..<end]),
-        last: end == bytes.count)
+        DeployPut(
+          transaction: transaction, digest: digest, offset: offset, data: Array(bytes[offset..<end]),
+          last: end == bytes.count))
       guard received > offset || bytes.isEmpty, received <= bytes.count else {
         throw RPCError(
           .protocolError, "the server has \(received) bytes of a source after \(end) were sent",
@@ -270,7 +271,7 @@ public struct Deployer: Sendable {
     guard let status = try? await peer.status(), status.digest == step.plan?.baseDigest,
       status.preparedTransaction != options.transaction
     else { return }
-    let request = DeploymentRequest(
+    let request = DeployBegin(
       transaction: options.transaction, who: options.who, baseDigest: status.digest, force: false,
       manifest: step.target.manifest.encode())
     guard let wanted = try? await peer.begin(request) else { return }

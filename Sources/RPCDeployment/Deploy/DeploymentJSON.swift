@@ -39,7 +39,7 @@ public enum DeploymentJSON {
       ("sent_bytes", .int(Int64(server.sentBytes))),
       ("error", error.map { ["exception": .string($0.exception.rawValue), "message": .string($0.message)] }),
       (
-        "load_failures", server.loadFailures.isEmpty ? nil : .list(server.loadFailures.map(\.value))
+        "load_failures", server.loadFailures.isEmpty ? nil : .list(server.loadFailures.map(\.encoded))
       ), ("plan", server.plan.map(value)))
   }
 

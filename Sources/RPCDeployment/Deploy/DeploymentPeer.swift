@@ -1,15 +1,13 @@
-public import RPCWire
+package import RPCWire
 
 /// One server as a deployment talks to it. Each step may be repeated with the same answer.
-public protocol DeploymentPeer: Sendable {
+package protocol DeploymentPeer: Sendable {
   func status() async throws(RPCError) -> DeploymentStatus
-  func catalogue() async throws(RPCError) -> DeployedCatalogue
+  func catalogue() async throws(RPCError) -> ServerCatalogue
   /// Takes the lock; returns the digests of the sources that the server lacks.
-  func begin(_ request: DeploymentRequest) async throws(RPCError) -> [String]
+  func begin(_ request: DeployBegin) async throws(RPCError) -> [String]
   /// Sends a part of a source; returns how many bytes of it the server has.
-  func put(
-    _ transaction: String, digest: String, offset: Int, bytes: [UInt8], last: Bool
-  ) async throws(RPCError) -> Int
+  func put(_ request: DeployPut) async throws(RPCError) -> Int
   /// Returns once everything is loaded and durable, or what could not be loaded. Renews the lock where it is
   /// prepared already.
   func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure]
@@ -18,21 +16,4 @@ public protocol DeploymentPeer: Sendable {
   func abort(_ transaction: String) async throws(RPCError)
   /// Ends the deployment that is under way there; returns whose it was, nil when there was none.
   func unlock(who: String) async throws(RPCError) -> DeploymentStatus.Lock?
-}
-
-/// What a deployment begins with.
-public struct DeploymentRequest: Hashable, Sendable {
-  public var transaction: String
-  public var who: String
-  public var baseDigest: String
-  public var force: Bool
-  public var manifest: [UInt8]
-
-  public init(transaction: String, who: String, baseDigest: String, force: Bool, manifest: [UInt8]) {
-    self.transaction = transaction
-    self.who = who
-    self.baseDigest = baseDigest
-    self.force = force
-    self.manifest = manifest
-  }
 }

@@ -58,7 +58,7 @@ public struct Plan: Hashable, Sendable {
   /// Nothing to do.
   public var isUpToDate: Bool { digest == baseDigest && digest == servedDigest && degraded == nil }
 
-  public init(desired manifest: Manifest, actual: DeployedCatalogue, status: DeploymentStatus) {
+  package init(desired manifest: Manifest, actual: ServerCatalogue, status: DeploymentStatus) {
     self.manifest = manifest
     digest = manifest.digest
     baseDigest = status.digest
@@ -66,7 +66,10 @@ public struct Plan: Hashable, Sendable {
     degraded = status.degraded
     servedDigest = actual.digest
     let old = Dictionary(
-      actual.procedures.map { (UTF8Key(Manifest.identity(of: $0.signature)), $0) }, uniquingKeysWith: { $1 })
+      actual.deployedServices.flatMap(\.procedures).map {
+        (UTF8Key(Manifest.identity(of: $0.signature)), $0)
+      },
+      uniquingKeysWith: { $1 })
     var added: [Procedure] = []
     var changed: [Change] = []
     var unchanged: [Procedure] = []
@@ -92,20 +95,20 @@ public struct Plan: Hashable, Sendable {
     self.notes = notes
   }
 
-  private static func notes(_ manifest: Manifest, _ actual: DeployedCatalogue) -> [String] {
+  private static func notes(_ manifest: Manifest, _ actual: ServerCatalogue) -> [String] {
     var notes: [String] = []
     if let name = actual.server, !name.hasSameUTF8(as: manifest.server) {
       notes.append("the server was deployed as '\(name)' before")
     }
-    let desired = DeployedCatalogue(manifest, generation: 0).services
+    let desired = ServerCatalogue(manifest, generation: 0).services
     let names = Set(desired.map { UTF8Key($0.name) })
-    let old = Dictionary(actual.services.map { (UTF8Key($0.name), $0) }, uniquingKeysWith: { $1 })
+    let old = Dictionary(actual.deployedServices.map { (UTF8Key($0.name), $0) }, uniquingKeysWith: { $1 })
     for service in desired {
       guard let before = old[UTF8Key(service.name)] else {
-        notes.append("+ service \(service.name) for \(list(service.tenants))")
+        notes.append("+ service \(service.name) for \(list(service.tenants ?? []))")
         continue
       }
-      notes += difference("tenants of \(service.name)", before.tenants, service.tenants)
+      notes += difference("tenants of \(service.name)", before.tenants ?? [], service.tenants ?? [])
       notes += difference("providers of \(service.name)", before.providers, service.providers)
     }
     for name in old.keys.sorted() where !names.contains(name) { notes.append("- service \(name)") }

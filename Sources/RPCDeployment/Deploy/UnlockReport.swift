@@ -45,7 +45,7 @@ public struct UnlockReport: Sendable {
       "servers": .list(
         servers.map { server in
           switch server.result {
-          case .success(let lock?): ["name": .string(server.name), "lock": lock.value]
+          case .success(let lock?): ["name": .string(server.name), "lock": lock.encoded]
           case .success(nil): ["name": .string(server.name), "lock": .null]
           case .failure(let error):
             [

@@ -177,8 +177,7 @@ internal final class CallCore {
     case .immediate(let body): runImmediate(call, body)
     case .suspending(let body): runSuspending(call, body)
     case .source(let unit): runSource(call, unit)
-    case .system(let index):
-      SystemService(host: host, connection: connection).run(call, index: index, arguments: call.arguments)
+    case .system(let index): SystemService.run(call, index: index, on: host, connection)
     }
   }
 

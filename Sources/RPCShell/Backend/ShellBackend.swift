@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 import RPCSystem
 import RPCWire
@@ -109,29 +110,24 @@ extension ShellBackend {
     return try result.get()
   }
 
-  func catalogue(of server: String, deadline: Duration = .seconds(5)) async throws(RPCError)
-    -> ServerCatalogue
-  {
-    let answer = try await call(
-      CallRequest("system.catalogue", types: [], server: server, deadline: deadline))
-    return ServerCatalogue(answer.value)
-  }
-
-  func stats(of server: String) async throws(RPCError) -> Value {
-    try await call(CallRequest("system.stats", types: [], server: server, deadline: .seconds(5))).value
-  }
-
-  func deployStatus(of server: String) async throws(RPCError) -> Value {
-    try await call(CallRequest("system.deploy_status", types: [], server: server, deadline: .seconds(5)))
-      .value
+  /// Calls a procedure of the service `system` of one server.
+  func call<Request: SystemProcedure>(
+    _ request: Request, on server: String
+  ) async throws(RPCError) -> Request.Answer {
+    let signature = Request.signature
+    let result = try await call(
+      CallRequest(
+        signature.qualifiedName, request.arguments, types: signature.parameterTypes, server: server,
+        deadline: ShellLimits.systemCallDeadline))
+    return try Request.answer(result.values)
   }
 
   /// The source of a procedure as it is deployed.
   func source(of procedure: Signature, on server: String) async throws(RPCError) -> String {
-    let types = Value.list(procedure.parameterTypes.map { .string("\($0)") })
-    let request = CallRequest(
-      "system.source", [.string(procedure.service), .string(procedure.name), types],
-      types: [.string, .string, .list(.string)], server: server, deadline: .seconds(5))
-    return try await call(request).value.stringValue ?? ""
+    try await call(
+      ReadSource(
+        service: procedure.service, procedure: procedure.name,
+        types: procedure.parameterTypes.map(\.description)),
+      on: server)
   }
 }

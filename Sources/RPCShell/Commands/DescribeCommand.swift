@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 import RPCWire
 
@@ -137,11 +138,9 @@ enum DescribeCommand: Command {
 
   /// `generation 3, deployed 2026-05-01 12:00:03`, nil when the server does not say.
   private static func lastDeployment(of server: String, _ session: ShellSession) async -> String? {
-    guard let status = try? await session.backend.deployStatus(of: server) else { return nil }
-    let generation = status["generation"]?.intValue.map { "generation \($0)" } ?? "no generation"
-    guard let milliseconds = status["last_deployment_ms"]?.intValue, milliseconds > 0 else {
-      return generation
-    }
-    return "\(generation), deployed \(Timestamp.local(milliseconds: milliseconds))"
+    guard let status = try? await session.backend.call(DeployStatus(), on: server) else { return nil }
+    let generation = "generation \(status.generation)"
+    guard let milliseconds = status.lastDeploymentMilliseconds, milliseconds > 0 else { return generation }
+    return "\(generation), deployed \(Timestamp.local(milliseconds: Int64(milliseconds)))"
   }
 }

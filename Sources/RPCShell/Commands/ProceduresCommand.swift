@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 import RPCWire
 
@@ -31,7 +32,7 @@ enum ProceduresCommand: Command {
     let names = server.map { [$0] }
     let pattern = input.words.argument("SERVICE|PATTERN")
     let text = pattern?.plainText
-    let isAll = input.words.has("-a") || text == NetworkSnapshot.systemService
+    let isAll = input.words.has("-a") || text == SystemContract.service
     var procedures = isAll ? snapshot.procedures(on: names) : snapshot.listedProcedures(on: names)
     if let pattern, let text {
       let glob = NamePattern(text)

@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCWire
 
 enum ServersCommand: Command {
@@ -65,12 +66,12 @@ enum ServersCommand: Command {
     do throws(RPCError) {
       let roundTrip = try await backend.ping(server, within: ShellLimits.pingWait)
       session.noteAnswer(of: server)
-      let stats = try? await backend.stats(of: server)
+      let stats = try? await backend.call(ReadStatistics(), on: server)
       var generation: Int?
       if case .up(let serial, _) = backend.state(of: server) { generation = serial }
       return Status(
         state: "up", role: .good, roundTrip: roundTrip, generation: generation,
-        calls: stats?["calls"]?.intValue)
+        calls: stats.map { Int64($0.calls) })
     } catch {
       session.noteSilence(of: server, error)
       return Status(state: "down", role: .bad, reason: error.message)

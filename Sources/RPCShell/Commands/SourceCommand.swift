@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 import RPCWire
 
@@ -56,7 +57,7 @@ enum SourceCommand: Command {
         do throws(RPCError) {
           text = try await session.backend.source(of: procedure.signature, on: provider)
         } catch {
-          failure = .call(error, procedure: "system.source", server: provider)
+          failure = .call(error, procedure: ReadSource.signature.qualifiedName, server: provider)
         }
       }
       guard let text else { throw failure }

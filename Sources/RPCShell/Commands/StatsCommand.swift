@@ -1,3 +1,5 @@
+import RPCDeployment
+import RPCProcedures
 import RPCWire
 
 enum StatsCommand: Command {
@@ -17,10 +19,11 @@ enum StatsCommand: Command {
     var failed: CommandFailure?
     for server in servers {
       do throws(RPCError) {
-        emit(try await session.backend.stats(of: server), server, input.output)
+        emit(try await session.backend.call(ReadStatistics(), on: server), server, input.output)
       } catch {
         if Task.isCancelled { throw .interrupted }
-        let failure = CommandFailure.call(error, procedure: "system.stats", server: server)
+        let failure = CommandFailure.call(
+          error, procedure: ReadStatistics.signature.qualifiedName, server: server)
         if servers.count == 1 { throw failure }
         input.output.add(input.output.renderer.render(failure))
         failed = .told
@@ -29,13 +32,13 @@ enum StatsCommand: Command {
     if let failed { throw failed }
   }
 
-  private static func emit(_ stats: Value, _ server: String, _ output: any Output) {
+  private static func emit(_ stats: ServerStatistics, _ server: String, _ output: any Output) {
     if output.renderer.format == .json {
-      output.emit(.value(.map([.init("server", .string(server))] + (stats.mapValue ?? []))))
+      output.emit(.value(.map([.init("server", .string(server))] + (stats.encoded.mapValue ?? []))))
       return
     }
     var fields: [Fields.Field] = []
-    for entry in stats.mapValue ?? [] {
+    for entry in stats.encoded.mapValue ?? [] {
       guard case .int(let number) = entry.value else { continue }
       let text =
         switch entry.key {
@@ -46,21 +49,18 @@ enum StatsCommand: Command {
       fields.append(.init(entry.key.replacing("_ms", with: "").replacing("_", with: " "), text, entry.value))
     }
     output.emit(.fields(Fields(server, fields, titleRole: .name)))
-    guard let procedures = stats["per_procedure"]?.listValue, !procedures.isEmpty else { return }
+    guard !stats.procedures.isEmpty else { return }
     var table = Table([
       .init("procedure"), .init("calls", right: true), .init("errors", right: true),
       .init("mean time", key: "mean_time_us", right: true),
     ])
-    for procedure in procedures {
-      let calls = procedure["calls"]?.intValue ?? 0
-      let total = procedure["total_us"]?.intValue ?? 0
-      let types = (procedure["types"]?.listValue ?? []).map { $0.stringValue ?? "?" }.joined(separator: ", ")
-      let name = [procedure["service"]?.stringValue, procedure["rpc"]?.stringValue].compactMap { $0 }.joined(
-        separator: ".")
-      let mean = calls > 0 ? Duration.microseconds(total / calls) : nil
-      let errors = procedure["errors"]?.intValue ?? 0
+    for procedure in stats.procedures {
+      let calls = Int64(procedure.calls)
+      let errors = Int64(procedure.errors)
+      let mean = calls > 0 ? Duration.microseconds(Int64(procedure.microseconds) / calls) : nil
+      let types = procedure.types.joined(separator: ", ")
       table.rows.append([
-        .init("\(name)(\(types))", role: .name), .number(calls),
+        .init("\(procedure.service).\(procedure.procedure)(\(types))", role: .name), .number(calls),
         .init(Quantity.count(errors), .int(errors), role: errors > 0 ? .bad : .plain),
         mean.map { .init(Quantity.duration($0), .int($0.nanoseconds / 1000)) } ?? .init("–", role: .dim),
       ])

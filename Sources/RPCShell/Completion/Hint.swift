@@ -1,3 +1,4 @@
+import RPCDeployment
 import RPCProcedures
 import RPCWire
 
@@ -111,7 +112,7 @@ struct Hint: Hashable, Sendable {
     }
     if head.overloads.isEmpty {
       let names = snapshot.procedures(on: head.catalogues).map(\.signature.qualifiedName)
-      guard !names.isEmpty, head.name.service != "system" else { return nil }
+      guard !names.isEmpty, head.name.service != SystemContract.service else { return nil }
       return .wrong(missing(head.name, on: head.catalogues, names, snapshot))
     }
     let given = bound.all("ARG")

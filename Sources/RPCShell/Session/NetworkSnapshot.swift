@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 import RPCWire
 
@@ -23,7 +24,7 @@ struct NetworkSnapshot: Sendable {
     var names = topology.services.map(\.name)
     for catalogue in catalogues.values {
       for service in catalogue.services
-      where !names.contains(service.name) && service.name != Self.systemService {
+      where !names.contains(service.name) && service.name != SystemContract.service {
         names.append(service.name)
       }
     }
@@ -32,7 +33,7 @@ struct NetworkSnapshot: Sendable {
 
   /// The servers that provide a service, by the file or by what they say themselves.
   func providers(of service: String) -> [String] {
-    if service == Self.systemService { return serverNames }
+    if service == SystemContract.service { return serverNames }
     var names = topology.service(service)?.providers ?? []
     for name in serverNames where !names.contains(name) {
       if let said = catalogues[name]?.service(service),
@@ -64,11 +65,8 @@ struct NetworkSnapshot: Sendable {
 
   /// What people call: without the servers' own service.
   func listedProcedures(on servers: [String]?) -> [Procedure] {
-    procedures(on: servers).filter { $0.signature.service != Self.systemService }
+    procedures(on: servers).filter { $0.signature.service != SystemContract.service }
   }
-
-  /// The service that every server has for its own affairs.
-  static let systemService = "system"
 
   /// The overloads that a name stands for. A name without service must be meant for one service alone.
   func overloads(of name: ProcedureName, on servers: [String]?) -> [Procedure] {

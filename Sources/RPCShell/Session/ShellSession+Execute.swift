@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 import RPCSystem
 import RPCWire
@@ -134,7 +135,7 @@ extension ShellSession {
     let name = first.plainText
     let snapshot = snapshotWithoutStates
     if snapshot.serviceNames.contains(where: { $0.hasSameUTF8(as: name) })
-      || name == NetworkSnapshot.systemService
+      || name == SystemContract.service
     {
       return .usage(
         "'\(name)' is a service, not a command", at: first.span,

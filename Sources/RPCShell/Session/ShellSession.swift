@@ -1,4 +1,5 @@
 import RPCClient
+import RPCDeployment
 import RPCProcedures
 internal import RPCSystem
 import RPCWire
@@ -159,7 +160,7 @@ final class ShellSession: Sendable {
   /// Asks a server what it offers and remembers the answer.
   @discardableResult
   func refreshCatalogue(of server: String) async throws(RPCError) -> ServerCatalogue {
-    var catalogue = try await backend.catalogue(of: server)
+    var catalogue = try await backend.call(DescribeCatalogue(), on: server)
     catalogue.nameParameters(as: snapshotWithoutStates.declared)
     let known = catalogue
     state.withLock { state in

@@ -57,24 +57,10 @@ public struct LoadFailure: Hashable, Sendable {
   }
 }
 
-extension LoadFailure {
-  public var value: Value {
-    var entries = [
-      Value.Entry("digest", .string(digest)), Value.Entry("source_name", .string(sourceName)),
-      Value.Entry("procedures", .list(procedures.map(Value.string))),
-      Value.Entry("message", .string(message)),
-    ]
-    if let place { entries.append(Value.Entry("place", .string(place))) }
-    return .map(entries)
-  }
-
-  /// - Throws: `malformed` where the value is not one that `value` makes. Other keys are ignored.
-  public init(_ value: Value) throws(DeploymentError) {
-    guard let digest = value["digest"]?.stringValue, let name = value["source_name"]?.stringValue,
-      let procedures = value["procedures"]?.listValue, let message = value["message"]?.stringValue
-    else { throw DeploymentError(.malformed, "the server's answer to deploy_prepare is not understood") }
-    self.init(
-      digest: digest, sourceName: name, procedures: procedures.compactMap(\.stringValue), message: message,
-      place: value["place"]?.stringValue)
-  }
+extension LoadFailure: SystemMap {
+  package static let empty = LoadFailure(digest: "", sourceName: "", procedures: [], message: "")
+  package static let fields: [SystemField<LoadFailure>] = [
+    .init("digest", \.digest), .init("source_name", \.sourceName), .init("procedures", \.procedures),
+    .init("message", \.message), .init("place", \.place),
+  ]
 }

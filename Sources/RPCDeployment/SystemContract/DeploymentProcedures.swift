@@ -1,0 +1,145 @@
+package import RPCWire
+
+// The steps of a deployment, which is named by the transaction that its sender made up.
+
+package struct DeployStatus: SystemProcedure {
+  package typealias Answer = DeploymentStatus
+
+  package static let name = "deploy_status"
+  package static let documentation = "The generation in force and the deployment under way."
+  package static let access = SystemAccess.deployers
+  package static let empty = DeployStatus()
+  package static let fields: [SystemField<DeployStatus>] = []
+
+  package init() {}
+}
+
+/// A call that says who deploys, in words.
+package protocol NamesDeployer: SystemProcedure {
+  var who: String { get set }
+}
+
+package struct DeployBegin: NamesDeployer {
+  /// The digests of the sources to send.
+  package typealias Answer = [String]
+
+  @ComparedByUTF8 package var transaction: String
+  @ComparedByUTF8 package var who: String
+  /// The digest of the manifest that the plan was made against, empty for none.
+  @ComparedByUTF8 package var baseDigest: String
+  package var force: Bool
+  package var manifest: [UInt8]
+
+  package static let name = "deploy_begin"
+  package static let documentation = "Begins a deployment; answers the digests of the sources to send."
+  package static let access = SystemAccess.deployers
+  package static let empty = DeployBegin(transaction: "", who: "", baseDigest: "", force: false, manifest: [])
+  package static let fields: [SystemField<DeployBegin>] = [
+    .init("tx", \.transaction), .init("who", \.who), .init("base_digest", \.baseDigest),
+    .init("force", \.force), .init("manifest", \.manifest),
+  ]
+
+  package init(transaction: String, who: String, baseDigest: String, force: Bool, manifest: [UInt8]) {
+    self.transaction = transaction
+    self.who = who
+    self.baseDigest = baseDigest
+    self.force = force
+    self.manifest = manifest
+  }
+}
+
+package struct DeployPut: SystemProcedure {
+  /// How many bytes of the source the server has.
+  package typealias Answer = Int
+
+  @ComparedByUTF8 package var transaction: String
+  /// The source's SHA-256.
+  @ComparedByUTF8 package var digest: String
+  package var offset: Int
+  package var data: [UInt8]
+  package var last: Bool
+
+  package static let name = "deploy_put"
+  package static let documentation = "Sends a part of a source; answers how many bytes of it are there."
+  package static let access = SystemAccess.deployers
+  package static let empty = DeployPut(transaction: "", digest: "", offset: 0, data: [], last: false)
+  package static let fields: [SystemField<DeployPut>] = [
+    .init("tx", \.transaction), .init("digest", \.digest), .init("offset", \.offset), .init("data", \.data),
+    .init("last", \.last),
+  ]
+
+  package init(transaction: String, digest: String, offset: Int, data: [UInt8], last: Bool) {
+    self.transaction = transaction
+    self.digest = digest
+    self.offset = offset
+    self.data = data
+    self.last = last
+  }
+}
+
+package struct DeployPrepare: SystemProcedure {
+  package struct Answer: SystemMap {
+    /// What could not be loaded. Where it is empty, everything is loaded and durable.
+    package var failures: [LoadFailure]
+
+    package static let empty = Answer()
+    package static let fields: [SystemField<Answer>] = [.init(unlessEmpty: "failures", \.failures)]
+
+    package init(failures: [LoadFailure] = []) { self.failures = failures }
+  }
+
+  @ComparedByUTF8 package var transaction: String
+
+  package static let name = "deploy_prepare"
+  package static let documentation = "Loads and checks everything, so that commit cannot fail."
+  package static let access = SystemAccess.deployers
+  package static let empty = DeployPrepare(transaction: "")
+  package static let fields: [SystemField<DeployPrepare>] = [.init("tx", \.transaction)]
+
+  package init(transaction: String) { self.transaction = transaction }
+}
+
+package struct DeployCommit: SystemProcedure {
+  /// The serial that is in force now.
+  package typealias Answer = Int
+
+  @ComparedByUTF8 package var transaction: String
+
+  package static let name = "deploy_commit"
+  package static let documentation = "Puts the deployment in force; answers its number."
+  package static let access = SystemAccess.deployers
+  package static let empty = DeployCommit(transaction: "")
+  package static let fields: [SystemField<DeployCommit>] = [.init("tx", \.transaction)]
+
+  package init(transaction: String) { self.transaction = transaction }
+}
+
+package struct DeployAbort: SystemProcedure {
+  package typealias Answer = NoAnswer
+
+  @ComparedByUTF8 package var transaction: String
+
+  package static let name = "deploy_abort"
+  package static let documentation = "Forgets the deployment."
+  package static let access = SystemAccess.deployers
+  package static let empty = DeployAbort(transaction: "")
+  package static let fields: [SystemField<DeployAbort>] = [.init("tx", \.transaction)]
+
+  package init(transaction: String) { self.transaction = transaction }
+}
+
+package struct DeployUnlock: NamesDeployer {
+  /// Whose lock it was, nil where there was none.
+  package typealias Answer = DeploymentStatus.Lock?
+
+  @ComparedByUTF8 package var who: String
+
+  package static let name = "deploy_unlock"
+  package static let documentation =
+    "Ends the deployment that is under way, whoever began it; answers whose it was."
+  package static let access = SystemAccess.deployers
+  package static let empty = DeployUnlock(who: "")
+  package static let fields: [SystemField<DeployUnlock>] = [.init("who", \.who)]
+
+  package init(who: String) { self.who = who }
+}

@@ -1,0 +1,58 @@
+import RPCWire
+
+/// How far a server is with its deployments: the answer of `system.deploy_status`.
+public struct DeploymentStatus: Hashable, Sendable {
+  /// Who is deploying right now.
+  public struct Lock: Hashable, Sendable {
+    public var who: String
+    public var remainingMilliseconds: Int
+
+    public init(who: String, remainingMilliseconds: Int) {
+      self.who = who
+      self.remainingMilliseconds = remainingMilliseconds
+    }
+  }
+
+  /// The serial in force, 0 before the first deployment.
+  public var generation: Int
+  /// The digest of the manifest in force, empty before the first deployment.
+  public var digest: String
+  /// The serial that was in force before.
+  public var previous: Int?
+  /// The transaction that is prepared and waits for its commit.
+  public var preparedTransaction: String?
+  public var lock: Lock?
+  /// When the generation in force was deployed, in milliseconds since 1970.
+  public var lastDeploymentMilliseconds: Int?
+  /// Why the generation in force is not the one committed last.
+  public var degraded: String?
+
+  public init(
+    generation: Int = 0, digest: String = "", previous: Int? = nil, preparedTransaction: String? = nil,
+    lock: Lock? = nil, lastDeploymentMilliseconds: Int? = nil, degraded: String? = nil
+  ) {
+    self.generation = generation
+    self.digest = digest
+    self.previous = previous
+    self.preparedTransaction = preparedTransaction
+    self.lock = lock
+    self.lastDeploymentMilliseconds = lastDeploymentMilliseconds
+    self.degraded = degraded
+  }
+}
+
+extension DeploymentStatus: SystemMap {
+  package static let empty = DeploymentStatus()
+  package static let fields: [SystemField<DeploymentStatus>] = [
+    .init("generation", \.generation), .init("digest", \.digest), .init("previous", \.previous),
+    .init("prepared_tx", \.preparedTransaction), .init("lock", \.lock),
+    .init("last_deployment_ms", \.lastDeploymentMilliseconds), .init("degraded", \.degraded),
+  ]
+}
+
+extension DeploymentStatus.Lock: SystemMap {
+  package static let empty = DeploymentStatus.Lock(who: "", remainingMilliseconds: 0)
+  package static let fields: [SystemField<DeploymentStatus.Lock>] = [
+    .init("who", \.who), .init("ttl_ms", \.remainingMilliseconds),
+  ]
+}

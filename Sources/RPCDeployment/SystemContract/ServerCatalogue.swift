@@ -1,0 +1,84 @@
+package import RPCProcedures
+package import RPCWire
+
+/// What a server says that it serves: the answer of `system.catalogue`.
+package struct ServerCatalogue: SystemMap {
+  package struct Service: Hashable, Sendable {
+    @ComparedByUTF8 package var name: String
+    /// Who may call it, nil for everybody.
+    @ComparedByUTF8 package var tenants: [String]?
+    @ComparedByUTF8 package var providers: [String]
+    package var procedures: [Procedure]
+
+    package init(name: String, tenants: [String]?, providers: [String], procedures: [Procedure]) {
+      self.name = name
+      self.tenants = tenants
+      self.providers = providers
+      self.procedures = procedures
+    }
+  }
+
+  /// The name that the last deployment gave the server.
+  @ComparedByUTF8 package var server: String?
+  /// The program that runs there and its release.
+  @ComparedByUTF8 package var version: String
+  package var generation: Int
+  /// Of the manifest in force, empty before the first deployment.
+  @ComparedByUTF8 package var digest: String
+  /// When the server started, in milliseconds since 1970.
+  package var startedMilliseconds: Int
+  package var services: [Service]
+
+  package static let empty = ServerCatalogue()
+  package static let fields: [SystemField<ServerCatalogue>] = [
+    .init("server", \.server), .init("version", \.version), .init("generation", \.generation),
+    .init("digest", \.digest), .init("started_ms", \.startedMilliseconds), .init("services", \.services),
+  ]
+
+  package init(
+    server: String? = nil, version: String = "", generation: Int = 0, digest: String = "",
+    startedMilliseconds: Int = 0, services: [Service] = []
+  ) {
+    self.server = server
+    self.version = version
+    self.generation = generation
+    self.digest = digest
+    self.startedMilliseconds = startedMilliseconds
+    self.services = services
+  }
+
+  package var procedures: [Procedure] { services.flatMap(\.procedures) }
+
+  package func service(_ name: String) -> Service? { services.first { $0.name.hasSameUTF8(as: name) } }
+}
+
+extension ServerCatalogue.Service: SystemMap {
+  package static let empty = ServerCatalogue.Service(name: "", tenants: nil, providers: [], procedures: [])
+  package static let fields: [SystemField<ServerCatalogue.Service>] = [
+    .init("name", \.name), .init("tenants", \.tenants), .init("providers", \.providers),
+    .init("procedures", \.procedures),
+  ]
+
+  package init(decoding value: Value) throws(SystemDecodingError) {
+    self = try Self.decodeFields(value)
+    for index in procedures.indices { procedures[index].signature.service = name }
+  }
+}
+
+/// A procedure of a catalogue, which tells its service around it.
+extension Procedure: SystemMap {
+  package static let empty = Procedure(
+    signature: Signature(service: "", name: "", parameters: [], returns: []), language: .swift)
+  package static let fields: [SystemField<Procedure>] = [
+    .init("name", \.signature.name), .init("parameters", \.signature.parameters),
+    .init("returns", \.signature.returns), .init("language", \.language), .init("function", \.function),
+    .init("digest", \.digest), .init("source_name", \.sourceName), .init("idempotent", \.idempotent),
+    .init("doc", \.documentation), .init("timeout_ms", \.timeoutMilliseconds),
+    .init("memory_bytes", \.memoryBytes),
+  ]
+}
+
+extension Parameter: SystemMap {
+  package static let empty = Parameter(.any)
+  package static let fields: [SystemField<Parameter>] = [.init("name", \.name), .init("type", \.type)]
+}

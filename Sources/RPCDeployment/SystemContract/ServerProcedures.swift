@@ -1,0 +1,62 @@
+package import RPCWire
+
+// What a server tells of itself.
+
+package struct Ping: SystemProcedure {
+  package typealias Answer = String
+
+  package static let name = "ping"
+  package static let documentation = "Answers pong."
+  package static let access = SystemAccess.everyone
+  package static let empty = Ping()
+  package static let fields: [SystemField<Ping>] = []
+
+  package init() {}
+}
+
+package struct DescribeCatalogue: SystemProcedure {
+  package typealias Answer = ServerCatalogue
+
+  package static let name = "catalogue"
+  package static let documentation = "What this server serves: services, procedures, generation."
+  package static let access = SystemAccess.everyone
+  package static let empty = DescribeCatalogue()
+  package static let fields: [SystemField<DescribeCatalogue>] = []
+
+  package init() {}
+}
+
+package struct ReadStatistics: SystemProcedure {
+  package typealias Answer = ServerStatistics
+
+  package static let name = "stats"
+  package static let documentation = "Counters since the server started."
+  package static let access = SystemAccess.everyone
+  package static let empty = ReadStatistics()
+  package static let fields: [SystemField<ReadStatistics>] = []
+
+  package init() {}
+}
+
+package struct ReadSource: SystemProcedure {
+  package typealias Answer = String
+
+  @ComparedByUTF8 package var service: String
+  @ComparedByUTF8 package var procedure: String
+  /// The types of its parameters, as text.
+  @ComparedByUTF8 package var types: [String]
+
+  package static let name = "source"
+  package static let documentation = "The source of a procedure as it is deployed."
+  package static let access = SystemAccess.tenantsAndDeployers
+  package static let empty = ReadSource(service: "", procedure: "", types: [])
+  package static let fields: [SystemField<ReadSource>] = [
+    .init("service", \.service), .init("procedure", \.procedure), .init("types", \.types),
+  ]
+
+  package init(service: String, procedure: String, types: [String]) {
+    self.service = service
+    self.procedure = procedure
+    self.types = types
+  }
+}

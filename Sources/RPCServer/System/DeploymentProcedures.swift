@@ -1,0 +1,110 @@
+internal import RPCDeployment
+internal import RPCTransport
+internal import RPCWire
+
+/// A procedure of `system` that is done on the deployment thread.
+internal protocol DeploymentStep: SystemHandler {
+  /// Answers now or later, exactly once.
+  ///
+  /// - Parameter connection: by which the call came.
+  /// - Throws: why the step is refused, and then it is not answered otherwise.
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<Answer>
+  ) throws(DeploymentError)
+}
+
+extension DeploymentStep {
+  func run(_ call: SystemCall<Self>) throws(RPCError) {
+    guard let service = call.host.core.deployments else {
+      throw RPCError(.failedPrecondition, "this server keeps no deployments (it has no data directory)")
+    }
+    let connection = call.connection
+    connection.hasDeployed = true
+    service.perform(
+      naming(connection.caller), connection: ObjectIdentifier(connection), completion: call.later())
+  }
+
+  /// What a deployer has proven goes before what it says of itself, which may be cut.
+  private func naming(_ caller: Caller) -> Self {
+    guard let key = caller.key, var request = self as? any NamesDeployer else { return self }
+    request.who = "\(key.fingerprint) \(request.who)"
+    return request as? Self ?? self
+  }
+}
+
+extension DeployStatus: DeploymentStep {
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<DeploymentStatus>
+  ) {
+    answer(.success(worker.staging.status(now: now)))
+  }
+}
+
+extension DeployBegin: DeploymentStep {
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<[String]>
+  ) throws(DeploymentError) {
+    let wanted = try worker.staging.begin(
+      transaction, who: who, baseDigest: baseDigest, force: force, manifest: manifest,
+      connection: connection, now: now)
+    worker.note("deployment \(transaction) by \(who): \(wanted.count) sources wanted")
+    answer(.success(wanted))
+  }
+}
+
+extension DeployPut: DeploymentStep {
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<Int>
+  ) throws(DeploymentError) {
+    answer(
+      .success(
+        try worker.staging.put(
+          transaction, digest: digest, offset: offset, bytes: data, last: last, connection: connection,
+          now: now)))
+  }
+}
+
+extension DeployPrepare: DeploymentStep {
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<Answer>
+  ) throws(DeploymentError) {
+    try worker.prepare(transaction, connection, now: now) { result in
+      answer(result.map { Answer(failures: $0) })
+    }
+  }
+}
+
+extension DeployCommit: DeploymentStep {
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<Int>
+  ) throws(DeploymentError) {
+    try worker.commit(transaction, connection, now: now) { serial in answer(.success(serial)) }
+  }
+}
+
+extension DeployAbort: DeploymentStep {
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<NoAnswer>
+  ) {
+    worker.staging.abort(transaction)
+    answer(.success(NoAnswer()))
+  }
+}
+
+extension DeployUnlock: DeploymentStep {
+  func perform(
+    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    _ answer: @escaping DeploymentService.Completion<DeploymentStatus.Lock?>
+  ) {
+    let lock = worker.staging.unlock(by: who, now: now)
+    if let lock { worker.note("the deployment of \(lock.who) was ended by \(who)") }
+    answer(.success(lock))
+  }
+}

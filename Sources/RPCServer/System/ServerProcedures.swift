@@ -1,0 +1,97 @@
+internal import RPCDeployment
+internal import RPCProcedures
+internal import RPCSystem
+internal import RPCTransport
+internal import RPCWire
+
+extension Ping: SystemHandler {
+  func run(_ call: SystemCall<Ping>) { call.answer("pong") }
+}
+
+extension DescribeCatalogue: SystemHandler {
+  func run(_ call: SystemCall<DescribeCatalogue>) {
+    call.answer(ServerCatalogue(call.host.catalogue, core: call.host.core))
+  }
+}
+
+extension ReadStatistics: SystemHandler {
+  func run(_ call: SystemCall<ReadStatistics>) {
+    let host = LoopConfined(call.host, to: call.host.loop)
+    let mailbox = call.host.loop.mailbox
+    let answer = call.later()
+    call.host.core.gatherMetrics { snapshot in
+      mailbox.post { loop in answer(.success(ServerStatistics(snapshot, host: host.on(loop)))) }
+    }
+  }
+}
+
+extension ReadSource: SystemHandler {
+  func run(_ call: SystemCall<ReadSource>) throws(RPCError) {
+    let host = call.host
+    var types: [ValueType] = []
+    for text in self.types {
+      do {
+        types.append(try ValueType(parsing: text))
+      } catch {
+        throw RPCError(.invalidArguments, error.message)
+      }
+    }
+    let procedure = try host.catalogue.find(
+      service: service, procedure: procedure, arguments: types, returns: nil)
+    guard
+      call.connection.allows(service: procedure.service, in: host.catalogue)
+        || host.core.deployers.contains(call.connection.caller)
+    else { throw host.calls.notAllowed(procedure, call.connection) }
+    guard case .source(let unit) = procedure.implementation else {
+      throw RPCError(.failedPrecondition, "\(procedure.signature) is part of the program and has no source")
+    }
+    call.answer(String(decoding: unit.source, as: UTF8.self))
+  }
+}
+
+extension ServerCatalogue {
+  fileprivate init(_ catalogue: Catalogue, core: ServerCore) {
+    self.init(
+      server: core.serverName, version: core.agent, generation: catalogue.serial, digest: catalogue.digest,
+      startedMilliseconds: Int(core.startedMilliseconds))
+    for (index, service) in catalogue.services.enumerated() where service.isServedHere {
+      services.append(
+        Service(
+          name: service.name, tenants: service.tenants?.sorted().map(\.text), providers: service.providers,
+          procedures: catalogue.allProcedures.filter { $0.service == index }.map(\.procedure)))
+    }
+  }
+}
+
+extension ServerStatistics {
+  fileprivate init(_ snapshot: LoopSnapshot, host: ServerLoop) {
+    let totals = snapshot.totals
+    self.init()
+    connections = totals.connections
+    connectionsTotal = Int(totals.connectionsTotal)
+    connectionsRefused = Int(totals.connectionsRefused)
+    calls = Int(totals.calls)
+    callsInFlight = totals.callsInFlight
+    errors = Int(totals.errors)
+    cancelled = Int(totals.cancelled)
+    deadlineExceeded = Int(totals.deadlineExceeded)
+    refused = Int(totals.refused)
+    bytesIn = Int(totals.bytesIn)
+    bytesOut = Int(totals.bytesOut)
+    uptimeMilliseconds = Int((SystemClock.monotonicNanoseconds() &- host.core.started) / 1_000_000)
+    loops = host.options.loops
+    generation = host.catalogue.serial
+    degraded = host.core.degraded
+    for procedure in host.catalogue.allProcedures {
+      let id = Int(procedure.id)
+      if case .system = procedure.implementation { continue }
+      guard id < snapshot.procedures.count else { continue }
+      let metrics = snapshot.procedures[id]
+      procedures.append(
+        PerProcedure(
+          service: procedure.signature.service, procedure: procedure.signature.name,
+          types: procedure.signature.parameterTypes.map(\.description), calls: Int(metrics.calls),
+          errors: Int(metrics.errors), microseconds: Int(metrics.nanoseconds / 1000)))
+    }
+  }
+}
