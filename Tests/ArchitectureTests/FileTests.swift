@@ -78,4 +78,18 @@ struct FileTests {
         FileManager.default.fileExists(atPath: "\(Checkout.root)/\(match.output.1)"), "\(match.output.1)")
     }
   }
+
+  @Test("the walks of Docs/DESIGN.md pass files that exist")
+  func walks() throws {
+    let walks = try Checkout.text("Docs/DESIGN.md").components(separatedBy: "\n### ").dropFirst()
+    #expect(walks.count == 4)
+    for walk in walks {
+      let text = walk.components(separatedBy: "\n## ")[0]
+      let files = text.matches(of: #/`([\w-]+\/[\w\/+.-]+\.\w+)`/#).map { String($0.output.1) }
+      #expect(files.count >= 8, "\(text)")
+      for file in files {
+        #expect(FileManager.default.fileExists(atPath: "\(Checkout.root)/Sources/\(file)"), "\(file)")
+      }
+    }
+  }
 }
