@@ -73,7 +73,7 @@ internal final class BlockingSocket {
           throw RPCError(.unavailable, "no connection to \(server.label) within \(timeout.brief)")
         }
         if let code = Socket.pendingError(of: descriptor.raw) {
-          throw SystemError(code: code, operation: "connect to \(address)")
+          throw SystemError(code: code, operation: .connect(to: "\(address)"))
         }
         return descriptor
       } catch let error as SystemError {

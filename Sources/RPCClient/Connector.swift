@@ -93,7 +93,8 @@ internal final class Connector: EventHandler {
     if let code = Socket.pendingError(of: descriptor) {
       _ = Glibc.close(descriptor)
       let address = addresses[position - 1]
-      failures.append((address, source.explain(SystemError(code: code, operation: "connect to \(address)"))))
+      failures.append(
+        (address, source.explain(SystemError(code: code, operation: .connect(to: "\(address)")))))
       return tryNext()
     }
     finish(.success(descriptor))

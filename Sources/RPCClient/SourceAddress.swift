@@ -47,7 +47,7 @@ internal struct SourceAddress: Sendable {
     guard let identity, host != nil || port != nil else { return error.plainReason }
     switch error.code {
     case EADDRINUSE,
-      EADDRNOTAVAIL where error.operation.hasPrefix("connect"):
+      EADDRNOTAVAIL where error.operation.kind == .connect:
       let place = port.map { "\(host ?? "*"):\($0)" } ?? host ?? ""
       return "the source address \(place) is in use (is another program running as '\(identity)'?)"
     case EADDRNOTAVAIL: return "'\(identity)' is registered with an address that this machine does not have"

@@ -39,8 +39,7 @@ public enum ServerProgram {
     } catch let error as KeyError {
       return fail("\(error)", ExitCode.cannotStore)
     } catch let error as SystemError {
-      return fail(
-        explain(error), error.operation.hasPrefix("open ") ? ExitCode.cannotStore : ExitCode.cannotListen)
+      return fail(explain(error), exitCode(for: error))
     } catch {
       return fail("\(error)", ExitCode.cannotListen)
     }
@@ -53,6 +52,10 @@ public enum ServerProgram {
       return fail("\(error)", ExitCode.cannotListen)
     }
     return ExitCode.ok
+  }
+
+  static func exitCode(for error: SystemError) -> Int32 {
+    error.operation.kind == .openFile ? ExitCode.cannotStore : ExitCode.cannotListen
   }
 
   private static func waitForSignals(_ server: Server) throws(SystemError) {
@@ -80,8 +83,10 @@ public enum ServerProgram {
     _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
-  private static func explain(_ error: SystemError) -> String {
-    switch error.code {
+  static func explain(_ error: SystemError) -> String {
+    // The rest is about addresses.
+    if error.operation.kind == .openFile { return error.description }
+    return switch error.code {
     case EADDRINUSE: "\(error.operation): another process listens on this address already"
     case EADDRNOTAVAIL: "\(error.operation): this address does not belong to this machine"
     case EACCES: "\(error.operation): not allowed (ports below 1024 need privileges)"

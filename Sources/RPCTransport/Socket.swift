@@ -47,7 +47,7 @@ public enum Socket {
       }
     }
     let status = address.withPointer { Glibc.connect(descriptor.raw, $0, $1) }
-    if status != 0, errno != EINPROGRESS, errno != EINTR { throw .last("connect to \(address)") }
+    if status != 0, errno != EINPROGRESS, errno != EINTR { throw .last(.connect(to: "\(address)")) }
     return descriptor
   }
 

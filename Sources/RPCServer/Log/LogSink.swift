@@ -46,7 +46,7 @@ internal final class LogSink: Sendable {
 
   private static func open(_ path: String) throws(SystemError) -> Int32 {
     let descriptor = rpc_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
-    guard descriptor >= 0 else { throw .last("open the log file '\(path)'") }
+    guard descriptor >= 0 else { throw .last(.open("the log file '\(path)'")) }
     return descriptor
   }
 
