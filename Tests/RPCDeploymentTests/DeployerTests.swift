@@ -182,7 +182,10 @@ struct DeployerTests {
     #expect(report.servers.map(\.outcome) == [.planned, .planned])
     #expect(report.succeeded)
     for peer in [network.s1, network.s2] {
-      #expect(await peer.steps == [.status, .catalogue, .begin, .put, .put, .prepare, .abort])
+      // One that is ready hears further calls of prepare, as signs of life, while the other is not.
+      var steps: [FakePeer.Step] = []
+      for step in await peer.steps where step != .prepare || steps.last != .prepare { steps.append(step) }
+      #expect(steps == [.status, .catalogue, .begin, .put, .put, .prepare, .abort])
       #expect(await peer.manifest == nil)
       #expect(await peer.isLocked == false)
       // Nothing stays behind either: the next run sends the same again.
