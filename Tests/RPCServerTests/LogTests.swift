@@ -278,7 +278,7 @@ struct LogTests {
 
   @Test("a log file that cannot be opened is an error that names it")
   func unopenable() {
-    #expect(throws: SystemError(code: ENOENT, operation: "open the log file '/nowhere/log'")) {
+    #expect(throws: SystemError(code: ENOENT, operation: .open("the log file '/nowhere/log'"))) {
       try ServerLog(LogOptions(level: .info, file: "/nowhere/log"))
     }
   }
