@@ -13,7 +13,7 @@ package struct ChildProcess: Sendable {
   ///   - descriptors: what its descriptors 0, 1, … are; negative for /dev/null.
   ///   - alone: in a session of its own, with no other descriptors than those; otherwise it inherits what is not closed
   ///     on exec.
-  /// - Throws: why it cannot be started: `ENOENT` where there is no such program.
+  /// - Throws: why it cannot be started: `ENOENT` where the program does not exist.
   package static func start(
     _ arguments: [String], environment: [String]? = nil, descriptors: [Int32] = [], alone: Bool = false
   ) throws(SystemError) -> ChildProcess {

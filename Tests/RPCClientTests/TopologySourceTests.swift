@@ -121,7 +121,7 @@ struct TopologySourceTests {
     }
     #expect(gone?.message == "there is no server 's1'; there are: s2")
 
-    // What is refused changes nothing, and the same again is no change.
+    // What is refused changes nothing, and the same again counts for nothing.
     source.say(.refused("the file is empty"))
     #expect(await news.next() == .topologyRefused(reason: "the file is empty"))
     #expect(client.topology == second)

@@ -136,7 +136,7 @@ package struct DeployUnlock: NamesDeployer {
 
   package static let name = "deploy_unlock"
   package static let documentation =
-    "Ends the deployment that is under way, whoever began it; answers whose it was."
+    "Ends the deployment that is under way, its own or another's; answers whose it was."
   package static let access = SystemAccess.deployers
   package static let empty = DeployUnlock(who: "")
   package static let fields: [SystemField<DeployUnlock>] = [.init("who", \.who)]

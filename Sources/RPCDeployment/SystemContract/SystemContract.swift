@@ -50,7 +50,7 @@ extension SystemProcedure {
   /// The arguments, in the order of the parameters.
   package var arguments: [Value] {
     Self.fields.map { field in
-      guard let value = field.write(self) else { preconditionFailure("\(field.name) is no parameter") }
+      guard let value = field.write(self) else { preconditionFailure("\(field.name) is not a parameter") }
       return value
     }
   }

@@ -24,7 +24,7 @@ class Changes:
 
     @contextlib.contextmanager
     def unnoticed(self):
-        """What the worker itself changes is no change of a call."""
+        """What the worker itself changes does not count as a change by a call."""
         self.is_paused = True
         try:
             yield
