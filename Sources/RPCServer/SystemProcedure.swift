@@ -72,7 +72,7 @@ internal enum SystemProcedure: Int, CaseIterable {
       procedure: Procedure(
         signature: Signature(
           service: Self.service, name: shape.name, parameters: shape.parameters, returns: shape.returns),
-        language: .swift, documentation: shape.doc, idempotent: self == .ping || !isDeployment),
+        language: .closure, documentation: shape.doc, idempotent: self == .ping || !isDeployment),
       implementation: .system(rawValue), service: service)
   }
 }

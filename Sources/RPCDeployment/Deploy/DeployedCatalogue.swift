@@ -63,7 +63,7 @@ extension DeployedCatalogue {
       let procedures = entry["procedures"]?.listValue ?? []
       for value in procedures {
         let procedure = try Self.procedure(value, of: name)
-        if procedure.language != .swift { deployed.append(procedure) }
+        if procedure.language != .closure { deployed.append(procedure) }
       }
       // A service whose procedures are all closures belongs to the program, not to a deployment.
       if deployed.isEmpty, !procedures.isEmpty { continue }
@@ -73,8 +73,9 @@ extension DeployedCatalogue {
   }
 
   private static func procedure(_ value: Value, of service: String) throws(DeploymentError) -> Procedure {
+    let digest = value["digest"]?.stringValue ?? ""
     guard let name = value["name"]?.stringValue,
-      let language = value["language"]?.stringValue.flatMap(Language.init(rawValue:))
+      let language = value["language"]?.stringValue.flatMap({ Language(rawValue: $0, digest: digest) })
     else { throw malformed("a procedure of '\(service)' has no name or language") }
     var signature = Signature(service: service, name: name, parameters: [], returns: [])
     for parameter in value["parameters"]?.listValue ?? [] {
@@ -84,7 +85,7 @@ extension DeployedCatalogue {
     for value in value["returns"]?.listValue ?? [] { signature.returns.append(try type(value, of: name)) }
     return Procedure(
       signature: signature, language: language, function: value["function"]?.stringValue,
-      digest: value["digest"]?.stringValue ?? "", sourceName: value["source_name"]?.stringValue ?? "",
+      digest: digest, sourceName: value["source_name"]?.stringValue ?? "",
       documentation: value["doc"]?.stringValue,
       timeoutMilliseconds: value["timeout_ms"]?.intValue.map { Int($0) },
       memoryBytes: value["memory_bytes"]?.intValue.map { Int($0) },

@@ -66,12 +66,13 @@ extension Procedure {
     let parameters = (value["parameters"]?.listValue ?? []).map { parameter in
       Parameter(Self.type(parameter["type"]), name: parameter["name"]?.stringValue)
     }
+    let digest = value["digest"]?.stringValue ?? ""
     self.init(
       signature: Signature(
         service: service, name: name, parameters: parameters,
         returns: (value["returns"]?.listValue ?? []).map { Self.type($0) }),
-      language: value["language"]?.stringValue.flatMap { Language(rawValue: $0) } ?? .swift,
-      function: value["function"]?.stringValue, digest: value["digest"]?.stringValue ?? "",
+      language: value["language"]?.stringValue.flatMap { Language(rawValue: $0, digest: digest) } ?? .closure,
+      function: value["function"]?.stringValue, digest: digest,
       sourceName: value["source_name"]?.stringValue ?? "", documentation: value["doc"]?.stringValue,
       timeoutMilliseconds: value["timeout_ms"]?.intValue.map { Int($0) },
       memoryBytes: value["memory_bytes"]?.intValue.map { Int($0) },
