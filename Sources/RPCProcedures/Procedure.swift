@@ -1,23 +1,5 @@
 public import RPCWire
 
-/// What a procedure's source is written in.
-public enum Language: String, Sendable, Hashable, CaseIterable {
-  /// A closure of the program that embeds the server.
-  case swift
-  case lua
-  case python
-
-  /// The language that a file's ending tells, or nil.
-  public init?(fileName: String) {
-    guard let dot = fileName.lastIndex(of: ".") else { return nil }
-    switch fileName[dot...] {
-    case ".lua": self = .lua
-    case ".py": self = .python
-    default: return nil
-    }
-  }
-}
-
 /// A procedure as it was declared and deployed: everything but its running.
 public struct Procedure: Hashable, Sendable {
   public var signature: Signature

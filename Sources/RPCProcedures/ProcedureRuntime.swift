@@ -35,7 +35,8 @@ public final class Invocation {
   /// The arguments as the wire has them: a MessagePack list whose values fit the declared types. An int may
   /// stand where a float is declared.
   public let arguments: [UInt8]
-  /// When the call must have ended, on the loop's clock in nanoseconds, or nil.
+  /// When the call must have ended, on the loop's clock in nanoseconds, or nil. Who made the call sees to that, by
+  /// `ProcedureRuntime.cancel`; a runtime passes it on to the calls that the procedure makes.
   public let deadline: UInt64?
   /// How deep the call is nested in calls of other procedures: 0 for a client's, at most
   /// `WireLimits.callDepthMax`.

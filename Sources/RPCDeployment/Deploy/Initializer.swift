@@ -2,7 +2,7 @@ import Glibc
 import RPCClient
 public import RPCKeys
 import RPCNetwork
-import RPCProcedures
+package import RPCProcedures
 import RPCWire
 
 /// What the program `initializer` does: reads a file, deploys it, reports what happened.
@@ -26,6 +26,8 @@ public struct Initializer: Sendable {
     public var timeout: Duration = .seconds(30)
     /// Proves to servers that know deployers by their keys who is deploying.
     public var key: PrivateKey?
+    /// What procedures may be written in.
+    package var languages = Languages.all
 
     public init() {}
   }
@@ -131,7 +133,8 @@ public struct Initializer: Sendable {
     checkingSources: Bool, output: (String) -> Void, errors: (String) -> Void
   ) -> InitFile? {
     do throws(InitFileErrors) {
-      let file = try InitFile.load(options.file, checkingSources: checkingSources)
+      let file = try InitFile.load(
+        options.file, checkingSources: checkingSources, languages: options.languages)
       if let name = options.servers.first(where: { file.network.server($0) == nil }) {
         let hint = Spelling.nearest(to: name, in: file.network.servers.map(\.name))
         throw InitFileErrors([

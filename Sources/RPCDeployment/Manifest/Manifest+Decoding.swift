@@ -94,14 +94,15 @@ extension Manifest {
       name: try fields.string("name"),
       parameters: try fields.list("parameters", limit: WireLimits.arityMax, parameter),
       returns: try fields.list("returns", limit: WireLimits.arityMax, type))
+    let digest = try fields.string("digest")
     let language = try fields.required("language", "a language") {
-      $0.stringValue.flatMap(Language.init(rawValue:))
+      $0.stringValue.flatMap { Language(rawValue: $0, digest: digest) }
     }
     let procedure = Procedure(
       signature: signature,
       language: language,
       function: try fields.string("function"),
-      digest: try fields.string("digest"),
+      digest: digest,
       sourceName: try fields.string("source_name"),
       documentation: try fields.optional("doc", "a string", \.stringValue),
       timeoutMilliseconds: try fields.optional("timeout_ms", "an integer") { $0.intValue.map(Int.init) },
