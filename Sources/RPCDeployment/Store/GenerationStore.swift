@@ -123,7 +123,7 @@ public final class GenerationStore {
 
   // MARK: The log of changes
 
-  /// Adds a line to `audit.log`. Not being able to is no reason to refuse or undo a deployment.
+  /// Adds a line to `audit.log`. A line that cannot be written neither refuses nor undoes a deployment.
   func audit(_ line: String) {
     try? disk.append(
       Array((DeploymentRecord.oneLine(line) + "\n").utf8), to: "audit.log",

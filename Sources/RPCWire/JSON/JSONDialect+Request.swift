@@ -25,7 +25,7 @@ extension JSONDialect {
     /// A day: a longer timeout is a mistake in the unit.
     private static let timeoutSecondsMax = 86_400.0
 
-    /// - Throws: `ProtocolError` where the line is no request at all, `InvalidArguments` where its types are none or
+    /// - Throws: `ProtocolError` where the line is not a request at all, `InvalidArguments` where its types are not types or
     ///   are not as many as the arguments.
     internal init(_ fields: JSONRequestFields, id: ID?, in line: RawSpan) throws(RPCError) {
       self.id = id

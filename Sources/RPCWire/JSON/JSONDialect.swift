@@ -14,7 +14,7 @@ public enum JSONDialect {
     public var description: String { String(decoding: json, as: UTF8.self) }
   }
 
-  /// Why a line is no request, and the id to answer it with where one was found.
+  /// Why a line is not a request, and the id to answer it with where one was found.
   public struct Rejection: Error, Hashable, Sendable {
     public var id: ID?
     public var error: RPCError

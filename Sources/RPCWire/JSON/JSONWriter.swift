@@ -52,7 +52,7 @@ extension ByteQueue {
       append("{\"\(JSONConvention.bytesKey)\":\"")
       Base64.encode(value, to: &self)
       append("\"}" as StaticString)
-    case .list, .map: preconditionFailure("a list is no scalar")
+    case .list, .map: preconditionFailure("a list is not a scalar")
     }
   }
 
@@ -172,7 +172,7 @@ extension ByteQueue {
     text.withUTF8Buffer { unsafe append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer($0))) }
   }
 
-  /// The waiting bytes as text; what is no UTF-8 becomes U+FFFD.
+  /// The waiting bytes as text; what is not UTF-8 becomes U+FFFD.
   internal var text: String {
     unsafe withReadable { unsafe String(decoding: $0, as: UTF8.self) }
   }
