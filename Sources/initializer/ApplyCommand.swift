@@ -34,7 +34,7 @@ struct ApplyCommand: AsyncParsableCommand {
   var listServers = false
 
   func run() async throws {
-    let commands = InitializerCommand.configuration.subcommands.compactMap(\.configuration.commandName)
+    let commands = InitializerCommand.configuration.subcommands.map { $0._commandName }
     if let explanation = MistypedCommand.explanation(of: file, commands: commands) {
       throw InputError(message: explanation)
     }
