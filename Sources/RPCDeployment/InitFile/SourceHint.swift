@@ -1,11 +1,11 @@
 /// A guess about a source: shown where a server has refused that source, and of no effect otherwise.
 public struct SourceHint: Hashable, Sendable {
   /// The source's file name, by which a server's error names it.
-  public var sourceName: String
+  package var sourceName: String
   /// Where the file names the function, and what was not found.
-  public var diagnostic: Diagnostic
+  package var diagnostic: Diagnostic
 
-  public init(sourceName: String, diagnostic: Diagnostic) {
+  package init(sourceName: String, diagnostic: Diagnostic) {
     self.sourceName = sourceName
     self.diagnostic = diagnostic
   }

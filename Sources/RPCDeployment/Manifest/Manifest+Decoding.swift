@@ -6,7 +6,7 @@ import RPCWire
 extension Manifest {
   /// Decodes a manifest that came from elsewhere. It trusts nothing: every field is checked, every name is
   /// one that a file may declare, every reference leads somewhere, and the bytes are the canonical ones.
-  public init(decoding bytes: [UInt8]) throws(DeploymentError) {
+  package init(decoding bytes: [UInt8]) throws(DeploymentError) {
     guard bytes.count <= DeploymentLimits.manifestBytesMax else {
       throw DeploymentError(
         .tooLarge, "a manifest of \(bytes.count) bytes, the limit is \(DeploymentLimits.manifestBytesMax)")

@@ -1,30 +1,30 @@
-public import RPCWire
+package import RPCWire
 
 /// What a procedure is written in, by its name.
-public struct Language: Hashable, Sendable {
+package struct Language: Hashable, Sendable {
   /// As `language:` of init.yaml has it.
-  @ComparedByUTF8 public var name: String
+  @ComparedByUTF8 package var name: String
 
   /// A closure of the program that embeds the server: nothing that could be deployed.
-  public static let closure = Language(name: "closure")
+  package static let closure = Language(name: "closure")
 
   /// - Parameter name: lower-case letters, digits, `-` and `_`, 32 at most.
-  public init(name: String) {
+  package init(name: String) {
     precondition(Self.isName(name), "'\(name)' names no language")
     self._name = ComparedByUTF8(wrappedValue: name)
   }
 
   /// As catalogues and manifests have it. A closure is written in Swift, which is what they say.
-  public var rawValue: String { self == .closure ? "swift" : name }
+  package var rawValue: String { self == .closure ? "swift" : name }
 
   /// The language that a catalogue or a manifest says, nil where that is no name. `swift` is a closure; what is deployed
   /// has a digest, see `init(rawValue:digest:)`.
-  public init?(rawValue: String) {
+  package init?(rawValue: String) {
     self.init(rawValue: rawValue, digest: "")
   }
 
   /// The language of a procedure whose source has this digest: empty for a closure.
-  public init?(rawValue: String, digest: String) {
+  package init?(rawValue: String, digest: String) {
     guard Self.isName(rawValue) else { return nil }
     self = rawValue == "swift" && digest.isEmpty ? .closure : Language(name: rawValue)
   }

@@ -1,5 +1,5 @@
 extension Language {
-  public static let lua = Language(name: "lua")
+  package static let lua = Language(name: "lua")
 }
 
 extension LanguageEntry {

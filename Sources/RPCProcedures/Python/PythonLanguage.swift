@@ -4,7 +4,7 @@ internal import RPCSystem
 internal import RPCWire
 
 extension Language {
-  public static let python = Language(name: "python")
+  package static let python = Language(name: "python")
 }
 
 extension LanguageEntry {
