@@ -26,6 +26,8 @@ package enum DeploymentLimits {
 
   /// Bytes of an encoded manifest: 8 MiB.
   package static let manifestBytesMax = 8 * 1024 * 1024
+  /// Bytes of an encoded topology: 8 MiB.
+  package static let topologyBytesMax = 8 * 1024 * 1024
   package static let serversMax = 1024
   package static let clientsMax = 65_536
   package static let servicesMax = 4096

@@ -83,6 +83,10 @@ package final class Catalogue: Sendable {
   package let serial: Int
   /// The manifest's digest, empty before the first deployment.
   package let digest: String
+  /// The topology's, which says who the clients are; nil before the first deployment.
+  package let topologyDigest: String?
+  /// Another one for each catalogue of a server, also where only the clients differ.
+  package let edition: Int
   package let services: [CatalogueService]
   package let clients: [ClientRule]
   /// By id; nil where the id belongs to a procedure of an older generation.
@@ -90,11 +94,13 @@ package final class Catalogue: Sendable {
   private let index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])]
 
   package init(
-    serial: Int, digest: String, services: [CatalogueService], clients: [ClientRule],
-    procedures: [BoundProcedure]
+    serial: Int, digest: String, topologyDigest: String? = nil, edition: Int? = nil,
+    services: [CatalogueService], clients: [ClientRule], procedures: [BoundProcedure]
   ) {
     self.serial = serial
     self.digest = digest
+    self.topologyDigest = topologyDigest
+    self.edition = edition ?? serial
     self.services = services
     self.clients = clients
     var table = ContiguousArray<BoundProcedure?>()

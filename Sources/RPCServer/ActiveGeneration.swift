@@ -9,6 +9,7 @@ internal struct ActiveGeneration: Sendable {
   var services: [CatalogueService] = []
   var clients: [ClientRule] = []
   var units: [SourceUnit] = []
-  /// Where the other servers are, for calls that procedures make.
+  /// Who is who, for calls that procedures make.
   var topology: Topology?
+  var topologyDigest: String?
 }

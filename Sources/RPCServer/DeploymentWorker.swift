@@ -18,6 +18,8 @@ internal final class DeploymentWorker {
   private var loading: (begun: Int, units: [SourceUnit])?
   /// What is in force. A procedure that did not change keeps its unit, and so what runtimes made of it.
   private var inForce: [Procedure: SourceUnit] = [:]
+  /// The same in the manifest's order, with what could not be loaded at the start.
+  private var servedUnits: [SourceUnit] = []
   /// What the log said last of the store's state.
   private var reportedProblem: String?
 
@@ -61,7 +63,8 @@ internal final class DeploymentWorker {
     core.log.note(
       "generation \(generation.serial) restored: \(units.count) procedures as server '\(generation.manifest.server)'"
     )
-    core.distribute(core.activate(ActiveGeneration(generation, units)), completion: completion)
+    servedUnits = units
+    core.distribute(core.activate(active(generation)), completion: completion)
   }
 
   /// Says in the log and in `system.stats` what is wrong with the store, when that changed.
@@ -168,20 +171,51 @@ internal final class DeploymentWorker {
     _ transaction: String, _ connection: ObjectIdentifier, now: UInt64,
     _ answer: @escaping @Sendable (Int) -> Void
   ) throws(DeploymentError) {
-    let before = staging.store.current?.serial
+    let store = staging.store
+    let before = (generation: store.current?.serial, topology: store.topology?.serial)
     let generation = try staging.commit(transaction, connection: connection, now: now)
-    if generation.serial == before { return answer(generation.serial) }
-    guard let loaded, loaded.transaction.hasSameUTF8(as: transaction) else {
-      preconditionFailure("only what was prepared here is committed")
+    if generation.serial == before.generation {
+      // Nothing to switch where the commit was done before.
+      guard let topology = store.topology, topology.serial != before.topology else {
+        return answer(generation.serial)
+      }
+      core.log.note(
+        "topology \(topology.serial) in force: \(topology.topology.servers.count) servers, "
+          + "\(topology.topology.clients.count) clients; generation \(generation.serial) stays")
+    } else {
+      guard let loaded, loaded.transaction.hasSameUTF8(as: transaction) else {
+        preconditionFailure("only what was prepared here is committed")
+      }
+      setInForce(loaded.units)
+      servedUnits = loaded.units
+      self.loaded = nil
+      core.log.note(
+        "generation \(generation.serial) in force: \(servedUnits.count) procedures as server "
+          + "'\(generation.manifest.server)'")
     }
-    setInForce(loaded.units)
-    self.loaded = nil
-    core.log.note(
-      "generation \(generation.serial) in force: \(loaded.units.count) procedures as server '\(generation.manifest.server)'"
-    )
-    core.distribute(core.activate(ActiveGeneration(generation, loaded.units))) {
-      answer(generation.serial)
+    core.distribute(core.activate(active(generation))) { answer(generation.serial) }
+  }
+
+  /// What the loops are to serve: a generation of the store with the topology in force.
+  private func active(_ generation: Generation) -> ActiveGeneration {
+    let manifest = generation.manifest
+    var active = ActiveGeneration()
+    active.serial = generation.serial
+    active.digest = generation.digest
+    active.serverName = manifest.server
+    active.services = manifest.services.map { service in
+      CatalogueService(
+        name: service.name, tenants: service.tenants, providers: service.providers,
+        isServedHere: service.providers.contains(manifest.server))
     }
+    active.units = servedUnits
+    if let stored = staging.store.topology {
+      let content = DeploymentContent(manifest: manifest, topology: stored.topology)
+      active.clients = content.topology.clients.compactMap { ClientRule($0) }
+      active.topology = content.network
+      active.topologyDigest = stored.digest
+    }
+    return active
   }
 
   private func setInForce(_ units: [SourceUnit]) {
@@ -193,22 +227,4 @@ internal final class DeploymentWorker {
 internal struct UnitFailure: Sendable {
   var unit: SourceUnit
   var error: RPCError
-}
-
-extension ActiveGeneration {
-  /// A generation of the store, as the server serves it.
-  fileprivate init(_ generation: Generation, _ units: [SourceUnit]) {
-    let manifest = generation.manifest
-    serial = generation.serial
-    digest = generation.digest
-    serverName = manifest.server
-    services = manifest.services.map { service in
-      CatalogueService(
-        name: service.name, tenants: service.tenants, providers: service.providers,
-        isServedHere: service.providers.contains(manifest.server))
-    }
-    clients = manifest.clients.compactMap { ClientRule($0) }
-    topology = manifest.topology
-    self.units = units
-  }
 }

@@ -28,6 +28,8 @@ internal final class ServerCore: Sendable {
     var hosts: [LoopHandle] = []
     var identifiers = ProcedureIdentifiers()
     var natives: [NativeProcedure] = []
+    /// Of the last catalogue.
+    var edition = 0
     var serverName: String?
     var topology = Topology(servers: [], clients: [], services: [])
     var deployments: DeploymentService?
@@ -61,7 +63,7 @@ internal final class ServerCore: Sendable {
   var serverName: String? { state.withLock { $0.serverName } }
   /// Whom clients find here: the key of the data directory, or where nothing is kept one for this run alone.
   var key: PrivateKey { state.withLock { $0.key } }
-  /// Where the servers of the generation in force are.
+  /// Who is who, as what is in force says.
   var topology: Topology { state.withLock { $0.topology } }
   var loops: [LoopHandle] { state.withLock { $0.hosts } }
 
@@ -102,6 +104,7 @@ internal final class ServerCore: Sendable {
     state.withLock { state in
       state.serverName = generation.serverName ?? state.serverName
       state.topology = generation.topology ?? state.topology
+      state.edition += 1
       var services = [
         CatalogueService(name: SystemContract.service, tenants: nil, providers: [], isServedHere: true)
       ]
@@ -132,8 +135,8 @@ internal final class ServerCore: Sendable {
       }
       for unit in generation.units { bind(unit.procedure, .source(unit)) }
       return Catalogue(
-        serial: generation.serial, digest: generation.digest, services: services,
-        clients: generation.clients, procedures: bound)
+        serial: generation.serial, digest: generation.digest, topologyDigest: generation.topologyDigest,
+        edition: state.edition, services: services, clients: generation.clients, procedures: bound)
     }
   }
 

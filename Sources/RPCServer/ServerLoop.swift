@@ -121,7 +121,9 @@ internal final class ServerLoop {
     catalogue = next
     nestedCaller.update(core.topology)
     resizeMetrics()
-    for connection in connections.values { connection.announce(generation: next.serial) }
+    if next.serial != before.serial {
+      for connection in connections.values { connection.announce(generation: next.serial) }
+    }
     let kept = Set(next.allProcedures.map(\.procedure.digest))
     let gone = Set(before.allProcedures.map(\.procedure.digest)).subtracting(kept).filter { !$0.isEmpty }
     guard !gone.isEmpty else { return }

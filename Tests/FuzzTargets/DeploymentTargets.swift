@@ -11,6 +11,12 @@ enum DeploymentTargets {
     try promise(manifest.encode() == bytes, "a manifest in another than its canonical form")
   }
 
+  /// A topology that is taken is in its one canonical form.
+  static func topology(_ bytes: [UInt8]) throws(BrokenPromise) {
+    guard let topology = try? Topology(decoding: bytes) else { return }
+    try promise(topology.encode() == bytes, "a topology in another than its canonical form")
+  }
+
   /// A file without errors makes manifests that servers take; a file with errors names them.
   static func initFile(_ bytes: [UInt8]) throws(BrokenPromise) {
     let result = Result { () throws(InitFileErrors) in
@@ -19,20 +25,25 @@ enum DeploymentTargets {
     switch result {
     case .failure(let errors): try promise(!errors.diagnostics.isEmpty, "a file with errors that has none")
     case .success(let file):
-      for (server, manifest) in file.manifests() { try isTaken(manifest, by: server) }
+      for (server, manifest) in file.manifests() {
+        try isTaken(manifest, beside: file.network, by: server)
+      }
     }
   }
 
-  private static func isTaken(_ manifest: Manifest, by server: String) throws(BrokenPromise) {
+  private static func isTaken(
+    _ manifest: Manifest, beside topology: Topology, by server: String
+  ) throws(BrokenPromise) {
     var procedures = manifest.procedures
     for index in procedures.indices where procedures[index].digest.isEmpty {
       // The sources were not looked for, so they have no digests.
       procedures[index].digest = String(repeating: "0", count: 64)
     }
     let manifest = Manifest(
-      server: manifest.server, servers: manifest.servers, clients: manifest.clients,
-      services: manifest.services, procedures: procedures)
-    let again = Result { () throws(DeploymentError) in try Manifest(decoding: manifest.encode()) }
+      server: manifest.server, services: manifest.services, procedures: procedures)
+    let again = Result { () throws(DeploymentError) in
+      try DeploymentContent(manifest: manifest.encode(), topology: topology.encode()).manifest
+    }
     switch again {
     case .success(let again):
       try promise(again == manifest, "the manifest of \(server) changed on its way")

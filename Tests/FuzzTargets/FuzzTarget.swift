@@ -17,6 +17,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case text
   /// A manifest that an initializer sends.
   case manifest
+  /// A topology that an initializer sends.
+  case topology
   /// An init.yaml.
   case initFile = "init-file"
   /// A source that an init.yaml names.
@@ -54,6 +56,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .request: try TextTargets.request(bytes)
     case .text: try TextTargets.text(bytes)
     case .manifest: try DeploymentTargets.manifest(bytes)
+    case .topology: try DeploymentTargets.topology(bytes)
     case .initFile: try DeploymentTargets.initFile(bytes)
     case .outline: try DeploymentTargets.outline(bytes)
     case .record: try DeploymentTargets.record(bytes)

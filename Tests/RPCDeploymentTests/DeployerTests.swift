@@ -118,8 +118,8 @@ struct DeployerTests {
     await network.s1.before(.begin) {
       guard await s2.manifest == nil else { return }
       let request = DeployBegin(
-        transaction: "other", who: "eve", baseDigest: "", force: false,
-        manifest: FakeNetwork.manifest("s2", []).encode())
+        transaction: "other", who: "eve", base: DeploymentBase(), force: false,
+        manifest: FakeNetwork.manifest("s2", []).encode(), topology: Samples.topology.encode())
       _ = try? await s2.begin(request)
       _ = try? await s2.prepare("other")
       _ = try? await s2.commit("other")
@@ -209,12 +209,41 @@ struct DeployerTests {
     #expect(await network.s2.isLocked == false)
   }
 
+  @Test("a changed address reaches every server without a new generation, and is then up to date")
+  func addresses() async throws {
+    let network = try FakeNetwork()
+    #expect(await network.deployer().run().succeeded)
+    await network.s1.clearSteps()
+    let moved = Samples.topology(port: 9)
+    let report = await network.deployer(topology: moved).run()
+    #expect(report.servers.map(\.outcome) == [.deployed(generation: 1), .deployed(generation: 1)])
+    #expect(report.servers.allSatisfy { $0.plan?.isTopologyOnly == true && $0.sentSources == 0 })
+    #expect(
+      DeploymentText(report).text == """
+        s1, s2  addresses and keys in force, generation 1 stays
+          the addresses or keys of servers or clients changed
+          = 2 procedures unchanged
+        no procedure changed on 2 servers.
+
+        """)
+    for peer in [network.s1, network.s2] {
+      #expect(await peer.topology?.serial == 2)
+      #expect(await peer.serial == 1)
+    }
+    let again = await network.deployer(topology: moved).run()
+    #expect(again.servers.allSatisfy { $0.outcome == .upToDate })
+    // Where one server cannot prepare, none switches.
+    await network.s2.fail(.prepare, .refused)
+    #expect(await network.deployer().run().succeeded == false)
+    #expect(await network.s1.topology?.serial == 2)
+  }
+
   @Test("a dry run, even forced, does not end the deployment of another")
   func rehearsalEndsNobody() async throws {
     let network = try FakeNetwork()
     let request = DeployBegin(
-      transaction: "other", who: "eve", baseDigest: "", force: false,
-      manifest: FakeNetwork.manifest("s2", []).encode())
+      transaction: "other", who: "eve", base: DeploymentBase(), force: false,
+      manifest: FakeNetwork.manifest("s2", []).encode(), topology: Samples.topology.encode())
     _ = try await network.s2.begin(request)
     let report = await network.deployer {
       $0.mode = .rehearse
@@ -228,8 +257,8 @@ struct DeployerTests {
   func forceBreaksLocks() async throws {
     let network = try FakeNetwork()
     let request = DeployBegin(
-      transaction: "other", who: "eve", baseDigest: "", force: false,
-      manifest: FakeNetwork.manifest("s2", []).encode())
+      transaction: "other", who: "eve", base: DeploymentBase(), force: false,
+      manifest: FakeNetwork.manifest("s2", []).encode(), topology: Samples.topology.encode())
     _ = try await network.s2.begin(request)
     #expect(await network.deployer().run().succeeded == false)
     #expect(await network.deployer { $0.force = true }.run().succeeded)

@@ -19,6 +19,27 @@ struct DiskFaultTests {
     case fromThereOn
   }
 
+  /// What a run puts in force.
+  enum Change: CaseIterable {
+    case procedures
+    case topology
+    case both
+
+    var content: DeploymentContent {
+      Samples.content(
+        self == .topology ? GenerationStoreTests.second : third,
+        topology: self == .procedures ? Samples.topology : Samples.topology(port: 9))
+    }
+  }
+
+  static let before = Samples.content(GenerationStoreTests.second)
+
+  /// What is in force, nil for nothing.
+  static func inForce(_ store: GenerationStore) -> DeploymentContent? {
+    guard let current = store.current, let topology = store.topology else { return nil }
+    return DeploymentContent(manifest: current.manifest, topology: topology.topology)
+  }
+
   /// What comes after the run that met the failure.
   enum Sequel: CaseIterable { case run, restart }
 
@@ -39,9 +60,11 @@ struct DiskFaultTests {
   }
 
   /// A run as the initializer makes it: the commit is tried again, and what fails is undone.
-  static func run(_ bench: StagingBench, _ id: String) -> Generation? {
+  static func run(_ bench: StagingBench, _ id: String, _ change: Change) -> Generation? {
     do {
-      try bench.send(id, try bench.begin(id, third), sources: sources)
+      let content = change.content
+      try bench.send(
+        id, try bench.begin(id, content.manifest, topology: content.topology), sources: sources)
       try bench.prepare(id)
       for _ in 1..<5 {
         if let generation = try? bench.staging.commit(id, now: bench.now) { return generation }
@@ -59,35 +82,41 @@ struct DiskFaultTests {
     let status = bench.staging.status(now: bench.now)
     #expect(status.generation == store.current?.serial ?? 0, comment)
     #expect(status.digest == store.current?.digest ?? "", comment)
+    #expect(status.topology == store.topology?.serial, comment)
+    #expect(status.topologyDigest == store.topology?.topology.digest, comment)
     if let current = store.current {
       #expect(try store.sources(of: current.manifest).count == current.manifest.sourceDigests.count, comment)
     }
     for serial in try store.disk.list("gen").compactMap(GenerationStore.serial) {
-      let manifest = try store.readGeneration(serial).manifest
+      let manifest = try store.readGeneration(serial).generation.manifest
       #expect(throws: Never.self, comment) { try store.sources(of: manifest) }
     }
   }
 
   /// The next run, on a disk that works, and a restart after it.
-  static func converge(_ bench: StagingBench, _ directory: TemporaryDirectory, _ comment: Comment) throws {
+  static func converge(
+    _ bench: StagingBench, _ directory: TemporaryDirectory, _ comment: Comment,
+    to change: Change = .procedures
+  ) throws {
     let store = bench.staging.store
-    if store.current?.manifest != third || store.degraded != nil {
-      #expect(run(bench, "next") != nil, comment)
+    if inForce(store) != change.content || store.degraded != nil {
+      #expect(run(bench, "next", change) != nil, comment)
     }
-    #expect(store.current?.manifest == third, comment)
+    #expect(inForce(store) == change.content, comment)
     #expect(store.degraded == nil, comment)
     try check(bench, comment)
     store.close()
     let again = try StagingBench(directory)
-    #expect(again.staging.store.current?.manifest == third, comment)
+    #expect(inForce(again.staging.store) == change.content, comment)
     #expect(again.staging.store.degraded == nil, comment)
     #expect(again.staging.store.current?.serial == store.current?.serial, comment)
+    #expect(again.staging.store.topology?.serial == store.topology?.serial, comment)
     try check(again, comment)
   }
 
-  @Test("during a deployment", arguments: errors, Extent.allCases)
-  func deployment(code: Int32, extent: Extent) throws {
-    for sequel in Sequel.allCases {
+  @Test("during a deployment", arguments: Change.allCases, Extent.allCases)
+  func deployment(change: Change, extent: Extent) throws {
+    for (code, sequel) in Self.errors.flatMap({ code in Sequel.allCases.map { (code, $0) } }) {
       var target = 0
       while true {
         let directory = TemporaryDirectory(inMemory: true)
@@ -100,29 +129,30 @@ struct DiskFaultTests {
           if count == target { failed = "\(call.name) \(call.path)" }
           return code
         }
-        let generation = Self.run(bench, "t3")
+        let generation = Self.run(bench, "t3", change)
         bench.disk.intercept = nil
         guard count > target else { break }
-        let comment: Comment = "call \(target), \(failed), error \(code), \(extent), then \(sequel)"
+        let comment: Comment =
+          "call \(target), \(failed), error \(code), \(change), \(extent), then \(sequel)"
         let store = bench.staging.store
         try Self.check(bench, comment)
-        let served = try #require(store.current?.manifest, comment)
-        #expect(served == (generation == nil ? GenerationStoreTests.second : Self.third), comment)
+        let served = try #require(Self.inForce(store), comment)
+        #expect(served == (generation == nil ? Self.before : change.content), comment)
         switch sequel {
-        case .run: try Self.converge(bench, directory, comment)
+        case .run: try Self.converge(bench, directory, comment, to: change)
         case .restart:
           store.close()
           let again = try StagingBench(directory)
-          let found = try #require(again.staging.store.current?.manifest, comment)
+          let found = try #require(Self.inForce(again.staging.store), comment)
           // Where a restart may find the other one, that was said before.
-          #expect(found == served || (store.degraded != nil && found == Self.third), comment)
+          #expect(found == served || (store.degraded != nil && found == change.content), comment)
           #expect(again.staging.store.degraded == nil, comment)
           try Self.check(again, comment)
-          try Self.converge(again, directory, comment)
+          try Self.converge(again, directory, comment, to: change)
         }
         target += 1
       }
-      #expect(target > 100)
+      #expect(target > (change == .topology ? 50 : 100))
     }
   }
 

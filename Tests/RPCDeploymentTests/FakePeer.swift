@@ -45,6 +45,7 @@ actor FakePeer: DeploymentPeer {
   func clearSteps() { steps = [] }
   func before(_ step: Step, _ action: @escaping @Sendable () async -> Void) { before[step] = action }
   var manifest: Manifest? { staging.store.current?.manifest }
+  var topology: StoredTopology? { staging.store.topology }
   var serial: Int? { staging.store.current?.serial }
   /// The sources on its disk.
   func objects() throws -> [String] {
@@ -83,16 +84,19 @@ actor FakePeer: DeploymentPeer {
 
   func catalogue() async throws(RPCError) -> ServerCatalogue {
     try await run(.catalogue) { staging in
-      staging.store.current.map { ServerCatalogue($0.manifest, generation: $0.serial) }
-        ?? ServerCatalogue()
+      guard let current = staging.store.current, let topology = staging.store.topology else {
+        return ServerCatalogue()
+      }
+      let content = DeploymentContent(manifest: current.manifest, topology: topology.topology)
+      return ServerCatalogue(content, generation: current.serial)
     }
   }
 
   func begin(_ request: DeployBegin) async throws(RPCError) -> [String] {
     try await run(.begin) { staging throws(DeploymentError) in
       try staging.begin(
-        request.transaction, who: request.who, baseDigest: request.baseDigest, force: request.force,
-        manifest: request.manifest, now: 0)
+        request.transaction, who: request.who, base: request.base, force: request.force,
+        manifest: request.manifest, topology: request.topology, now: 0)
     }
   }
 
@@ -148,7 +152,7 @@ struct FakeNetwork {
   ]
 
   func deployer(
-    _ procedures: [(name: String, source: [UInt8])] = first,
+    _ procedures: [(name: String, source: [UInt8])] = first, topology: Topology = Samples.topology,
     _ change: (inout Deployer.Options) -> Void = { _ in }
   ) -> Deployer {
     var options = Deployer.Options()
@@ -157,7 +161,8 @@ struct FakeNetwork {
     let targets = [("s1", s1), ("s2", s2)].map { name, peer in
       Deployer.Target(
         server: Topology.Server(name: name, host: "127.0.0.1", port: 1),
-        manifest: Self.manifest(name, procedures), peer: peer)
+        content: DeploymentContent(manifest: Self.manifest(name, procedures), topology: topology),
+        peer: peer)
     }
     let sources = Dictionary(
       procedures.map { (ContentDigest.hex(of: $0.source), $0.source) }, uniquingKeysWith: { $1 })

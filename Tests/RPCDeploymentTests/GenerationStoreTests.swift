@@ -208,8 +208,8 @@ struct GenerationStoreTests {
     let bench = try StagingBench()
     try bench.deploy("t1")
     _ = try bench.staging.begin(
-      "t2", who: "eve\nforged line", baseDigest: "", force: true, manifest: Samples.manifest([]).encode(),
-      now: 0)
+      "t2", who: "eve\nforged line", base: DeploymentBase(), force: true,
+      manifest: Samples.manifest([]).encode(), topology: Samples.topology.encode(), now: 0)
     bench.staging.abort("t2")
     let bytes = try #require(try bench.disk.read("audit.log", limit: 10_000))
     let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")

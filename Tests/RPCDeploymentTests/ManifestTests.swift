@@ -1,4 +1,3 @@
-import RPCKeys
 import RPCNetwork
 import RPCProcedures
 import RPCWire
@@ -33,7 +32,7 @@ struct ManifestTests {
   func order() {
     let one = Self.full
     let other = Manifest(
-      server: one.server, servers: one.servers.reversed(), clients: one.clients.reversed(),
+      server: one.server,
       services: one.services.reversed().map {
         Topology.Service(
           name: $0.name, providers: $0.providers.reversed(), tenants: $0.tenants.reversed())
@@ -72,13 +71,11 @@ struct ManifestTests {
     #expect { try Manifest(decoding: extra) } throws: {
       "\($0)" == "manifest has an unknown key 'limit'"
     }
-    let newer = Value.map([Value.Entry("simplerpc_manifest", 2)] + entries.dropFirst()).messagePack
-    #expect { try Manifest(decoding: newer) } throws: { "\($0)".contains("format 2") }
+    let newer = Value.map([Value.Entry("simplerpc_manifest", 3)] + entries.dropFirst()).messagePack
+    #expect { try Manifest(decoding: newer) } throws: { "\($0)".contains("format 3") }
   }
 
   static let invalid: [(String, Manifest)] = [
-    ("which is not among its servers", Samples.manifest(server: "s9")),
-    ("tenant 'c9', which is not declared", Samples.manifest(tenants: ["c9"])),
     ("names a tenant twice", Samples.manifest(tenants: ["c1", "c1"])),
     ("does not provide 'far'", Samples.manifest([Samples.procedure("far", "x")])),
     ("does not provide 'nowhere'", Samples.manifest([Samples.procedure("nowhere", "x")])),
@@ -130,7 +127,6 @@ struct ManifestTests {
         }()
       ])
     ),
-    ("tenant '\u{212a}', which is not declared", Samples.manifest(tenants: ["\u{212a}"])),
     (
       "timeout of 0 ms",
       Samples.manifest([
@@ -150,14 +146,8 @@ struct ManifestTests {
     (
       "'system' is reserved",
       Manifest(
-        server: "s1", servers: [Topology.Server(name: "s1", host: "h", port: 1)],
+        server: "s1",
         services: [Topology.Service(name: "system", providers: ["s1"], tenants: [])])
-    ),
-    (
-      "no valid address",
-      Manifest(
-        server: "s1", servers: [Topology.Server(name: "s1", host: "h", port: 1)],
-        clients: [Topology.Client(name: "c", host: "nonsense")])
     ),
   ]
 
@@ -167,22 +157,36 @@ struct ManifestTests {
     #expect { try Manifest(decoding: manifest.encode()) } throws: { "\($0)".contains(message) }
   }
 
-  @Test("a key that is none is refused, a client's and a server's", arguments: ["client 'K'", "server 's1'"])
-  func keys(owner: String) throws {
-    let right = Samples.manifest()
-    let server = Topology.Server(
-      name: "s1", host: "127.0.0.1", port: 8181, key: try PublicKey(parsing: Samples.key))
-    let keyed = Manifest(
-      server: "s1", servers: owner.hasPrefix("server") ? [server, right.servers[1]] : right.servers,
-      clients: owner.hasPrefix("client") ? right.clients : [right.clients[1]], services: [])
-    // Of the same length, so that only the key is wrong.
-    let text = String(repeating: "x", count: Samples.key.utf8.count)
-    let bytes = keyed.encode().replacing(Array(Samples.key.utf8), with: Array(text.utf8))
-    #expect(bytes != keyed.encode())
-    #expect { try Manifest(decoding: bytes) } throws: {
-      "\($0)" == "\(owner) has no valid key: '\(text.prefix(32))' is not a public key; write "
-        + "ssh-ed25519 AAAA…, the line of the .pub file that ssh-keygen -t ed25519 makes"
+  static let undeclaredNames: [(String, Manifest)] = [
+    ("which is not among the servers", Samples.manifest([], server: "s9")),
+    ("tenant 'c9', which is not declared", Samples.manifest(tenants: ["c9"])),
+    ("tenant '\u{212a}', which is not declared", Samples.manifest(tenants: ["\u{212a}"])),
+  ]
+
+  @Test(
+    "one that names servers or clients which its topology lacks is refused",
+    arguments: undeclaredNames.indices)
+  func undeclared(index: Int) {
+    let (message, manifest) = Self.undeclaredNames[index]
+    #expect {
+      try DeploymentContent(manifest: manifest.encode(), topology: Samples.topology.encode())
+    } throws: {
+      "\($0)".contains(message)
     }
+  }
+
+  @Test("one that version 1.0 left on disk is read, with the topology in it")
+  func firstFormat() throws {
+    let manifest = Self.full
+    let entries =
+      [Value.Entry("simplerpc_manifest", 1), Value.Entry("server", .string(manifest.server))]
+      + Samples.topology.memberEntries + manifest.contentEntries
+    let stored = try Manifest.stored(Value.map(entries).messagePack)
+    #expect(stored.manifest == manifest)
+    #expect(stored.topology == Samples.topology.members)
+    #expect(throws: DeploymentError.self) { try Manifest(decoding: Value.map(entries).messagePack) }
+    let shuffled = Value.map(entries.prefix(2) + entries.suffix(4).reversed()).messagePack
+    #expect(throws: DeploymentError.self) { try Manifest.stored(shuffled) }
   }
 
   @Test("a bound is crossed one byte beyond it")

@@ -56,7 +56,7 @@ final class RealNetwork {
   var file: String { directory.path + "/init.yaml" }
 
   func write(
-    rpcs: [String] = ["concat", "half"], tenants: String = "me",
+    address: String = "127.0.0.1", rpcs: [String] = ["concat", "half"], tenants: String = "me",
     declarations: [String: String] = [
       "concat": "{args: [int, str], returns: [str], src: src/concat.py}",
       "half": "{args: [n: int], returns: [int, int], src: src/half.py}",
@@ -70,7 +70,7 @@ final class RealNetwork {
           - s1: {ip: 127.0.0.1, port: \(ports[0])}
           - s2: {ip: 127.0.0.1, port: \(ports[1])}
         clients:
-          - me: {ip: 127.0.0.1}
+          - me: {ip: \(address)}
           - other: {ip: 10.0.0.0/8}
       service:
         - text: {providers: [s1, s2], tenants: [\(tenants)], rpcs: [\(rpcs.joined(separator: ", "))]}
@@ -179,6 +179,26 @@ struct NetworkTests {
     await client.close()
   }
 
+  @Test("a client whose address changed loses its right at once, and the generation stays")
+  func addressChanged() async throws {
+    let network = try RealNetwork()
+    #expect(await network.initialize().exit == .done)
+    let client = try RPCClient(topology: InitFile.load(network.file).network)
+    let text: String = try await client.call("text.concat", 1, "a", on: "s1")
+    #expect(text == "1a")
+    try network.write(address: "10.9.9.9")
+    let run = await network.initialize()
+    #expect(run.exit == .done)
+    #expect(run.output.contains("addresses and keys in force, generation 1 stays"), "\(run.output)")
+    await #expect {
+      let _: String = try await client.call("text.concat", 1, "a", on: "s1")
+    } throws: {
+      ($0 as? RPCError)?.exception == .clientNotRegistered
+    }
+    #expect(await network.initialize().output.contains("Everything is up to date."))
+    await client.close()
+  }
+
   @Test("a deployment that was refused the lock does no harm to the one that holds it")
   func twoAtOnce() async throws {
     let network = try RealNetwork()
@@ -189,7 +209,8 @@ struct NetworkTests {
     let peer = ClientPeer(client: client, server: "s1", timeout: .seconds(30))
     let manifest = try #require(file.manifests()["s1"])
     let request = DeployBegin(
-      transaction: "slow", who: "me", baseDigest: "", force: false, manifest: manifest.encode())
+      transaction: "slow", who: "me", base: DeploymentBase(), force: false, manifest: manifest.encode(),
+      topology: file.network.encode())
     for digest in try await peer.begin(request) {
       let bytes = try #require(file.sources[digest])
       _ = try await peer.put(
@@ -203,7 +224,8 @@ struct NetworkTests {
     #expect(try await peer.commit("slow") == 1)
     #expect(try await peer.commit("slow") == 1)
     let catalogue = try await peer.catalogue()
-    let expected = ServerCatalogue(manifest, generation: 1)
+    let expected = ServerCatalogue(
+      DeploymentContent(manifest: manifest, topology: file.network), generation: 1)
     #expect(catalogue.server == "s1" && catalogue.generation == 1 && catalogue.digest == expected.digest)
     #expect(catalogue.deployedServices == expected.services)
     await client.close()
@@ -217,7 +239,9 @@ struct NetworkTests {
     let manifest = try #require(file.manifests()["s1"])
     _ = try await peer.begin(
       DeployBegin(
-        transaction: transaction, who: "me", baseDigest: "", force: false, manifest: manifest.encode()))
+        transaction: transaction, who: "me", base: DeploymentBase(), force: false,
+        manifest: manifest.encode(),
+        topology: file.network.encode()))
     return (client, peer)
   }
 

@@ -7,11 +7,16 @@ import Testing
 
 @Suite("A plan")
 struct PlanTests {
-  static func plan(_ desired: Manifest, _ actual: Manifest?) -> Plan {
-    Plan(
-      desired: desired,
-      actual: actual.map { ServerCatalogue($0, generation: 3) } ?? ServerCatalogue(),
-      status: DeploymentStatus(generation: actual == nil ? 0 : 3, digest: actual?.digest ?? ""))
+  static func plan(
+    _ desired: Manifest, _ actual: Manifest?, topology: Topology = Samples.topology
+  ) -> Plan {
+    let before = actual.map { Samples.content($0) }
+    return Plan(
+      desired: Samples.content(desired, topology: topology),
+      actual: before.map { ServerCatalogue($0, generation: 3) } ?? ServerCatalogue(),
+      status: DeploymentStatus(
+        generation: actual == nil ? 0 : 3, digest: actual?.digest ?? "", topology: before == nil ? nil : 2,
+        topologyDigest: before?.topology.digest))
   }
 
   @Test("against an empty server everything is added")
@@ -29,9 +34,10 @@ struct PlanTests {
     #expect(plan.unchanged.count == 2)
     #expect(plan.notes.isEmpty)
     let degraded = Plan(
-      desired: Samples.manifest(), actual: ServerCatalogue(Samples.manifest(), generation: 3),
+      desired: Samples.content(), actual: ServerCatalogue(Samples.content(), generation: 3),
       status: DeploymentStatus(
-        generation: 3, digest: Samples.manifest().digest, degraded: "a source is damaged"))
+        generation: 3, digest: Samples.manifest().digest, topology: 1,
+        topologyDigest: Samples.topology.digest, degraded: "a source is damaged"))
     #expect(!degraded.isUpToDate)
   }
 
@@ -68,12 +74,15 @@ struct PlanTests {
     let tenants = Self.plan(Samples.manifest(tenants: ["net", "k"]), Samples.manifest())
     #expect(tenants.notes == ["tenants of text: +k +net -c1"])
     let base = Samples.manifest()
-    let moved = Manifest(
-      server: "s1", servers: [base.servers[0], Topology.Server(name: "s2", host: "::1", port: 9)],
-      clients: base.clients, services: base.services, procedures: base.procedures)
-    #expect(
-      Self.plan(moved, base).notes
-        == ["the addresses of servers, addresses or keys of clients, or services elsewhere, changed"])
+    let moved = Self.plan(base, base, topology: Samples.topology(port: 9))
+    #expect(moved.notes == ["the addresses or keys of servers or clients changed"])
+    #expect(moved.isTopologyOnly && !moved.isUpToDate)
+    let elsewhere = Manifest(
+      server: "s1",
+      services: [base.services[1]] + [
+        Topology.Service(name: "far", providers: ["s2"], tenants: ["net"])
+      ], procedures: base.procedures)
+    #expect(Self.plan(elsewhere, base).notes == ["services elsewhere changed"])
   }
 
   @Test("closures of the program and the service system are no part of what was deployed")

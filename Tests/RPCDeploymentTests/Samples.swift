@@ -28,20 +28,33 @@ enum Samples {
   ) -> Manifest {
     Manifest(
       server: server,
-      servers: [
-        Topology.Server(name: "s2", host: "::1", port: 8282),
-        Topology.Server(name: "s1", host: "127.0.0.1", port: 8181),
-      ],
-      clients: [
-        Topology.Client(name: "c1", host: "127.0.0.1", port: 6000),
-        Topology.Client(name: "net", host: "10.0.0.0/8"),
-        Topology.Client(name: "K", key: try? PublicKey(parsing: Samples.key)),
-      ],
       services: [
         Topology.Service(name: "text", providers: ["s2", "s1"], tenants: tenants),
         Topology.Service(name: "far", providers: ["s2"], tenants: []),
       ],
       procedures: procedures)
+  }
+
+  static let topology = Topology(
+    servers: [
+      Topology.Server(name: "s2", host: "::1", port: 8282),
+      Topology.Server(name: "s1", host: "127.0.0.1", port: 8181),
+    ],
+    clients: [
+      Topology.Client(name: "c1", host: "127.0.0.1", port: 6000),
+      Topology.Client(name: "net", host: "10.0.0.0/8"),
+      Topology.Client(name: "K", key: try? PublicKey(parsing: Samples.key)),
+    ])
+
+  /// The same with other addresses.
+  static func topology(port: UInt16) -> Topology {
+    var moved = topology
+    moved.servers[0].port = port
+    return moved
+  }
+
+  static func content(_ manifest: Manifest = manifest(), topology: Topology = topology) -> DeploymentContent {
+    DeploymentContent(manifest: manifest, topology: topology)
   }
 
   static var sources: [String: [UInt8]] {

@@ -1,3 +1,4 @@
+import RPCNetwork
 import RPCProcedures
 import RPCWire
 import TestSupport
@@ -23,11 +24,14 @@ final class StagingBench {
 
   @discardableResult
   func begin(
-    _ id: String, _ manifest: Manifest = Samples.manifest(), base: String? = nil, force: Bool = false
+    _ id: String, _ manifest: Manifest = Samples.manifest(), topology: Topology = Samples.topology,
+    base: String? = nil, force: Bool = false
   ) throws -> [String] {
     try staging.begin(
-      id, who: "tester", baseDigest: base ?? staging.store.current?.digest ?? "", force: force,
-      manifest: manifest.encode(), now: now)
+      id, who: "tester",
+      base: DeploymentBase(
+        manifest: base ?? staging.store.current?.digest ?? "", topology: staging.store.topology?.digest ?? ""),
+      force: force, manifest: manifest.encode(), topology: topology.encode(), now: now)
   }
 
   func send(_ id: String, _ digests: [String], sources: [String: [UInt8]] = Samples.sources) throws {
@@ -44,9 +48,10 @@ final class StagingBench {
 
   @discardableResult
   func deploy(
-    _ id: String, _ manifest: Manifest = Samples.manifest(), sources: [String: [UInt8]] = Samples.sources
+    _ id: String, _ manifest: Manifest = Samples.manifest(), topology: Topology = Samples.topology,
+    sources: [String: [UInt8]] = Samples.sources
   ) throws -> Generation {
-    try send(id, try begin(id, manifest), sources: sources)
+    try send(id, try begin(id, manifest, topology: topology), sources: sources)
     try prepare(id)
     return try staging.commit(id, now: now)
   }

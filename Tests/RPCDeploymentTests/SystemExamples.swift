@@ -76,7 +76,8 @@ struct DamagedValue {
 
   /// Fields that may be left out.
   private static let mayBeMissing: Set = [
-    "server", "tenants", "doc", "timeout_ms", "memory_bytes", "degraded", "previous", "prepared_tx", "lock",
+    "server", "tenants", "doc", "timeout_ms", "memory_bytes", "degraded", "topology", "topology_digest",
+    "previous", "prepared_tx", "lock",
     "last_deployment_ms", "failures", "place",
   ]
 
@@ -210,7 +211,7 @@ struct RandomValues {
   private mutating func catalogue() -> ServerCatalogue {
     ServerCatalogue(
       server: optional { $0.text() }, version: text(), generation: number(), digest: text(),
-      startedMilliseconds: number(),
+      topologyDigest: optional { $0.text() }, startedMilliseconds: number(),
       services: list { random in
         let name = random.text()
         return ServerCatalogue.Service(
@@ -252,7 +253,8 @@ struct RandomValues {
 
   private mutating func status() -> DeploymentStatus {
     DeploymentStatus(
-      generation: number(), digest: text(), previous: optional { $0.number() },
+      generation: number(), digest: text(), topology: optional { $0.number() },
+      topologyDigest: optional { $0.text() }, previous: optional { $0.number() },
       preparedTransaction: optional { $0.text() }, lock: optional { $0.lock() },
       lastDeploymentMilliseconds: optional { $0.number() }, degraded: optional { $0.text() })
   }

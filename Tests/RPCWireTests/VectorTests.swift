@@ -46,7 +46,7 @@ struct VectorTests {
     case .integerOutOfRange: "integer out of range"
     case .invalidUTF8: "not UTF-8"
     case .nestedTooDeep: "nested too deep"
-    case .nonStringKey: "key that is no string"
+    case .nonStringKey: "key that is not a string"
     case .duplicateKey: "duplicate key"
     case .trailingBytes: "trailing bytes"
     default: error.description

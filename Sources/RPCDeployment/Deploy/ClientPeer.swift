@@ -19,7 +19,18 @@ package struct ClientPeer: DeploymentPeer {
 
   package func catalogue() async throws(RPCError) -> ServerCatalogue { try await call(DescribeCatalogue()) }
 
-  package func begin(_ request: DeployBegin) async throws(RPCError) -> [String] { try await call(request) }
+  package func begin(_ request: DeployBegin) async throws(RPCError) -> [String] {
+    do throws(RPCError) {
+      return try await call(request)
+    } catch {
+      guard error.exception == .invalidArguments, error.executed == .no else { throw error }
+      // It has the procedure, with the arguments of another release.
+      let release = (try? await catalogue())?.version ?? "another release"
+      throw RPCError(
+        .failedPrecondition,
+        "the server runs \(release) and this is \(Release.agent): use programs of one release")
+    }
+  }
 
   package func put(_ request: DeployPut) async throws(RPCError) -> Int { try await call(request) }
 

@@ -9,12 +9,12 @@ import RPCWire
 package struct Deployer: Sendable {
   package struct Target: Sendable {
     package var server: Topology.Server
-    package var manifest: Manifest
+    package var content: DeploymentContent
     package var peer: any DeploymentPeer
 
-    package init(server: Topology.Server, manifest: Manifest, peer: any DeploymentPeer) {
+    package init(server: Topology.Server, content: DeploymentContent, peer: any DeploymentPeer) {
       self.server = server
-      self.manifest = manifest
+      self.content = content
       self.peer = peer
     }
   }
@@ -144,7 +144,7 @@ package struct Deployer: Sendable {
     return await onAll(steps) { step throws(RPCError) in
       let status = try await step.target.peer.status()
       let catalogue = try await step.target.peer.catalogue()
-      let plan = Plan(desired: step.target.manifest, actual: catalogue, status: status)
+      let plan = Plan(desired: step.target.content, actual: catalogue, status: status)
       step.plan = plan
       if plan.isUpToDate, !force { step.outcome = .upToDate }
     }
@@ -152,16 +152,22 @@ package struct Deployer: Sendable {
 
   // MARK: Phase one
 
+  private func request(_ target: Target, base: DeploymentBase, force: Bool) -> DeployBegin {
+    DeployBegin(
+      transaction: options.transaction, who: options.who, base: base, force: force,
+      manifest: target.content.manifest.encode(), topology: target.content.topology.encode())
+  }
+
   /// Takes the locks one after the other in the order of the names, so that of two deployments at once one
   /// gets through.
   private func begin(_ steps: inout [Step]) async {
     let order = steps.indices.sorted { steps[$0].target.server.name < steps[$1].target.server.name }
     for index in order where steps[index].isPending {
       let target = steps[index].target
-      let request = DeployBegin(
-        transaction: options.transaction, who: options.who, baseDigest: steps[index].plan?.baseDigest ?? "",
-        // A rehearsal ends nobody's deployment.
-        force: options.force && options.mode == .apply, manifest: target.manifest.encode())
+      // A rehearsal ends nobody's deployment.
+      let request = request(
+        target, base: steps[index].plan?.base ?? DeploymentBase(),
+        force: options.force && options.mode == .apply)
       do throws(RPCError) {
         // Also where the answer is lost the lock may be taken.
         steps[index].hasBegun = true
@@ -268,12 +274,11 @@ package struct Deployer: Sendable {
   /// server has all of its sources. Where it cannot be readied the commit says why.
   private func prepareAgain(_ step: inout Step) async {
     let peer = step.target.peer
-    guard let status = try? await peer.status(), status.digest == step.plan?.baseDigest,
+    guard let status = try? await peer.status(), let base = step.plan?.base,
+      base == DeploymentBase(manifest: status.digest, topology: status.topologyDigest ?? ""),
       status.preparedTransaction != options.transaction
     else { return }
-    let request = DeployBegin(
-      transaction: options.transaction, who: options.who, baseDigest: status.digest, force: false,
-      manifest: step.target.manifest.encode())
+    let request = request(step.target, base: base, force: false)
     guard let wanted = try? await peer.begin(request) else { return }
     step.wanted = wanted
     try? await prepare(&step)

@@ -57,7 +57,9 @@ package enum DeploymentJSON {
 
   private static func value(_ plan: Plan) -> Value {
     entries(
-      ("digest", .string(plan.digest)), ("base_digest", .string(plan.baseDigest)),
+      ("digest", .string(plan.digest)), ("base_digest", .string(plan.base.manifest)),
+      ("topology_digest", .string(plan.topologyDigest)),
+      ("base_topology_digest", .string(plan.base.topology)),
       ("added", .list(plan.added.map(value))),
       (
         "changed",

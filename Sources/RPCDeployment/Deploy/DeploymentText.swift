@@ -80,6 +80,9 @@ package struct DeploymentText {
     case .upToDate:
       let count = server.plan.map { ", \(English.count($0.manifest.procedures.count, "procedure"))" } ?? ""
       return "up to date (generation \(server.plan?.generation ?? 0)\(count))"
+    case .deployed(let generation)
+    where server.plan?.isTopologyOnly == true && server.plan?.generation == generation:
+      return paint(.green, "addresses and keys in force, generation \(generation) stays")
     case .deployed(let generation):
       return paint(.green, "generation \(generation) in force") + ", \(sent)"
     case .planned: return paint(.yellow, "to be changed")

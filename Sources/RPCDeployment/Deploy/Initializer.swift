@@ -75,7 +75,7 @@ package struct Initializer: Sendable {
     let targets = chosen(file).compactMap { server -> Deployer.Target? in
       guard let manifest = manifests[server.name] else { return nil }
       return Deployer.Target(
-        server: server, manifest: manifest,
+        server: server, content: DeploymentContent(manifest: manifest, topology: file.network),
         peer: ClientPeer(client: client, server: server.name, timeout: options.timeout))
     }
     var deployerOptions = Deployer.Options()

@@ -36,11 +36,12 @@ package struct Plan: Hashable, Sendable {
     }
   }
 
-  package let manifest: Manifest
+  package let content: DeploymentContent
+  package var manifest: Manifest { content.manifest }
   /// The desired manifest's digest.
   package let digest: String
-  /// The digest of what is in force, empty for nothing: what the plan is made against.
-  package let baseDigest: String
+  /// The digests of what is in force, empty for nothing: what the plan is made against.
+  package let base: DeploymentBase
   /// The serial in force, 0 for none.
   package let generation: Int
   package let added: [Procedure]
@@ -52,19 +53,30 @@ package struct Plan: Hashable, Sendable {
   /// Why the server does not serve what was committed last.
   package let degraded: String?
 
-  /// What the server's loops serve, by the manifest's digest: the same as `baseDigest` but while it switches.
-  package let servedDigest: String
+  /// What the server's loops serve, by its digests: the same as `base` but while it switches.
+  package let served: DeploymentBase
+  /// Whether only servers and clients change: no procedure is loaded again, and the generation stays.
+  package var isTopologyOnly: Bool {
+    digest == base.manifest && topologyDigest != base.topology && degraded == nil
+  }
+  /// The desired topology's digest.
+  package let topologyDigest: String
 
   /// Nothing to do.
-  package var isUpToDate: Bool { digest == baseDigest && digest == servedDigest && degraded == nil }
+  package var isUpToDate: Bool {
+    let desired = DeploymentBase(manifest: digest, topology: topologyDigest)
+    return desired == base && desired == served && degraded == nil
+  }
 
-  package init(desired manifest: Manifest, actual: ServerCatalogue, status: DeploymentStatus) {
-    self.manifest = manifest
+  package init(desired content: DeploymentContent, actual: ServerCatalogue, status: DeploymentStatus) {
+    self.content = content
+    let manifest = content.manifest
     digest = manifest.digest
-    baseDigest = status.digest
+    topologyDigest = content.topology.digest
+    base = DeploymentBase(manifest: status.digest, topology: status.topologyDigest ?? "")
     generation = status.generation
     degraded = status.degraded
-    servedDigest = actual.digest
+    served = DeploymentBase(manifest: actual.digest, topology: actual.topologyDigest ?? "")
     let old = Dictionary(
       actual.deployedServices.flatMap(\.procedures).map {
         (UTF8Key(Manifest.identity(of: $0.signature)), $0)
@@ -89,8 +101,11 @@ package struct Plan: Hashable, Sendable {
     removed = old.filter { !wanted.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
     var notes = Self.notes(manifest, actual)
     let isSame = added.isEmpty && changed.isEmpty && removed.isEmpty && notes.isEmpty
-    if isSame, digest != baseDigest, !baseDigest.isEmpty {
-      notes.append("the addresses of servers, addresses or keys of clients, or services elsewhere, changed")
+    if !base.manifest.isEmpty {
+      if topologyDigest != base.topology {
+        notes.append("the addresses or keys of servers or clients changed")
+      }
+      if isSame, digest != base.manifest { notes.append("services elsewhere changed") }
     }
     self.notes = notes
   }
@@ -100,7 +115,7 @@ package struct Plan: Hashable, Sendable {
     if let name = actual.server, !name.hasSameUTF8(as: manifest.server) {
       notes.append("the server was deployed as '\(name)' before")
     }
-    let desired = ServerCatalogue(manifest, generation: 0).services
+    let desired = ServerCatalogue.services(of: manifest)
     let names = Set(desired.map { UTF8Key($0.name) })
     let old = Dictionary(actual.deployedServices.map { (UTF8Key($0.name), $0) }, uniquingKeysWith: { $1 })
     for service in desired {

@@ -87,7 +87,7 @@ public struct InitFile: Sendable {
       let provided = Set(
         network.services.filter { $0.providers.contains { $0.hasSameUTF8(as: server.name) } }.map(\.name))
       manifests[server.name] = Manifest(
-        server: server.name, servers: network.servers, clients: network.clients, services: network.services,
+        server: server.name, services: network.services,
         procedures: procedures.filter { provided.contains($0.signature.service) })
     }
     return manifests

@@ -16,6 +16,39 @@ struct Fields {
     self.place = place
   }
 
+  /// Decodes the map of a whole document and takes its version.
+  ///
+  /// - Parameters:
+  ///   - name: of the document; its version is its first entry, `simplerpc_` and the name.
+  ///   - version: the one that is read.
+  ///   - limit: bytes that it may have.
+  init(
+    encoded bytes: [UInt8], _ name: String, version: Int64, limit: Int
+  ) throws(DeploymentError) {
+    self = try Fields(encoded: bytes, name, limit: limit)
+    let found = try integer("simplerpc_\(name)")
+    guard found == version else { throw Self.otherRelease(name, found, version) }
+  }
+
+  init(encoded bytes: [UInt8], _ name: String, limit: Int) throws(DeploymentError) {
+    guard bytes.count <= limit else {
+      throw DeploymentError(.tooLarge, "a \(name) of \(bytes.count) bytes, the limit is \(limit)")
+    }
+    let value: Value
+    do throws(WireError) {
+      value = try Value(messagePack: bytes)
+    } catch {
+      throw DeploymentError(.malformed, "the \(name) is not readable: \(error)")
+    }
+    try self.init(value, at: name)
+  }
+
+  static func otherRelease(_ name: String, _ found: Int, _ version: Int64) -> DeploymentError {
+    DeploymentError(
+      .malformed,
+      "the \(name) has format \(found), this program reads \(version): use programs of one release")
+  }
+
   mutating func optional<Result>(
     _ key: String, _ kind: String, _ convert: (Value) -> Result?
   ) throws(DeploymentError) -> Result? {

@@ -1,78 +1,46 @@
-import RPCKeys
 import RPCNetwork
 import RPCProcedures
 import RPCWire
 
 extension Manifest {
   /// Decodes a manifest that came from elsewhere. It trusts nothing: every field is checked, every name is
-  /// one that a file may declare, every reference leads somewhere, and the bytes are the canonical ones.
+  /// one that a file may declare, and the bytes are the canonical ones. Whether the servers and clients that it
+  /// names are declared, `check(against:)` tells.
   package init(decoding bytes: [UInt8]) throws(DeploymentError) {
-    guard bytes.count <= DeploymentLimits.manifestBytesMax else {
-      throw DeploymentError(
-        .tooLarge, "a manifest of \(bytes.count) bytes, the limit is \(DeploymentLimits.manifestBytesMax)")
+    var fields = try Fields(
+      encoded: bytes, "manifest", version: Self.formatVersion, limit: DeploymentLimits.manifestBytesMax)
+    try self.init(&fields)
+    try fields.finish()
+    guard encode() == bytes else { throw Self.notCanonical }
+  }
+
+  /// Decodes the manifest of a generation on disk, which version 1.0 may have written: then the topology stood in it.
+  static func stored(
+    _ bytes: [UInt8]
+  ) throws(DeploymentError) -> (manifest: Manifest, topology: Topology?) {
+    var fields = try Fields(encoded: bytes, "manifest", limit: DeploymentLimits.manifestBytesMax)
+    guard try fields.integer("simplerpc_manifest") == 1 else {
+      return (try Manifest(decoding: bytes), nil)
     }
-    let value: Value
-    do throws(WireError) {
-      value = try Value(messagePack: bytes)
-    } catch {
-      throw DeploymentError(.malformed, "the manifest is not readable: \(error)")
-    }
-    var fields = try Fields(value, at: "manifest")
-    let version = try fields.integer("simplerpc_manifest")
-    guard version == Self.formatVersion else {
-      throw DeploymentError(
-        .malformed,
-        "the manifest has format \(version), this program reads \(Self.formatVersion): use programs of one release"
-      )
-    }
+    let topology = try Topology.members(&fields)
+    let manifest = try Manifest(&fields)
+    try fields.finish()
+    let entries = [
+      Value.Entry("simplerpc_manifest", .int(1)), Value.Entry("server", .string(manifest.server)),
+    ]
+    let whole = Value.map(entries + topology.memberEntries + manifest.contentEntries)
+    guard whole.messagePack == bytes else { throw notCanonical }
+    return (manifest, topology)
+  }
+
+  private static let notCanonical = DeploymentError(.malformed, "the manifest is not in its canonical form")
+
+  private init(_ fields: inout Fields) throws(DeploymentError) {
     let server = try fields.string("server")
-    let servers = try fields.list("servers", limit: DeploymentLimits.serversMax, Self.server)
-    let clients = try fields.list("clients", limit: DeploymentLimits.clientsMax, Self.client)
     let services = try fields.list("services", limit: DeploymentLimits.servicesMax, Self.service)
     let procedures = try fields.list("procedures", limit: DeploymentLimits.proceduresMax, Self.procedure)
-    try fields.finish()
-    self.init(server: server, servers: servers, clients: clients, services: services, procedures: procedures)
+    self.init(server: server, services: services, procedures: procedures)
     try validate()
-    guard encode() == bytes else {
-      throw DeploymentError(.malformed, "the manifest is not in its canonical form")
-    }
-  }
-
-  private static func server(
-    _ value: Value, _ place: String
-  ) throws(DeploymentError) -> Topology.Server {
-    var fields = try Fields(value, at: place)
-    let name = try fields.string("name")
-    let host = try fields.string("host")
-    guard let port = try fields.port("port") else {
-      throw DeploymentError(.malformed, "\(place).port is missing")
-    }
-    let key = try key(&fields, of: "server '\(name.prefix(64))'")
-    try fields.finish()
-    return Topology.Server(name: name, host: host, port: port, key: key)
-  }
-
-  private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Topology.Client {
-    var fields = try Fields(value, at: place)
-    let name = try fields.string("name")
-    let client = Topology.Client(
-      name: name,
-      host: try fields.optional("host", "a string", \.stringValue),
-      port: try fields.port("port"),
-      key: try key(&fields, of: "client '\(name.prefix(64))'"))
-    try fields.finish()
-    return client
-  }
-
-  private static func key(
-    _ fields: inout Fields, of owner: String
-  ) throws(DeploymentError) -> PublicKey? {
-    guard let text = try fields.optional("key", "a string", \.stringValue) else { return nil }
-    do throws(KeyError) {
-      return try PublicKey(parsing: text)
-    } catch {
-      throw DeploymentError(.malformed, "\(owner) has no valid key: \(error)")
-    }
   }
 
   private static func service(

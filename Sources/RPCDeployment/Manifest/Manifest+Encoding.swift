@@ -1,4 +1,3 @@
-import RPCKeys
 import RPCNetwork
 import RPCProcedures
 import RPCWire
@@ -6,35 +5,23 @@ import RPCWire
 /// The canonical encoding: one MessagePack map, keys in a fixed order, what is absent left out.
 extension Manifest {
   /// The version of the encoding, its first entry.
-  static let formatVersion: Int64 = 1
+  static let formatVersion: Int64 = 2
 
   package func encode() -> [UInt8] { value.messagePack }
 
   var value: Value {
-    .map([
-      Value.Entry("simplerpc_manifest", .int(Self.formatVersion)),
-      Value.Entry("server", .string(server)),
-      Value.Entry("servers", .list(servers.map(Self.value))),
-      Value.Entry("clients", .list(clients.map(Self.value))),
+    .map(
+      [
+        Value.Entry("simplerpc_manifest", .int(Self.formatVersion)),
+        Value.Entry("server", .string(server)),
+      ] + contentEntries)
+  }
+
+  var contentEntries: [Value.Entry] {
+    [
       Value.Entry("services", .list(services.map(Self.value))),
       Value.Entry("procedures", .list(procedures.map(Self.value))),
-    ])
-  }
-
-  private static func value(_ server: Topology.Server) -> Value {
-    entries(
-      ("name", .string(server.name)),
-      ("host", .string(server.host)),
-      ("port", .int(Int64(server.port))),
-      ("key", server.key.map { .string($0.description) }))
-  }
-
-  private static func value(_ client: Topology.Client) -> Value {
-    entries(
-      ("name", .string(client.name)),
-      ("host", client.host.map(Value.string)),
-      ("port", client.port.map { .int(Int64($0)) }),
-      ("key", client.key.map { .string($0.description) }))
+    ]
   }
 
   private static func value(_ service: Topology.Service) -> Value {
@@ -68,7 +55,7 @@ extension Manifest {
       ("type", .string(parameter.type.description)))
   }
 
-  private static func entries(_ pairs: (String, Value?)...) -> Value {
+  static func entries(_ pairs: (String, Value?)...) -> Value {
     .map(pairs.compactMap { key, value in value.map { Value.Entry(key, $0) } })
   }
 }

@@ -5,24 +5,14 @@ import RPCWire
 extension Manifest {
   /// Everything that a manifest made from a checked file has by construction and one from elsewhere may lack.
   func validate() throws(DeploymentError) {
-    let serverNames = try Self.unique("server", servers.map(\.name))
-    let clientNames = try Self.unique("client", clients.map(\.name))
+    if let problem = Names.problem(with: server) { throw DeploymentError(.malformed, "server: \(problem)") }
     let serviceNames = try Self.unique("service", services.map(\.name))
-    guard serverNames.contains(UTF8Key(server)) else {
-      throw DeploymentError(.malformed, "the manifest is for '\(server)', which is not among its servers")
-    }
-    for server in servers where server.host.isEmpty || server.host.utf8.contains(0) {
-      throw DeploymentError(.malformed, "server '\(server.name)' has no address")
-    }
-    for client in clients where client.host != nil && client.block == nil {
-      throw DeploymentError(.malformed, "client '\(client.name)' has no valid address")
-    }
     guard !serviceNames.contains(UTF8Key(Names.reservedService)) else {
       throw DeploymentError(.malformed, "the service name '\(Names.reservedService)' is reserved")
     }
     for service in services {
-      try Self.references(service.providers, to: serverNames, "provider", of: service.name)
-      try Self.references(service.tenants, to: clientNames, "tenant", of: service.name)
+      try Self.distinct(service.providers, "provider", of: service.name)
+      try Self.distinct(service.tenants, "tenant", of: service.name)
     }
     let provided = Set(providedServices.map { UTF8Key($0) })
     var seen = Set<UTF8Key>()
@@ -35,7 +25,7 @@ extension Manifest {
     }
   }
 
-  private static func unique(_ what: String, _ names: [String]) throws(DeploymentError) -> Set<UTF8Key> {
+  static func unique(_ what: String, _ names: [String]) throws(DeploymentError) -> Set<UTF8Key> {
     var seen = Set<UTF8Key>()
     for name in names {
       if let problem = Names.problem(with: name) { throw DeploymentError(.malformed, "\(what): \(problem)") }
@@ -46,12 +36,30 @@ extension Manifest {
     return seen
   }
 
-  private static func references(
-    _ names: [String], to declared: Set<UTF8Key>, _ what: String, of service: String
+  private static func distinct(
+    _ names: [String], _ what: String, of service: String
   ) throws(DeploymentError) {
     guard Set(names.map { UTF8Key($0) }).count == names.count else {
       throw DeploymentError(.malformed, "service '\(service)' names a \(what) twice")
     }
+  }
+
+  /// Every server and client that the manifest names is one of the topology's.
+  func check(against topology: Topology) throws(DeploymentError) {
+    let servers = Set(topology.servers.map { UTF8Key($0.name) })
+    let clients = Set(topology.clients.map { UTF8Key($0.name) })
+    guard servers.contains(UTF8Key(server)) else {
+      throw DeploymentError(.malformed, "the manifest is for '\(server)', which is not among the servers")
+    }
+    for service in services {
+      try Self.references(service.providers, to: servers, "provider", of: service.name)
+      try Self.references(service.tenants, to: clients, "tenant", of: service.name)
+    }
+  }
+
+  private static func references(
+    _ names: [String], to declared: Set<UTF8Key>, _ what: String, of service: String
+  ) throws(DeploymentError) {
     if let name = names.first(where: { !declared.contains(UTF8Key($0)) }) {
       throw DeploymentError(
         .malformed, "service '\(service)' names \(what) '\(name.prefix(64))', which is not declared")

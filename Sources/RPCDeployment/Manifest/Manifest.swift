@@ -2,29 +2,23 @@ package import RPCNetwork
 package import RPCProcedures
 import RPCWire
 
-/// What one server is told to be: the network as the file declares it and the procedures this server
-/// provides. Sources are named by their digest and travel apart.
+/// What one server is told to do: the services of the network and the procedures this server provides. Sources are
+/// named by their digest and travel apart, and so does the topology, which says where servers and clients are.
 ///
 /// A manifest is always in canonical order (everything by name, procedures by their signature), so that equal
 /// deployments have equal bytes and an equal digest, in whatever order the file lists them.
 public struct Manifest: Hashable, Sendable {
   /// The name of the server that this manifest is for.
   package let server: String
-  package let servers: [Topology.Server]
-  package let clients: [Topology.Client]
   /// Every service of the network, so that a caller can be told where to find one that is not here.
   package let services: [Topology.Service]
   /// The procedures of the services that this server provides.
   package let procedures: [Procedure]
 
   package init(
-    server: String, servers: [Topology.Server], clients: [Topology.Client] = [],
-    services: [Topology.Service] = [],
-    procedures: [Procedure] = []
+    server: String, services: [Topology.Service] = [], procedures: [Procedure] = []
   ) {
     self.server = server
-    self.servers = servers.sorted { $0.name < $1.name }
-    self.clients = clients.sorted { $0.name < $1.name }
     self.services =
       services.map {
         Topology.Service(name: $0.name, providers: $0.providers.sorted(), tenants: $0.tenants.sorted())
@@ -50,9 +44,4 @@ public struct Manifest: Hashable, Sendable {
 
   /// SHA-256 of the canonical encoding.
   package var digest: String { ContentDigest.hex(of: encode()) }
-
-  /// The network that it describes.
-  package var topology: Topology {
-    Topology(servers: servers, clients: clients, services: services)
-  }
 }

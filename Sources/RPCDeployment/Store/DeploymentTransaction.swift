@@ -16,14 +16,16 @@ struct DeploymentTransaction {
   let who: String
   /// By which its last request came.
   var connection: ObjectIdentifier?
-  let manifestBytes: [UInt8]
-  let manifest: Manifest
+  let content: DeploymentContent
   let digest: String
+  let topologyDigest: String
+  /// Whether only the topology differs from what is in force: no procedure is loaded again, and the generation stays.
+  let isTopologyOnly: Bool
   /// The sources that were not here at the begin.
   let wanted: [String]
   private(set) var phase = Phase.receiving
-  /// What is on disk beside the manifest once it is prepared.
-  private(set) var record: DeploymentRecord?
+  /// What is on disk once it is prepared.
+  private(set) var prepared: PreparedDeployment?
   /// When the lease runs out, on the caller's clock.
   private(set) var expires: UInt64
   private var received: [UTF8Key: Int] = [:]
@@ -31,16 +33,17 @@ struct DeploymentTransaction {
   private var stagedBytes = 0
 
   init(
-    id: String, who: String, connection: ObjectIdentifier? = nil, manifestBytes: [UInt8], manifest: Manifest,
-    wanted: [String], now: UInt64
+    id: String, who: String, connection: ObjectIdentifier? = nil, content: DeploymentContent,
+    isTopologyOnly: Bool = false, wanted: [String], now: UInt64
   ) {
     self.id = id
     self.who = who
     self.connection = connection
-    self.manifestBytes = manifestBytes
-    self.manifest = manifest
+    self.content = content
+    self.isTopologyOnly = isTopologyOnly
     self.wanted = wanted
-    digest = ContentDigest.hex(of: manifestBytes)
+    digest = content.manifest.digest
+    topologyDigest = content.topology.digest
     expires = now + DeploymentLimits.leaseNanoseconds
   }
 
@@ -117,9 +120,9 @@ struct DeploymentTransaction {
     renew(at: now)
   }
 
-  mutating func persisted(_ record: DeploymentRecord, at now: UInt64) {
+  mutating func persisted(_ prepared: PreparedDeployment, at now: UInt64) {
     phase = .prepared
-    self.record = record
+    self.prepared = prepared
     renew(at: now)
   }
 

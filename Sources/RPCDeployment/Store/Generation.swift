@@ -1,3 +1,5 @@
+package import RPCNetwork
+
 /// One complete deployment of a server, as it is on disk: never changed once it is there.
 package struct Generation: Hashable, Sendable {
   /// Counts the deployments of this server; never used twice.
@@ -8,8 +10,18 @@ package struct Generation: Hashable, Sendable {
   package let record: DeploymentRecord
 }
 
-/// Who put a generation in force, and when. It is kept beside the manifest, so that the same content deployed
-/// twice keeps one digest.
+/// The servers and clients that a server knows, as they are on disk: never changed once they are there.
+package struct StoredTopology: Hashable, Sendable {
+  /// Counts the topologies of this server; 0 for one that version 1.0 kept in its manifest.
+  package let serial: Int
+  /// Without services.
+  package let topology: Topology
+  package let digest: String
+  package let record: DeploymentRecord
+}
+
+/// Who put a generation or a topology in force, and when. It is kept beside what it is about, so that the same content
+/// deployed twice keeps one digest.
 package struct DeploymentRecord: Hashable, Sendable {
   /// The transaction that committed it: a repeated commit is recognized by it, also after a restart.
   package var transaction: String
@@ -18,17 +30,21 @@ package struct DeploymentRecord: Hashable, Sendable {
   package var preparedMilliseconds: Int
   /// The generation that was in force before, if any.
   package var parent: Int?
-  /// The digest of the manifest, which tells a damaged one from a whole one.
+  /// The number of the topology that a generation was deployed with.
+  package var topology: Int?
+  /// The digest of the manifest or topology, which tells a damaged one from a whole one.
   package var digest: String
 
   package init(
-    transaction: String, who: String, preparedMilliseconds: Int, digest: String, parent: Int? = nil
+    transaction: String, who: String, preparedMilliseconds: Int, digest: String, parent: Int? = nil,
+    topology: Int? = nil
   ) {
     self.digest = digest
     self.transaction = transaction
     self.who = who
     self.preparedMilliseconds = preparedMilliseconds
     self.parent = parent
+    self.topology = topology
   }
 
   /// Lines of `key value`, which people read too.
@@ -36,6 +52,7 @@ package struct DeploymentRecord: Hashable, Sendable {
     var text = "digest \(digest)\ntransaction \(transaction)\nwho \(Self.oneLine(who))\n"
     text += "prepared_ms \(preparedMilliseconds)\n"
     if let parent { text += "parent \(parent)\n" }
+    if let topology { text += "topology \(topology)\n" }
     return text
   }
 
@@ -51,7 +68,8 @@ package struct DeploymentRecord: Hashable, Sendable {
     else { return nil }
     self.init(
       transaction: String(transaction), who: String(who), preparedMilliseconds: milliseconds,
-      digest: String(digest), parent: fields["parent"].flatMap { Int($0) })
+      digest: String(digest), parent: fields["parent"].flatMap { Int($0) },
+      topology: fields["topology"].flatMap { Int($0) })
   }
 
   static func oneLine(_ text: String) -> String {

@@ -1,5 +1,7 @@
+internal import RPCNetwork
+
 extension GenerationStore {
-  static let directories = ["objects", "gen", "incoming"]
+  static let directories = ["objects", "gen", "topologies", "incoming"]
 
   /// Finds the generation to serve: the current one, or where that is damaged or cannot be read the newest one
   /// before it that is whole. Never fails: what is wrong is what `degraded` says.
@@ -28,9 +30,11 @@ extension GenerationStore {
     let others = serials.filter { $0 != linked && $0 != before && $0 < linked ?? .max }
     for serial in [linked, before].compactMap({ $0 }) + others {
       do throws(DeploymentError) {
-        let generation = try readGeneration(serial)
+        let (generation, embedded) = try readGeneration(serial)
         recoveredSources = try sources(of: generation.manifest)
         current = generation
+        recoverTopology(
+          embedded, removingUncommitted: serial == linked, note: { problem = problem ?? $0 })
         degraded = problem.map { "\($0); serving generation \(serial)" }
         previousSerial = before.flatMap { $0 < serial ? $0 : nil }
         if serial == linked { removeUncommitted(above: serial) }
@@ -59,10 +63,17 @@ extension GenerationStore {
 
   /// The serial that a link such as `current` points at, nil where there is none.
   private func serial(ofLink name: String) throws(DeploymentError) -> Int? {
+    try serial(ofLink: name, in: "gen", "generation")
+  }
+
+  private func serial(
+    ofLink name: String, in directory: String, _ what: String
+  ) throws(DeploymentError) -> Int? {
     guard let target = try disk.link(name) else { return nil }
-    guard target.hasPrefix("gen/"), let serial = Self.serial(String(target.dropFirst(4))) else {
+    let start = "\(directory)/"
+    guard target.hasPrefix(start), let serial = Self.serial(String(target.dropFirst(start.count))) else {
       throw DeploymentError(
-        .damaged, "the link '\(name)' leads to '\(target.prefix(64))', which is not a generation")
+        .damaged, "the link '\(name)' leads to '\(target.prefix(64))', which is not a \(what)")
     }
     return serial
   }
@@ -81,12 +92,14 @@ extension GenerationStore {
   /// - Throws: where a read fails. A generation that is damaged needs nothing: it cannot be gone back to.
   func readIndex() throws(DeploymentError) {
     indexIsComplete = false
-    var found: [Int: Set<String>] = [:]
+    var found: [Int: Needs] = [:]
     for serial in try disk.list("gen").compactMap(Self.serial) {
-      found[serial] = []
-      index[serial] = index[serial] ?? []
+      found[serial] = Needs()
+      index[serial] = index[serial] ?? Needs()
       do throws(DeploymentError) {
-        found[serial] = Set(try readGeneration(serial).manifest.sourceDigests)
+        let generation = try readGeneration(serial).generation
+        found[serial] = Needs(
+          sources: Set(generation.manifest.sourceDigests), topology: generation.record.topology)
       } catch {
         if error.kind == .io { throw error }
       }
@@ -95,21 +108,82 @@ extension GenerationStore {
     indexIsComplete = true
   }
 
-  func readGeneration(_ serial: Int) throws(DeploymentError) -> Generation {
-    let path = path(of: serial)
-    guard let bytes = try disk.read(path + "/manifest", limit: DeploymentLimits.manifestBytesMax),
+  /// A generation, and the topology in its manifest where version 1.0 wrote it.
+  func readGeneration(
+    _ serial: Int
+  ) throws(DeploymentError) -> (generation: Generation, topology: Topology?) {
+    let (bytes, record) = try readRecorded(
+      path(of: serial), "manifest", limit: DeploymentLimits.manifestBytesMax)
+    let (manifest, topology) = try Manifest.stored(bytes)
+    return (
+      Generation(serial: serial, manifest: manifest, digest: record.digest, record: record), topology
+    )
+  }
+
+  /// A document with the record beside it, which has its digest.
+  private func readRecorded(
+    _ path: String, _ name: String, limit: Int
+  ) throws(DeploymentError) -> ([UInt8], DeploymentRecord) {
+    guard let bytes = try disk.read("\(path)/\(name)", limit: limit),
       let text = try disk.read(path + "/record", limit: DeploymentLimits.recordBytesMax)
     else { throw DeploymentError(.damaged, "its files are missing") }
-    guard let stored = DeploymentRecord(text: String(decoding: text, as: UTF8.self)) else {
+    guard let record = DeploymentRecord(text: String(decoding: text, as: UTF8.self)) else {
       throw DeploymentError(.damaged, "its record is not readable")
     }
-    let manifest = try Manifest(decoding: bytes)
-    let digest = ContentDigest.hex(of: bytes)
-    guard digest == stored.digest else { throw DeploymentError(.damaged, "its manifest was changed") }
-    return Generation(serial: serial, manifest: manifest, digest: digest, record: stored)
+    guard ContentDigest.hex(of: bytes) == record.digest else {
+      throw DeploymentError(.damaged, "its \(name) was changed")
+    }
+    return (bytes, record)
   }
 
   func path(of serial: Int) -> String { "gen/\(serial)" }
+  func topologyPath(of serial: Int) -> String { "topologies/\(serial)" }
+
+  // MARK: The topology
+
+  /// Finds the topology in force: the one that the generation came with, or a later one that was put in force by
+  /// itself; where that is damaged, the newest one before it that is whole.
+  ///
+  /// - Parameters:
+  ///   - embedded: the one in the generation's manifest, where version 1.0 wrote it.
+  ///   - removingUncommitted: whether what has a higher number was never in force.
+  ///   - note: takes what is wrong.
+  private func recoverTopology(
+    _ embedded: Topology?, removingUncommitted: Bool, note: (String) -> Void
+  ) {
+    guard let current else { return }
+    var linked: Int?
+    var numbers: [Int] = []
+    do throws(DeploymentError) {
+      linked = try serial(ofLink: "topology", in: "topologies", "topology")
+    } catch { note(error.message) }
+    do throws(DeploymentError) {
+      numbers = try disk.list("topologies").compactMap(Self.serial).sorted(by: >)
+    } catch { note(error.message) }
+    let wanted = max(current.record.topology ?? 0, linked ?? 0)
+    lastTopology = max(wanted, numbers.first ?? 0)
+    if removingUncommitted {
+      for number in numbers where number > wanted { try? disk.remove(topologyPath(of: number)) }
+    }
+    for number in (wanted > 0 ? [wanted] : []) + numbers.filter({ $0 < wanted }) {
+      do throws(DeploymentError) {
+        topology = try readTopology(number)
+        return
+      } catch {
+        note("topology \(number) \(error.kind == .io ? "cannot be read" : "is damaged"): \(error)")
+      }
+    }
+    guard let embedded else { return }
+    topology = StoredTopology(
+      serial: 0, topology: embedded.members, digest: embedded.digest, record: current.record)
+  }
+
+  private func readTopology(_ number: Int) throws(DeploymentError) -> StoredTopology {
+    let (bytes, record) = try readRecorded(
+      topologyPath(of: number), "topology", limit: DeploymentLimits.topologyBytesMax)
+    return StoredTopology(
+      serial: number, topology: try Topology(decoding: bytes), digest: record.digest, record: record)
+  }
 
   // MARK: Collecting garbage
 
@@ -132,8 +206,9 @@ extension GenerationStore {
         try disk.remove(path(of: serial))
         index[serial] = nil
       }
+      try collectTopologies()
       var needed = Set(current?.manifest.sourceDigests ?? [])
-      for digests in index.values { needed.formUnion(digests) }
+      for needs in index.values { needed.formUnion(needs.sources) }
       for prefix in try disk.list("objects") where prefix.utf8.count == 2 {
         for name in try disk.list("objects/\(prefix)") where !needed.contains(prefix + name) {
           try disk.remove("objects/\(prefix)/\(name)")
@@ -142,5 +217,14 @@ extension GenerationStore {
     } catch {
       // Told by `hasFailed`, or damage that the next deployment sets aside.
     }
+  }
+
+  /// Removes topologies beyond those that are kept: the newest ones, the one in force, and those of generations.
+  private func collectTopologies() throws(DeploymentError) {
+    let numbers = try disk.list("topologies").compactMap(Self.serial).sorted()
+    var kept = Set(numbers.suffix(DeploymentLimits.generationsKept))
+    kept.formUnion(index.values.compactMap(\.topology))
+    kept.formUnion([topology?.serial, openSwitch?.topology].compactMap { $0 })
+    for number in numbers where !kept.contains(number) { try disk.remove(topologyPath(of: number)) }
   }
 }

@@ -26,13 +26,13 @@ extension GenerationStore {
     try disk.read(stagedPath(transaction, digest), limit: DeploymentLimits.sourceBytesMax)
   }
 
-  /// Moves staged sources among the objects and writes the generation, all of it durable: what a server must
-  /// have done before it says that it is prepared. Nothing is in force yet.
+  /// Moves staged sources among the objects and writes the generation and the topology, all of it durable: what a
+  /// server must have done before it says that it is prepared. Nothing is in force yet.
   ///
-  /// Sources that the generation shares with others are simply there; should the deployment end here, what nobody
+  /// Sources that the generation shares with others are simply there; should the deployment end here, what nothing
   /// names is collected.
   func persist(
-    _ manifest: [UInt8], _ record: DeploymentRecord, staged: [String], in transaction: String
+    _ prepared: PreparedDeployment, staged: [String], in transaction: String
   ) throws(DeploymentError) {
     var directories = Set<String>()
     for digest in staged {
@@ -45,45 +45,88 @@ extension GenerationStore {
     for parent in directories.sorted() { try disk.syncDirectory(parent) }
     if !directories.isEmpty { try disk.syncDirectory("objects") }
 
-    let generation = stagingPath(transaction) + "/generation"
-    try disk.makeDirectory(generation)
-    try disk.write(manifest, to: generation + "/manifest", sync: true)
-    try disk.write(Array(record.text.utf8), to: generation + "/record", sync: true)
-    try disk.syncDirectory(generation)
-    try disk.syncDirectory(stagingPath(transaction))
+    let quarantine = stagingPath(transaction)
+    if let generation = prepared.generation {
+      try write(
+        generation.manifest.encode(), generation.record, as: "manifest", to: quarantine + "/generation")
+    }
+    if let topology = prepared.topology {
+      try write(topology.topology.encode(), topology.record, as: "topology", to: quarantine + "/topology")
+    }
+    try disk.syncDirectory(quarantine)
   }
+
+  private func write(
+    _ bytes: [UInt8], _ record: DeploymentRecord, as name: String, to directory: String
+  ) throws(DeploymentError) {
+    try disk.makeDirectory(directory)
+    try disk.write(bytes, to: "\(directory)/\(name)", sync: true)
+    try disk.write(Array(record.text.utf8), to: "\(directory)/record", sync: true)
+    try disk.syncDirectory(directory)
+  }
+
+  /// The number of the next topology: no lower one can have been in force.
+  var nextTopology: Int { max(lastTopology, topology?.serial ?? 0) + 1 }
 
   // MARK: The switch
 
-  /// Puts a persisted generation in force: it returns once a restart is certain to find it. Where it throws,
-  /// what was in force is in force still, and either the same call is repeated, or `undoSwitch` ends it.
+  /// Puts what is persisted in force: it returns once a restart is certain to find it. Where it throws, what was in
+  /// force is in force still, and either the same call is repeated, or `undoSwitch` ends it.
   ///
-  /// The rename of `current` is the instant of the switch on the disk.
+  /// One rename is the instant of the switch on the disk: that of `current`, whose generation names its topology, or
+  /// where only the topology is new that of `topology`.
   func activate(
-    _ manifest: Manifest, _ record: DeploymentRecord, of transaction: String
+    _ prepared: PreparedDeployment, of transaction: String
+  ) throws(DeploymentError) -> Generation? {
+    var open = openSwitch ?? OpenSwitch(transaction: transaction)
+    if !open.transaction.hasSameUTF8(as: transaction) { open = OpenSwitch(transaction: transaction) }
+    openSwitch = open
+    if let topology = prepared.topology, open.topology == nil {
+      let path = topologyPath(of: topology.serial)
+      try disk.remove(path)
+      try disk.rename(stagingPath(transaction) + "/topology", to: path)
+      openSwitch?.topology = topology.serial
+    }
+    if prepared.topology != nil { try disk.syncDirectory("topologies") }
+    if let generation = prepared.generation {
+      current = try activate(generation, of: transaction)
+    } else if let topology = prepared.topology {
+      openSwitch?.mayBeLinked = true
+      try disk.point("topology", at: topologyPath(of: topology.serial))
+      try disk.syncDirectory("")
+    }
+    openSwitch = nil
+    if let new = prepared.topology {
+      topology = new
+      lastTopology = new.serial
+    }
+    degraded = nil
+    return current
+  }
+
+  private func activate(
+    _ prepared: PreparedDeployment.NewGeneration, of transaction: String
   ) throws(DeploymentError) -> Generation {
     let serial: Int
-    if let open = openSwitch, open.transaction.hasSameUTF8(as: transaction) {
-      serial = open.serial
+    if let begun = openSwitch?.serial {
+      serial = begun
     } else {
       serial = try nextSerial()
       try disk.remove(path(of: serial))
       try disk.rename(stagingPath(transaction) + "/generation", to: path(of: serial))
-      index[serial] = Set(manifest.sourceDigests)
-      openSwitch = OpenSwitch(transaction: transaction, serial: serial)
+      index[serial] = Needs(
+        sources: Set(prepared.manifest.sourceDigests), topology: prepared.record.topology)
+      openSwitch?.serial = serial
     }
     try disk.syncDirectory("gen")
     if let current { try disk.point("previous", at: path(of: current.serial)) }
     openSwitch?.mayBeLinked = true
     try disk.point("current", at: path(of: serial))
     try disk.syncDirectory("")
-    let generation = Generation(serial: serial, manifest: manifest, digest: record.digest, record: record)
-    openSwitch = nil
     lastSerial = serial
     previousSerial = current?.serial
-    current = generation
-    degraded = nil
-    return generation
+    return Generation(
+      serial: serial, manifest: prepared.manifest, digest: prepared.record.digest, record: prepared.record)
   }
 
   private func nextSerial() throws(DeploymentError) -> Int {
@@ -102,22 +145,36 @@ extension GenerationStore {
     guard let open = openSwitch, open.transaction.hasSameUTF8(as: transaction) else { return }
     openSwitch = nil
     do throws(DeploymentError) {
-      if open.mayBeLinked {
-        lastSerial = max(lastSerial, open.serial)
-        if let current {
-          try disk.point("current", at: path(of: current.serial))
-        } else {
-          try disk.remove("current")
+      if let serial = open.serial {
+        if open.mayBeLinked {
+          lastSerial = max(lastSerial, serial)
+          try pointBack("current", at: current.map { path(of: $0.serial) })
         }
-        try disk.syncDirectory("")
+        try disk.remove(path(of: serial))
+        index[serial] = nil
+      } else if open.mayBeLinked {
+        let serial = topology?.serial ?? 0
+        try pointBack("topology", at: serial > 0 ? topologyPath(of: serial) : nil)
       }
-      try disk.remove(path(of: open.serial))
-      index[open.serial] = nil
+      if let serial = open.topology {
+        lastTopology = max(lastTopology, serial)
+        try disk.remove(topologyPath(of: serial))
+      }
     } catch {
       guard open.mayBeLinked else { return }
       let serving = current.map { "generation \($0.serial) is in force" } ?? "no generation is in force"
-      degraded = "\(serving), but a restart may find generation \(open.serial): \(error)"
+      let other = open.serial.map { "generation \($0)" } ?? "topology \(open.topology ?? 0)"
+      degraded = "\(serving), but a restart may find \(other): \(error)"
     }
+  }
+
+  private func pointBack(_ link: String, at target: String?) throws(DeploymentError) {
+    if let target {
+      try disk.point(link, at: target)
+    } else {
+      try disk.remove(link)
+    }
+    try disk.syncDirectory("")
   }
 
   /// Throws a quarantine away.

@@ -5,8 +5,12 @@ import Glibc
 ///
 ///     DIR/lock                      one server at a time (flock)
 ///     DIR/objects/ab/cdef…          a source, named by its SHA-256, read-only
-///     DIR/gen/7/{manifest,record}   an immutable generation
-///     DIR/current -> gen/7          the one in force: replaced by a single rename
+///     DIR/gen/7/{manifest,record}   an immutable generation; its record names the topology it came with
+///     DIR/topologies/5/{topology,record}
+///                                   an immutable topology: servers and clients
+///     DIR/current -> gen/7          the generation in force: replaced by a single rename
+///     DIR/topology -> topologies/5  the topology that was put in force by itself last; in force is this one or the
+///                                   generation's, whichever has the higher number
 ///     DIR/previous -> gen/6         where to go back to when the current one is damaged
 ///     DIR/incoming/TX/              a deployment that is not complete; removed at start
 ///     DIR/audit.log                 who changed what, and when
@@ -19,6 +23,8 @@ package final class GenerationStore {
   /// The generation that the server serves, nil before the first deployment. It changes only when a switch is
   /// complete and durable, whatever the link `current` on the disk says meanwhile.
   package internal(set) var current: Generation?
+  /// The topology in force, nil before the first deployment.
+  package internal(set) var topology: StoredTopology?
   /// The sources of the generation that was found at the start, until they are taken.
   var recoveredSources: [String: [UInt8]] = [:]
   /// The serial of the generation to go back to.
@@ -28,8 +34,10 @@ package final class GenerationStore {
   package internal(set) var degraded: String?
   /// The highest serial that was ever in force or may have been, whether its generation is whole or not.
   var lastSerial = 0
-  /// The sources that each generation on disk needs, none for a damaged one.
-  var index: [Int: Set<String>] = [:]
+  /// What each generation on disk needs, nothing for a damaged one.
+  var index: [Int: Needs] = [:]
+  /// The highest number of a topology that is or was on disk.
+  var lastTopology = 0
   /// Whether `index` is what is on disk. Where a read failed it is not, and nothing may be collected.
   var indexIsComplete = false
   /// The switch that was begun and is neither complete nor undone.
@@ -40,9 +48,17 @@ package final class GenerationStore {
 
   struct OpenSwitch {
     var transaction: String
-    var serial: Int
-    /// Whether the link `current` may lead to it already.
+    /// Of the generation that is in its place.
+    var serial: Int?
+    /// Of the topology that is in its place.
+    var topology: Int?
+    /// Whether the link may lead there already.
     var mayBeLinked = false
+  }
+
+  struct Needs {
+    var sources: Set<String> = []
+    var topology: Int?
   }
 
   /// Opens or makes a store, takes its lock, removes what an interrupted deployment left and finds the

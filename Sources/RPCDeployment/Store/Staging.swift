@@ -23,11 +23,11 @@ package final class Staging {
 
   /// Takes the lock and tells which sources are not here.
   ///
-  /// - Parameter baseDigest: the manifest that the plan was made against, empty for none.
+  /// - Parameter base: what the plan was made against.
   /// - Parameter force: deploy whatever is in force, also while another deployment is under way.
   /// - Parameter connection: by which the request came. The deployment ends with it.
   package func begin(
-    _ id: String, who: String, baseDigest: String, force: Bool, manifest bytes: [UInt8],
+    _ id: String, who: String, base: DeploymentBase, force: Bool, manifest: [UInt8], topology: [UInt8],
     connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> [String] {
     guard Self.isValidTransaction(id) else {
@@ -40,34 +40,33 @@ package final class Staging {
     if force, let open = transaction, open.id != id { abort(open.id, reason: "broken by \(who)") }
     if var open = transaction {
       guard open.id.hasSameUTF8(as: id) else { throw Self.locked(by: open, now: now) }
-      guard open.manifestBytes == bytes else {
+      guard open.content.manifest.encode() == manifest, open.content.topology.encode() == topology else {
         throw DeploymentError(
           .outOfOrder,
-          "this deployment is open here for server '\(open.manifest.server)': do two servers have one address?"
-        )
+          "this deployment is open here for server '\(open.content.manifest.server)': do two servers have one "
+            + "address?")
       }
       open.renew(at: now)
       open.connection = connection
       transaction = open
       return open.missing
     }
-    if store.current?.record.transaction.hasSameUTF8(as: id) == true {
+    if isCommitted(id) {
       throw DeploymentError(.outOfOrder, "the transaction '\(id)' is committed already")
     }
-    let base = store.current?.digest ?? ""
-    guard force || baseDigest == base else {
-      throw DeploymentError(
-        .stale,
-        "the plan was made against \(Self.name(baseDigest)), but \(Self.name(base)) is in force now: plan again"
-      )
-    }
-    let manifest = try Manifest(decoding: bytes)
-    let wanted = manifest.sourceDigests.filter { !store.holds($0) }
+    let inForce = DeploymentBase(
+      manifest: store.current?.digest ?? "", topology: store.topology?.digest ?? "")
+    guard force || base == inForce else { throw Self.stale(base, inForce) }
+    let content = try DeploymentContent(manifest: manifest, topology: topology)
+    let isTopologyOnly =
+      !force && store.degraded == nil && content.manifest.digest == inForce.manifest
+      && content.topology.digest != inForce.topology
+    let wanted = isTopologyOnly ? [] : content.manifest.sourceDigests.filter { !store.holds($0) }
     try store.openStaging(id)
     begun += 1
     transaction = DeploymentTransaction(
-      id: id, who: who, connection: connection, manifestBytes: bytes, manifest: manifest, wanted: wanted,
-      now: now)
+      id: id, who: who, connection: connection, content: content, isTopologyOnly: isTopologyOnly,
+      wanted: wanted, now: now)
     return wanted
   }
 
@@ -103,8 +102,13 @@ package final class Staging {
     var open = try live(id, connection: connection, now: now)
     if open.phase == .prepared { return nil }
     try open.startLoading(at: now)
+    if open.isTopologyOnly {
+      transaction = open
+      try finishLoading(id, succeeded: true, now: now)
+      return nil
+    }
     var sources: [String: [UInt8]] = [:]
-    for digest in open.manifest.sourceDigests {
+    for digest in open.content.manifest.sourceDigests {
       if open.wanted.contains(digest), let staged = try store.staged(digest, in: id) {
         sources[digest] = staged
       } else {
@@ -112,7 +116,7 @@ package final class Staging {
       }
     }
     transaction = open
-    return LoadingWork(manifest: open.manifest, sources: sources)
+    return LoadingWork(manifest: open.content.manifest, sources: sources)
   }
 
   /// The procedures are loaded, or could not be. Makes the generation durable, so that a commit needs nothing
@@ -128,17 +132,41 @@ package final class Staging {
       transaction = open
       return
     }
-    let record = DeploymentRecord(
-      transaction: id, who: open.who, preparedMilliseconds: wallClock(), digest: open.digest,
-      parent: store.current?.serial)
+    let prepared = prepare(open)
     do throws(DeploymentError) {
-      try store.persist(open.manifestBytes, record, staged: open.wanted, in: id)
+      try store.persist(prepared, staged: open.wanted, in: id)
     } catch {
       abort(id, reason: "cannot prepare: \(error)")
       throw error
     }
-    open.persisted(record, at: now)
+    open.persisted(prepared, at: now)
     transaction = open
+  }
+
+  /// What is to be written of a deployment whose procedures are loaded.
+  private func prepare(_ open: DeploymentTransaction) -> PreparedDeployment {
+    let now = wallClock()
+    func record(_ digest: String, parent: Int?, topology: Int? = nil) -> DeploymentRecord {
+      DeploymentRecord(
+        transaction: open.id, who: open.who, preparedMilliseconds: now, digest: digest, parent: parent,
+        topology: topology)
+    }
+    var prepared = PreparedDeployment()
+    let inForce = store.topology
+    var number = inForce?.serial ?? 0
+    // A damaged store gets a number above everything that its links may lead to.
+    if number == 0 || store.degraded != nil || inForce?.digest != open.topologyDigest {
+      number = store.nextTopology
+      prepared.topology = StoredTopology(
+        serial: number, topology: open.content.topology, digest: open.topologyDigest,
+        record: record(open.topologyDigest, parent: inForce?.serial))
+    }
+    if !open.isTopologyOnly {
+      prepared.generation = PreparedDeployment.NewGeneration(
+        manifest: open.content.manifest,
+        record: record(open.digest, parent: store.current?.serial, topology: number))
+    }
+    return prepared
   }
 
   /// Puts the prepared generation in force and returns it. Repeating it is harmless, also after a restart. Where
@@ -146,16 +174,19 @@ package final class Staging {
   package func commit(
     _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> Generation {
-    if let current = store.current, current.record.transaction.hasSameUTF8(as: id) { return current }
+    if let current = store.current, isCommitted(id) { return current }
     let open = try live(id, connection: connection, now: now)
-    guard let record = open.record else {
+    guard let prepared = open.prepared else {
       throw DeploymentError(.outOfOrder, "the transaction '\(id)' is not prepared")
     }
-    let generation = try store.activate(open.manifest, record, of: id)
+    guard let generation = try store.activate(prepared, of: id) else {
+      preconditionFailure("a topology is put in force by itself only beside a generation")
+    }
     transaction = nil
     store.audit(
-      "\(wallClock()) commit generation=\(generation.serial) digest=\(open.digest) transaction=\(id) who=\(open.who)"
-    )
+      "\(wallClock()) commit generation=\(generation.serial) digest=\(open.digest) "
+        + "topology=\(store.topology?.serial ?? 0) topology_digest=\(open.topologyDigest) "
+        + "transaction=\(id) who=\(open.who)")
     // What cannot be removed now is removed after the next deployment.
     try? store.discard(id)
     store.collectGarbage()
@@ -200,13 +231,24 @@ package final class Staging {
     expire(now: now)
     let current = store.current
     return DeploymentStatus(
-      generation: current?.serial ?? 0, digest: current?.digest ?? "", previous: store.previousSerial,
+      generation: current?.serial ?? 0, digest: current?.digest ?? "",
+      topology: store.topology?.serial, topologyDigest: store.topology?.digest,
+      previous: store.previousSerial,
       preparedTransaction: transaction?.phase == .prepared ? transaction?.id : nil,
       lock: transaction.map { Self.lock(of: $0, now: now) },
-      lastDeploymentMilliseconds: current?.record.preparedMilliseconds, degraded: store.degraded)
+      lastDeploymentMilliseconds: [current?.record, store.topology?.record]
+        .compactMap { $0?.preparedMilliseconds }.max(),
+      degraded: store.degraded)
   }
 
   // MARK: Helpers
+
+  /// Whether a transaction put in force what is in force: then its commit was done, also before a restart.
+  private func isCommitted(_ id: String) -> Bool {
+    [store.current?.record, store.topology?.record].contains {
+      $0?.transaction.hasSameUTF8(as: id) == true
+    }
+  }
 
   /// The open transaction of that name, its lease renewed.
   private func live(
@@ -257,7 +299,15 @@ package final class Staging {
     then > now ? Int((then - now) / 1_000_000) : 0
   }
 
-  private static func name(_ digest: String) -> String {
-    digest.isEmpty ? "no deployment" : "manifest \(ContentDigest.short(digest))"
+  private static func stale(_ base: DeploymentBase, _ inForce: DeploymentBase) -> DeploymentError {
+    func name(_ what: String, _ digest: String) -> String {
+      digest.isEmpty ? "no deployment" : "\(what) \(ContentDigest.short(digest))"
+    }
+    let (planned, now) =
+      base.manifest == inForce.manifest
+      ? (name("topology", base.topology), name("topology", inForce.topology))
+      : (name("manifest", base.manifest), name("manifest", inForce.manifest))
+    return DeploymentError(
+      .stale, "the plan was made against \(planned), but \(now) is in force now: plan again")
   }
 }

@@ -27,25 +27,36 @@ package struct DeployBegin: NamesDeployer {
   @ComparedByUTF8 package var who: String
   /// The digest of the manifest that the plan was made against, empty for none.
   @ComparedByUTF8 package var baseDigest: String
+  /// The digest of the topology that the plan was made against, empty for none.
+  @ComparedByUTF8 package var baseTopology: String
   package var force: Bool
   package var manifest: [UInt8]
+  package var topology: [UInt8]
 
   package static let name = "deploy_begin"
   package static let documentation = "Begins a deployment; answers the digests of the sources to send."
   package static let access = SystemAccess.deployers
-  package static let empty = DeployBegin(transaction: "", who: "", baseDigest: "", force: false, manifest: [])
+  package static let empty = DeployBegin(
+    transaction: "", who: "", base: DeploymentBase(), force: false, manifest: [], topology: [])
   package static let fields: [SystemField<DeployBegin>] = [
     .init("tx", \.transaction), .init("who", \.who), .init("base_digest", \.baseDigest),
-    .init("force", \.force), .init("manifest", \.manifest),
+    .init("base_topology", \.baseTopology), .init("force", \.force), .init("manifest", \.manifest),
+    .init("topology", \.topology),
   ]
 
-  package init(transaction: String, who: String, baseDigest: String, force: Bool, manifest: [UInt8]) {
+  package init(
+    transaction: String, who: String, base: DeploymentBase, force: Bool, manifest: [UInt8], topology: [UInt8]
+  ) {
     self.transaction = transaction
     self.who = who
-    self.baseDigest = baseDigest
+    baseDigest = base.manifest
+    baseTopology = base.topology
     self.force = force
     self.manifest = manifest
+    self.topology = topology
   }
+
+  package var base: DeploymentBase { DeploymentBase(manifest: baseDigest, topology: baseTopology) }
 }
 
 package struct DeployPut: SystemProcedure {

@@ -1,4 +1,4 @@
-import RPCWire
+package import RPCWire
 
 /// How far a server is with its deployments: the answer of `system.deploy_status`.
 package struct DeploymentStatus: Hashable, Sendable {
@@ -17,22 +17,29 @@ package struct DeploymentStatus: Hashable, Sendable {
   package var generation: Int
   /// The digest of the manifest in force, empty before the first deployment.
   package var digest: String
+  /// The number of the topology in force, 0 for one that version 1.0 kept; nil before the first deployment.
+  package var topology: Int?
+  /// The digest of the topology in force, nil before the first deployment.
+  @ComparedByUTF8 package var topologyDigest: String?
   /// The serial that was in force before.
   package var previous: Int?
   /// The transaction that is prepared and waits for its commit.
   package var preparedTransaction: String?
   package var lock: Lock?
-  /// When the generation in force was deployed, in milliseconds since 1970.
+  /// When the generation or the topology in force was deployed, whichever was later, in milliseconds since 1970.
   package var lastDeploymentMilliseconds: Int?
   /// Why the generation in force is not the one committed last.
   package var degraded: String?
 
   package init(
-    generation: Int = 0, digest: String = "", previous: Int? = nil, preparedTransaction: String? = nil,
+    generation: Int = 0, digest: String = "", topology: Int? = nil, topologyDigest: String? = nil,
+    previous: Int? = nil, preparedTransaction: String? = nil,
     lock: Lock? = nil, lastDeploymentMilliseconds: Int? = nil, degraded: String? = nil
   ) {
     self.generation = generation
     self.digest = digest
+    self.topology = topology
+    self.topologyDigest = topologyDigest
     self.previous = previous
     self.preparedTransaction = preparedTransaction
     self.lock = lock
@@ -44,7 +51,8 @@ package struct DeploymentStatus: Hashable, Sendable {
 extension DeploymentStatus: SystemMap {
   package static let empty = DeploymentStatus()
   package static let fields: [SystemField<DeploymentStatus>] = [
-    .init("generation", \.generation), .init("digest", \.digest), .init("previous", \.previous),
+    .init("generation", \.generation), .init("digest", \.digest), .init("topology", \.topology),
+    .init("topology_digest", \.topologyDigest), .init("previous", \.previous),
     .init("prepared_tx", \.preparedTransaction), .init("lock", \.lock),
     .init("last_deployment_ms", \.lastDeploymentMilliseconds), .init("degraded", \.degraded),
   ]

@@ -25,6 +25,8 @@ package struct ServerCatalogue: SystemMap {
   package var generation: Int
   /// Of the manifest in force, empty before the first deployment.
   @ComparedByUTF8 package var digest: String
+  /// Of the topology in force, nil before the first deployment.
+  @ComparedByUTF8 package var topologyDigest: String?
   /// When the server started, in milliseconds since 1970.
   package var startedMilliseconds: Int
   package var services: [Service]
@@ -32,17 +34,20 @@ package struct ServerCatalogue: SystemMap {
   package static let empty = ServerCatalogue()
   package static let fields: [SystemField<ServerCatalogue>] = [
     .init("server", \.server), .init("version", \.version), .init("generation", \.generation),
-    .init("digest", \.digest), .init("started_ms", \.startedMilliseconds), .init("services", \.services),
+    .init("digest", \.digest), .init("topology_digest", \.topologyDigest),
+    .init("started_ms", \.startedMilliseconds), .init("services", \.services),
   ]
 
   package init(
     server: String? = nil, version: String = "", generation: Int = 0, digest: String = "",
+    topologyDigest: String? = nil,
     startedMilliseconds: Int = 0, services: [Service] = []
   ) {
     self.server = server
     self.version = version
     self.generation = generation
     self.digest = digest
+    self.topologyDigest = topologyDigest
     self.startedMilliseconds = startedMilliseconds
     self.services = services
   }

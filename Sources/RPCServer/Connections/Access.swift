@@ -1,11 +1,11 @@
 internal import RPCProcedures
 internal import RPCWire
 
-/// Which services a caller may use in one generation: worked out once for each set of registered names and
-/// generation, then one bit a call.
+/// Which services a caller may use by one catalogue: worked out once for each set of registered names and catalogue,
+/// then one bit a call.
 internal struct Access {
-  /// The generation it is of; the first one differs from every generation's.
-  private(set) var serial = -1
+  /// That of the catalogue it is of; the first one differs from every catalogue's.
+  private(set) var edition = -1
   /// The first 64 services, a bit each: looking at a number counts no references.
   private var bits: UInt64 = 0
   private var rest: ContiguousArray<Bool> = []
@@ -13,7 +13,7 @@ internal struct Access {
   init() {}
 
   init(catalogue: Catalogue, identities: [String]) {
-    serial = catalogue.serial
+    edition = catalogue.edition
     for (index, service) in catalogue.services.enumerated() {
       let isAllowed =
         service.tenants.map { tenants in identities.contains { tenants.contains(UTF8Key($0)) } } ?? true

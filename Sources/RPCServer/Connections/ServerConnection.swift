@@ -192,7 +192,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   /// The caller's rights in the generation in force.
   @inline(__always)
   func allows(service: Int, in catalogue: Catalogue) -> Bool {
-    if access.serial != catalogue.serial { renewAccess() }
+    if access.edition != catalogue.edition { renewAccess() }
     return access.allows(service: service)
   }
 

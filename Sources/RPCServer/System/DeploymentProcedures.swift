@@ -48,7 +48,7 @@ extension DeployBegin: DeploymentStep {
     _ answer: @escaping DeploymentService.Completion<[String]>
   ) throws(DeploymentError) {
     let wanted = try worker.staging.begin(
-      transaction, who: who, baseDigest: baseDigest, force: force, manifest: manifest,
+      transaction, who: who, base: base, force: force, manifest: manifest, topology: topology,
       connection: connection, now: now)
     worker.note("deployment \(transaction) by \(who): \(wanted.count) sources wanted")
     answer(.success(wanted))

@@ -53,7 +53,7 @@ extension ServerCatalogue {
   fileprivate init(_ catalogue: Catalogue, core: ServerCore) {
     self.init(
       server: core.serverName, version: core.agent, generation: catalogue.serial, digest: catalogue.digest,
-      startedMilliseconds: Int(core.startedMilliseconds))
+      topologyDigest: catalogue.topologyDigest, startedMilliseconds: Int(core.startedMilliseconds))
     for (index, service) in catalogue.services.enumerated() where service.isServedHere {
       services.append(
         Service(
