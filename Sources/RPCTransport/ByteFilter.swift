@@ -23,10 +23,14 @@ public protocol ByteFilter: AnyObject {
   /// Says that nothing more will be sent.
   func end(into wire: inout ByteQueue)
 
+  /// Whether the peer has said inside the filter that it sends no more.
+  var peerHasEnded: Bool { get }
+
   /// The socket gives no more.
   ///
+  /// - Parameter isMidway: the handler has the beginning of something whose rest did not come.
   /// - Throws: where the peer's end was not said inside the filter, so that something may have been cut off.
-  func inputEnded() throws(FilterFailure)
+  func inputEnded(isMidway: Bool) throws(FilterFailure)
 
   /// What both sides agreed to speak inside, by ALPN (RFC 7301); nil where they did not.
   var applicationProtocol: String? { get }

@@ -10,7 +10,7 @@ public final class RecordFilter: ByteFilter {
   private var kept: [UInt8] = []
   private var isGreeted = false
   private var hasGreeted = false
-  private var peerHasEnded = false
+  public private(set) var peerHasEnded = false
 
   public init(applicationProtocol: String? = nil) {
     self.applicationProtocol = applicationProtocol
@@ -56,7 +56,7 @@ public final class RecordFilter: ByteFilter {
     wire.append(0)
   }
 
-  public func inputEnded() throws(FilterFailure) {
+  public func inputEnded(isMidway: Bool) throws(FilterFailure) {
     guard peerHasEnded else { throw FilterFailure("the input was cut off") }
   }
 
