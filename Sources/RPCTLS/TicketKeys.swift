@@ -14,7 +14,9 @@ package final class TicketKeys: Sendable {
 
     static func random() -> Key {
       var random = SystemRandomNumberGenerator()
-      func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &random) } }
+      func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+      }
       return Key(name: bytes(16), cipher: bytes(32), mac: bytes(32))
     }
   }

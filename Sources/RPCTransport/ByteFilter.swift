@@ -34,13 +34,23 @@ public protocol ByteFilter: AnyObject {
 
   /// What both sides agreed to speak inside, by ALPN (RFC 7301); nil where they did not.
   var applicationProtocol: String? { get }
+
+  /// What only the two ends of this very connection know, to tie proofs to it; none where the filter keeps no secrets.
+  var channelBinding: [UInt8] { get }
+}
+
+extension ByteFilter {
+  public var channelBinding: [UInt8] { [] }
 }
 
 /// Why bytes cannot pass a filter any more.
 public struct FilterFailure: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String
+  /// The peer is another than it must be: nothing that passes.
+  public var isRefusal: Bool
 
-  public init(_ description: String) {
+  public init(_ description: String, isRefusal: Bool = false) {
     self.description = description
+    self.isRefusal = isRefusal
   }
 }

@@ -92,7 +92,8 @@ extension Connection {
   /// What the filter says of its failure still leaves, then the connection ends.
   private func fail(_ failure: FilterFailure) {
     guard let filtering, filtering.failure == nil else { return }
-    filtering.failure = SystemError(code: EPROTO, operation: "read", detail: failure.description)
+    filtering.failure = SystemError(
+      code: failure.isRefusal ? EKEYREJECTED : EPROTO, operation: "read", detail: failure.description)
     output.value.removeAll()
     closeAfterFlush()
     flush()
