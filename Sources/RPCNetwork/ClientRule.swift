@@ -1,19 +1,19 @@
-public import RPCKeys
-public import RPCWire
+package import RPCKeys
+package import RPCWire
 
 /// What access goes by: a client of `network.clients` with its addresses read, so that matching a caller parses
 /// nothing.
-public struct ClientRule: Hashable, Sendable {
-  @ComparedByUTF8 public var name: String
+package struct ClientRule: Hashable, Sendable {
+  @ComparedByUTF8 package var name: String
   /// The addresses that it calls from, nil for any.
   package var block: IPBlock?
   /// The registered source port, nil for any.
   package var port: UInt16?
   /// What it must show, any one of them where there are several: the key that it proves, be it by PROOF or by a
   /// certificate of that key, the certificate, the token. It needs none where all are nil.
-  public var key: PublicKey?
-  public var certificate: ClientCertificate?
-  public var token: TokenDigest?
+  package var key: PublicKey?
+  package var certificate: ClientCertificate?
+  package var token: TokenDigest?
 
   /// nil for a client that nothing tells from others, and for one whose address cannot be read: neither may call.
   package init?(_ client: Topology.Client) {

@@ -4,12 +4,12 @@ internal import RPCSystem
 /// How a connection ends: at once, or behind all that it has to say.
 extension Connection {
   /// Closes at once: what was not written is lost.
-  public func close() {
+  package func close() {
     finish(.local)
   }
 
   /// Closes when everything queued has been written. No more is delivered.
-  public func closeAfterFlush() {
+  package func closeAfterFlush() {
     guard state.isOpen else { return }
     state.closesAfterFlush = true
     state.isReadingPaused = true
@@ -42,7 +42,7 @@ extension Connection {
   /// Why a connection has ended that was to close when all was written.
   internal var ending: CloseReason { filtering?.failure.map { .failed($0) } ?? .local }
 
-  public func timerFired(tag: UInt64, on loop: EventLoop) {
+  package func timerFired(tag: UInt64, on loop: EventLoop) {
     lingerTimer = nil
     finish(ending)
   }
