@@ -18,6 +18,9 @@ public struct CertificatePin: Hashable, Sendable, CustomStringConvertible {
     self.digest = digest
   }
 
+  /// One that was computed.
+  init(checked digest: [UInt8]) { self.digest = digest }
+
   /// Reads `sha256//BASE64`.
   public init(parsing text: String) throws(KeyError) {
     guard text.hasPrefix(Self.prefix) else {
