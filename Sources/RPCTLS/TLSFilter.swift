@@ -93,10 +93,13 @@ package final class TLSFilter: ByteFilter {
     // An alert or a handshake (RFC 8446, section 5.1).
     guard !isServer, kind != 21, kind != 22 else { return }
     let text = bytes.withUnsafeBytes { Array($0.prefix(Self.shownBytesMax)) }
-    let shown = text.allSatisfy { (0x20..<0x7f).contains($0) || $0 == 0x0a || $0 == 0x0d }
+    // A line of JSON only says the same once more.
+    let shown =
+      text.first != UInt8(ascii: "{")
+      && text.allSatisfy { (0x20..<0x7f).contains($0) || $0 == 0x0a || $0 == 0x0d }
     let line = String(decoding: text.prefix { $0 != 0x0a && $0 != 0x0d }, as: UTF8.self)
     let error = FilterFailure(
-      "it speaks no TLS on this port, which its 'certificate' or the network's 'ca' in init.yaml asks for"
+      "no TLS is spoken on this port, which its 'certificate' or the network's 'ca' in init.yaml asks for"
         + (shown && !line.isEmpty ? ": it answered \"\(line)\"" : ""))
     failure = error
     throw error
