@@ -83,7 +83,8 @@ let package = Package(
     .target(
       name: "RPCServer",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures", "RPCClient",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures",
+        "RPCClient",
         "RPCDeployment", "CLinux",
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -169,6 +170,7 @@ let package = Package(
         "embedded-service",
         "RPCClient", "RPCWire", "CLinux",
       ],
+      exclude: ["TLS/tls_client.py"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCDeploymentTests",
@@ -223,7 +225,8 @@ let package = Package(
     .testTarget(
       name: "RPCClientTests",
       dependencies: [
-        "TestSupport", "RPCClient", "RPCKeys", "RPCServer", "RPCSystem", "RPCTransport", "RPCWire",
+        "TestSupport", "RPCNetwork", "RPCClient", "RPCKeys", "RPCServer", "RPCSystem", "RPCTransport",
+        "RPCWire",
       ],
       swiftSettings: swiftSettings),
     .testTarget(

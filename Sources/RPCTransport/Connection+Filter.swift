@@ -85,8 +85,10 @@ extension Connection {
   /// Has the handler told that the peer has said inside the filter that it sends no more, once all that it sent before is
   /// delivered.
   internal func checkEnd() {
-    guard let filtering, filtering.filter.peerHasEnded, state.isOpen, !state.hasUndelivered else { return }
-    readFailed(.ended)
+    guard let filtering, filtering.filter.peerHasEnded, isReceiving, !state.hasUndelivered else { return }
+    // What was answered leaves first, as it does where the end comes by itself.
+    flush()
+    if isReceiving { readFailed(.ended) }
   }
 
   /// What the filter says of its failure still leaves, then the connection ends.
