@@ -205,7 +205,7 @@ let package = Package(
     .testTarget(
       name: "RPCServerTests",
       dependencies: [
-        "TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
+        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
       ],
       swiftSettings: swiftSettings),
     .target(
