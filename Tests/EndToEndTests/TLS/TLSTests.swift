@@ -83,6 +83,43 @@ struct TLSTests {
     #expect(try network.shell("test.one").output == "1\n")
   }
 
+  @Test("a procedure's call of another server goes by what init.yaml says of that server too")
+  func nested() throws {
+    let network = try Network(["s1", "s2"], start: false)
+    var servers: [String] = []
+    for name in ["s1", "s2"] {
+      let address = [
+        "127.0.0.1", "\(try network.port(name))", "--data", "\(network.directory.path)/data/\(name)",
+      ]
+      let told = try run(Programs.server, address + ["--print-pin"])
+      let pin = told.output.trimmingCharacters(in: .newlines)
+      servers.append(
+        "    - \(name): {ip: 127.0.0.1, port: \(try network.port(name)), certificate: \"\(pin)\"}")
+      try network.start(name, options: ["--tls", "required"])
+      #expect(try Self.pin(of: network.server(name)) == pin)
+    }
+    try network.directory.write(
+      "import rpc\ndef outer(): return rpc.call(\"s2\", \"test.inner\", 7)\ndef inner(number): return number\n",
+      to: "test.py")
+    try network.directory.write(
+      """
+      network:
+        servers:
+      \(servers.joined(separator: "\n"))
+        clients:
+          - me: {ip: 127.0.0.1}
+      service:
+        - test: {providers: [s1, s2], tenants: [me], rpcs: [outer, inner]}
+      rpc:
+        test:
+          - outer: {args: [], returns: [int], src: test.py}
+          - inner: {args: [int], returns: [int], src: test.py}
+      """, to: "init.yaml")
+    try network.deploy()
+    let called = try network.shell("call s1 test.outer")
+    #expect(called.output == "7\n", "\(called)")
+  }
+
   @Test("a mistake is told in words: no pin, another pin, and TLS where there is none")
   func mistakes() throws {
     let network = try Network(options: ["--tls", "required"])
