@@ -71,6 +71,12 @@ struct TLSTests {
       let called = try run("/usr/bin/env", ["python3", simplerpc] + trust + ["127.0.0.1", port, "test.one"])
       #expect(called.output == "1\n", "\(called)")
     }
+    let other = "sha256//" + Data(count: 32).base64EncodedString()
+    let refused = try run(
+      "/usr/bin/env", ["python3", simplerpc, "--certificate", other, "127.0.0.1", port, "test.one"])
+    #expect(
+      refused.errors.contains("the server has the certificate \(pin), expected was \(other)")
+    )
     let bench = try run(
       "\(Programs.directory)/rpc-bench",
       ["127.0.0.1", port, "system.ping", "--certificate", pin, "--count", "20", "--warmup", "0"])
@@ -162,6 +168,15 @@ struct TLSTests {
     let old = try run(
       "/usr/bin/env", ["openssl", "s_client", "-tls1_2", "-connect", "127.0.0.1:\(port)"], input: .text(""))
     #expect(old.errors.contains("alert protocol version"), "\(old)")
+    // The name that is agreed on decides; one that is not spoken is refused.
+    for (name, said) in [
+      ("simplerpc/1", "ALPN protocol: simplerpc/1"), ("unknown", "alert no application protocol"),
+    ] {
+      let outcome = try run(
+        "/usr/bin/env", ["openssl", "s_client", "-alpn", name, "-connect", "127.0.0.1:\(port)"],
+        input: .text(""))
+      #expect((outcome.output + outcome.errors).contains(said), "\(outcome)")
+    }
     // curl tells a pin that does not match by 90.
     for (given, isRight) in [(pin, true), ("sha256//" + Data(count: 32).base64EncodedString(), false)] {
       let curl = try run(
