@@ -8,7 +8,9 @@
 None, bool, int, float, str, bytes, list and dict travel as themselves. One return value is returned
 plainly, several as a tuple, none as None. A Client may be shared by threads, but not with a forked process.
 
-    python3 simplerpc.py HOST PORT SERVICE.PROCEDURE [ARGUMENT…]     arguments in JSON
+With simplerpc_tls.py beside it, Client(…, certificate="sha256//…") and Client(…, ca="FILE") speak TLS.
+
+    python3 simplerpc.py [--certificate PIN | --ca FILE] HOST PORT SERVICE.PROCEDURE [ARGUMENT…]     arguments in JSON
 """
 
 import json
@@ -177,8 +179,12 @@ class Call(Future):
 class Client:
     """One connection to one server. `connect_timeout` is in seconds, until the server has introduced itself."""
 
-    def __init__(self, host, port, identity=None, connect_timeout=5.0):
+    def __init__(self, host, port, identity=None, connect_timeout=5.0, certificate=None, ca=None):
         self._socket = socket.create_connection((host, int(port)), connect_timeout)
+        if certificate or ca:
+            from simplerpc_tls import Secure  # which raises PermissionError for a server that is not trusted
+
+            self._socket = Secure(self._socket, host, certificate, ca)
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._process = os.getpid()
@@ -360,13 +366,14 @@ class Client:
         pinged = False
         readable = select.poll()
         readable.register(self._socket, select.POLLIN)
-        while not readable.poll(KEEPALIVE * 1000):
-            if pinged and self._pending:
+        while True:
+            if readable.poll(KEEPALIVE * 1000):
+                if (data := self._socket.recv(65536)) is not None:
+                    return data
+            elif pinged and self._pending:
                 raise OSError(f"the server has stopped answering: no PONG within {KEEPALIVE:g} s")
-            pinged = bool(self._pending)
-            if pinged:
+            elif pinged := bool(self._pending):
                 self._send(_frame(PING, 0))
-        return self._socket.recv(65536)
 
     def _take(self, call_id):
         with self._lock:
@@ -428,14 +435,17 @@ def _frame(kind, call_id, payload=b""):
 
 
 def main(arguments):
+    trust = {}
+    if arguments[:1] in (["--certificate"], ["--ca"]):
+        trust, arguments = {arguments[0][2:]: "".join(arguments[1:2])}, arguments[2:]
     if len(arguments) < 3:
-        return "write: simplerpc.py HOST PORT SERVICE.PROCEDURE [ARGUMENT…]", 2
+        return "write: simplerpc.py [--certificate PIN | --ca FILE] HOST PORT SERVICE.PROCEDURE [ARGUMENT…]", 2
     try:
         values = list(map(json.loads, arguments[3:]))
     except ValueError as error:
         return f"an argument is not JSON: {error}", 2
     try:
-        with Client(*arguments[:2]) as client:
+        with Client(*arguments[:2], **trust) as client:
             print(client.call(arguments[2], *values))
     except (RPCError, OSError, ValueError, OverflowError) as error:
         return str(error), 1

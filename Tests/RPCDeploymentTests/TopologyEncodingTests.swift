@@ -21,6 +21,34 @@ struct TopologyEncodingTests {
     #expect(Samples.topology(port: 9).digest != read.digest)
   }
 
+  @Test("what servers and clients are known by in TLS travels, and changes the digest")
+  func certificates() throws {
+    let pin = try CertificatePin(digest: [UInt8](repeating: 1, count: 32))
+    var secure = Samples.topology.members
+    for index in secure.servers.indices { secure.servers[index].authorities = "-----BEGIN CERTIFICATE-----" }
+    secure.servers[0].certificate = pin
+    secure.clients[0].certificate = .name("batch.test")
+    secure.clients[0].token = TokenDigest(bearer: String(repeating: "A", count: 43))
+    let decoded = try Topology(decoding: secure.encode())
+    #expect(decoded == secure && decoded.digest != Samples.topology.digest)
+    #expect(decoded.servers[0].certificate == pin)
+    #expect(decoded.servers.allSatisfy { $0.authorities != nil })
+  }
+
+  @Test("authorities beyond their limit are refused")
+  func authorities() throws {
+    func topology(_ bytes: Int) -> Topology {
+      var topology = Samples.topology.members
+      for index in topology.servers.indices {
+        topology.servers[index].authorities = String(repeating: "a", count: bytes)
+      }
+      return topology
+    }
+    let limit = DeploymentLimits.authoritiesBytesMax
+    #expect(try Topology(decoding: topology(limit).encode()) == topology(limit))
+    #expect(throws: DeploymentError.self) { try Topology(decoding: topology(limit + 1).encode()) }
+  }
+
   @Test("cut short anywhere, or with any one byte changed, it is refused or another one, never a crash")
   func corrupted() {
     let bytes = Samples.topology.encode()

@@ -24,7 +24,8 @@ extension Topology {
 
   var memberEntries: [Value.Entry] {
     let members = members
-    return [
+    let authorities = members.servers.lazy.compactMap(\.authorities).first
+    return (authorities.map { [Value.Entry("ca", .string($0))] } ?? []) + [
       Value.Entry("servers", .list(members.servers.map(Self.value))),
       Value.Entry("clients", .list(members.clients.map(Self.value))),
     ]
@@ -35,7 +36,8 @@ extension Topology {
       ("name", .string(server.name)),
       ("host", .string(server.host)),
       ("port", .int(Int64(server.port))),
-      ("key", server.key.map { .string($0.description) }))
+      ("key", server.key.map { .string($0.description) }),
+      ("certificate", server.certificate.map { .string($0.description) }))
   }
 
   private static func value(_ client: Topology.Client) -> Value {
@@ -43,7 +45,9 @@ extension Topology {
       ("name", .string(client.name)),
       ("host", client.host.map(Value.string)),
       ("port", client.port.map { .int(Int64($0)) }),
-      ("key", client.key.map { .string($0.description) }))
+      ("key", client.key.map { .string($0.description) }),
+      ("certificate", client.certificate.map { .string($0.description) }),
+      ("token", client.token.map { .string($0.description) }))
   }
 
   // MARK: Reading
@@ -62,8 +66,17 @@ extension Topology {
 
   /// The servers and clients of a map, checked.
   static func members(_ fields: inout Fields) throws(DeploymentError) -> Topology {
+    let authorities = try fields.optional("ca", "a string", \.stringValue)
+    guard authorities?.utf8.count ?? 0 <= DeploymentLimits.authoritiesBytesMax else {
+      throw DeploymentError(
+        .tooLarge,
+        "the topology's 'ca' has \(authorities?.utf8.count ?? 0) bytes, the limit is "
+          + "\(DeploymentLimits.authoritiesBytesMax)")
+    }
+    var servers = try fields.list("servers", limit: DeploymentLimits.serversMax, server)
+    for index in servers.indices { servers[index].authorities = authorities }
     let topology = Topology(
-      servers: try fields.list("servers", limit: DeploymentLimits.serversMax, server),
+      servers: servers,
       clients: try fields.list("clients", limit: DeploymentLimits.clientsMax, client))
     try topology.validate()
     return topology
@@ -78,19 +91,30 @@ extension Topology {
     guard let port = try fields.port("port") else {
       throw DeploymentError(.malformed, "\(place).port is missing")
     }
-    let key = try key(&fields, of: "server '\(name.prefix(64))'")
+    let owner = "server '\(name.prefix(64))'"
+    let key = try key(&fields, of: owner)
+    let pin = try credential(&fields, "certificate", of: owner) { text throws(KeyError) in
+      try CertificatePin(parsing: text)
+    }
     try fields.finish()
-    return Topology.Server(name: name, host: host, port: port, key: key)
+    return Topology.Server(name: name, host: host, port: port, key: key, certificate: pin)
   }
 
   private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Topology.Client {
     var fields = try Fields(value, at: place)
     let name = try fields.string("name")
+    let owner = "client '\(name.prefix(64))'"
     let client = Topology.Client(
       name: name,
       host: try fields.optional("host", "a string", \.stringValue),
       port: try fields.port("port"),
-      key: try key(&fields, of: "client '\(name.prefix(64))'"))
+      key: try key(&fields, of: owner),
+      certificate: try credential(&fields, "certificate", of: owner) { text throws(KeyError) in
+        try ClientCertificate(parsing: text)
+      },
+      token: try credential(&fields, "token", of: owner) { text throws(KeyError) in
+        try TokenDigest(parsing: text)
+      })
     try fields.finish()
     return client
   }
@@ -98,11 +122,18 @@ extension Topology {
   private static func key(
     _ fields: inout Fields, of owner: String
   ) throws(DeploymentError) -> PublicKey? {
-    guard let text = try fields.optional("key", "a string", \.stringValue) else { return nil }
+    try credential(&fields, "key", of: owner) { text throws(KeyError) in try PublicKey(parsing: text) }
+  }
+
+  private static func credential<Credential>(
+    _ fields: inout Fields, _ field: String, of owner: String,
+    _ parse: (String) throws(KeyError) -> Credential
+  ) throws(DeploymentError) -> Credential? {
+    guard let text = try fields.optional(field, "a string", \.stringValue) else { return nil }
     do throws(KeyError) {
-      return try PublicKey(parsing: text)
+      return try parse(text)
     } catch {
-      throw DeploymentError(.malformed, "\(owner) has no valid key: \(error)")
+      throw DeploymentError(.malformed, "\(owner) has no valid \(field): \(error)")
     }
   }
 

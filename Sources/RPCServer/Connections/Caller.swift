@@ -1,6 +1,7 @@
 internal import RPCKeys
 internal import RPCNetwork
 internal import RPCProcedures
+internal import RPCTLS
 internal import RPCTransport
 internal import RPCWire
 
@@ -11,8 +12,8 @@ internal final class Caller {
   let peerBytes: [UInt8]
   /// Whether the peer is on this host, which gives no right by itself: such may know where this server's files are.
   let isOwnHost: Bool
-  /// What it has proven to own.
-  private(set) var key: PublicKey?
+  /// What it has shown beside its address.
+  private(set) var credentials = Credentials()
   /// The name that the peer gave in its HELLO, checked against its address.
   private(set) var claimed: String?
   /// The address, and the name once it is known: how the log names the caller.
@@ -33,6 +34,42 @@ internal final class Caller {
     label = Array(peer.description.utf8)
   }
 
+  /// The key that it has proven to own, by a PROOF or else by its certificate.
+  var key: PublicKey? { credentials.key ?? credentials.certificateKey }
+
+  /// Takes the certificate of a TLS handshake.
+  func take(_ peer: TLSPeer) {
+    credentials.certificate = peer.pin
+    credentials.certificateKey = peer.key
+    credentials.names = peer.names
+    if claimed == nil { label = logEscaped("\(peer.names.first ?? peer.pin.description)@\(self.peer)") }
+  }
+
+  /// Takes what `authorization: Bearer` said of one request, which lasts until the next one says something else.
+  ///
+  /// - Parameters:
+  ///   - text: what follows `Bearer`; nil where there was nothing.
+  ///   - isPrivate: the connection is in TLS.
+  /// - Throws: `Unauthenticated` where the token is no client's, or was readable on the way.
+  /// - Returns: whether who is calling may have changed.
+  func present(bearer text: String?, isPrivate: Bool, in catalogue: Catalogue) throws(RPCError) -> Bool {
+    let before = credentials.token
+    credentials.token = nil
+    guard let text else { return before != nil }
+    guard isPrivate || peer.isLoopback else {
+      throw RPCError(
+        .unauthenticated,
+        "the token came unencrypted, where others could read it: make another one and use it inside TLS only",
+        executed: .no)
+    }
+    guard let token = TokenDigest(bearer: text), catalogue.clients.contains(where: { $0.token == token })
+    else {
+      throw RPCError(.unauthenticated, "the token is that of no registered client", executed: .no)
+    }
+    credentials.token = token
+    return before != token
+  }
+
   func remember(_ procedure: BoundProcedure, _ text: [UInt8]) {
     lastExecuted = procedure
     executedText = text
@@ -44,7 +81,7 @@ internal final class Caller {
     return catalogue.clients
       .filter {
         $0.name.hasSameUTF8(as: claimed ?? $0.name)
-          && $0.matches(address: peerBytes, port: port, key: key)
+          && $0.matches(address: peerBytes, port: port, credentials)
       }
       .map(\.name)
   }
@@ -66,10 +103,13 @@ internal final class Caller {
       throw RPCError(
         .unauthenticated, "the client '\(name)' is registered with another address than \(peer)")
     }
-    if !willProve, !rules.isEmpty, rules.allSatisfy({ $0.key != nil }) {
+    if !willProve, !rules.isEmpty, rules.allSatisfy(\.needsCredential),
+      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, credentials) })
+    {
+      let what = rules.contains { $0.key != nil } ? "a key" : "a certificate or a token"
       throw RPCError(
         .unauthenticated,
-        "the client '\(name)' is registered with a key, which this connection does not prove")
+        "the client '\(name)' is registered with \(what), which this connection does not prove")
     }
     claimed = name
     label = logEscaped("\(name)@\(peer)")
@@ -105,12 +145,14 @@ internal final class Caller {
         "the proof of the key is for a server '\(proof.server)' at another address; this one is \(name)")
     }
     let rules = catalogue.clients.filter { rule in claimed.map { rule.name.hasSameUTF8(as: $0) } ?? false }
+    var shown = credentials
+    shown.key = key
     if let claimed, !rules.isEmpty,
-      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, key: key) })
+      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, shown) })
     {
       throw RPCError(.unauthenticated, "the client '\(claimed)' is registered with another key")
     }
-    self.key = key
+    credentials = shown
     if claimed == nil { label = logEscaped("\(key.fingerprint)@\(peer)") }
   }
 
@@ -121,7 +163,10 @@ internal final class Caller {
     let names = identities(in: catalogue)
     let who = names.isEmpty ? "the caller at \(peer)" : "the client '\(names.joined(separator: "', '"))'"
     let consequence = "\(who) is not a tenant of the service '\(service)'"
-    guard let key else { return consequence }
+    guard let key else {
+      guard let pin = credentials.certificate, names.isEmpty else { return consequence }
+      return "the certificate \(pin) is unknown: no client is registered with it, and \(consequence)"
+    }
     let owners = catalogue.clients.filter { $0.key == key }.map(\.name)
     if owners.isEmpty {
       if isDeployer { return consequence }
