@@ -45,6 +45,7 @@ struct RPCServerCommand: ParsableCommand {
   var loops = 0
 
   @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Log") var log: LogArguments
 
   func validate() throws {
@@ -68,6 +69,7 @@ struct RPCServerCommand: ParsableCommand {
     }
     options.loops = loops
     limits.apply(to: &options)
+    http.apply(to: &options)
     options.log = log.options
     throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
   }

@@ -44,6 +44,10 @@ public final class LuaRuntime: ProcedureRuntime {
     context = LuaTask.Context(limits: limits, log: log)
   }
 
+  public var load: RuntimeLoad {
+    RuntimeLoad(running: inFlight - callsWaiting, queued: callsWaiting)
+  }
+
   // MARK: Asking
 
   public func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
