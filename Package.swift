@@ -41,6 +41,7 @@ let package = Package(
     .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
     .target(name: "CLibYAML", linkerSettings: [.linkedLibrary("yaml")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
+    .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
     // Libraries, the lowest layer first
     .target(name: "RPCSystem", dependencies: ["CLinux"], swiftSettings: swiftSettings),
@@ -50,6 +51,9 @@ let package = Package(
     .target(
       name: "RPCKeys",
       dependencies: ["RPCWire", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "RPCTLS", dependencies: ["COpenSSL", "RPCSystem", "RPCWire", "RPCTransport", "RPCKeys"],
       swiftSettings: swiftSettings),
     .target(name: "RPCNetwork", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .target(
@@ -68,7 +72,7 @@ let package = Package(
       swiftSettings: swiftSettings),
     .target(
       name: "RPCClient",
-      dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "CLinux"],
+      dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "CLinux"],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
@@ -80,7 +84,8 @@ let package = Package(
     .target(
       name: "RPCServer",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures",
+        "RPCClient",
         "RPCDeployment", "CLinux",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -167,6 +172,7 @@ let package = Package(
         "embedded-service",
         "RPCClient", "RPCWire", "CLinux",
       ],
+      exclude: ["TLS/tls_client.py"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCDeploymentTests",
@@ -178,6 +184,10 @@ let package = Package(
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCSystem", "RPCTransport", "RPCWire"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RPCTLSTests",
+      dependencies: ["TestSupport", "RPCTLS", "RPCKeys", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCNetworkTests", dependencies: ["RPCNetwork", "RPCKeys"],
@@ -219,7 +229,8 @@ let package = Package(
     .testTarget(
       name: "RPCClientTests",
       dependencies: [
-        "TestSupport", "RPCClient", "RPCKeys", "RPCServer", "RPCSystem", "RPCTransport", "RPCWire",
+        "TestSupport", "RPCNetwork", "RPCClient", "RPCKeys", "RPCServer", "RPCSystem", "RPCTransport",
+        "RPCWire",
       ],
       swiftSettings: swiftSettings),
     .testTarget(

@@ -69,6 +69,17 @@ struct HTTPClientTests {
     #expect(try Self.curl("\(address)/metrics").contains("simplerpc_generation 1\n"))
   }
 
+  @Test("the same inside of TLS, where a token is taken too")
+  func encrypted() throws {
+    let network = try Self.network(["--tls", "offered"])
+    let url = "https://127.0.0.1:\(try network.port("s1"))/math/add"
+    #expect(try Self.curl("-k", "--json", "[1,2]", "--http1.1", url) == #"{"result":3} 200"#)
+    #expect(
+      try Self.curl("-k", "--json", "[1,2]", "-H", "authorization: Bearer x", "--http1.1", url).hasSuffix(
+        " 401"))
+    #expect(try Self.curl("--json", "[1,2]", url.replacing("https", with: "http")) == #"{"result":3} 200"#)
+  }
+
   @Test("a token names a client over HTTP, and only the client whose it is")
   func token() throws {
     let network = try Network()
