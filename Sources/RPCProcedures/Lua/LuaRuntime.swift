@@ -335,7 +335,7 @@ package final class LuaRuntime: ProcedureRuntime {
     case .success(let arguments):
       task.endNested = nested.call(
         request.procedure, arguments, on: request.server, deadline: task.callDeadline, depth: task.depth + 1,
-        completion: completion)
+        metadata: task.callContext.forwarded, completion: completion)
     case .failure(let error):
       completion(.failure(RPCError(.invalidArguments, error.description)))
     }

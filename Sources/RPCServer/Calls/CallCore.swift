@@ -190,8 +190,8 @@ internal final class CallCore {
   private func run(_ call: ServerCall, on connection: ServerConnection) {
     switch call.procedure.implementation {
     case .immediate(let body): runImmediate(call, body)
-    case .suspending(let body): runSuspending(call, body)
-    case .source(let unit): runSource(call, unit)
+    case .suspending(let body): runSuspending(call, body, on: connection)
+    case .source(let unit): runSource(call, unit, on: connection)
     case .system(let index): SystemService.run(call, index: index, on: host, connection)
     }
   }
@@ -236,16 +236,26 @@ internal final class CallCore {
     }
   }
 
-  private func runSuspending(_ call: ServerCall, _ body: @escaping AsyncBody) {
+  /// What a procedure is told of its call.
+  private func procedureContext(of call: ServerCall, on connection: ServerConnection) -> ProcedureContext {
+    ProcedureContext(
+      caller: call.caller === connection.caller ? connection.callerName : call.caller.claimed,
+      metadata: call.context.metadata, trace: call.context.trace, deadlineNanoseconds: call.deadline)
+  }
+
+  private func runSuspending(_ call: ServerCall, _ body: @escaping AsyncBody, on connection: ServerConnection)
+  {
     let confined = LoopConfined((call: call, core: self), to: host.loop)
     let mailbox = host.loop.mailbox
     let arguments = call.arguments
+    let context = procedureContext(of: call, on: connection)
     let task = Task.detached {
-      let result: CallOutcome
-      do throws(RPCError) {
-        result = .success(try await body(arguments))
-      } catch {
-        result = .failure(error)
+      let result = await ProcedureContext.$current.withValue(context) { () -> CallOutcome in
+        do throws(RPCError) {
+          return .success(try await body(arguments))
+        } catch {
+          return .failure(error)
+        }
       }
       mailbox.post { loop in
         let (call, core) = confined.on(loop)
@@ -259,14 +269,15 @@ internal final class CallCore {
     }
   }
 
-  private func runSource(_ call: ServerCall, _ unit: SourceUnit) {
+  private func runSource(_ call: ServerCall, _ unit: SourceUnit, on connection: ServerConnection) {
     let loop = host.loop
     guard let runtime = host.runtime(for: unit.procedure.language) else {
       return call.conclude(
         .failure(RPCError(.unavailable, "this server runs no \(unit.procedure.language.name)")), on: loop)
     }
     let invocation = Invocation(
-      unit: unit, arguments: call.arguments, deadline: call.deadline, depth: call.context.depth
+      unit: unit, arguments: call.arguments, deadline: call.deadline, depth: call.context.depth,
+      context: procedureContext(of: call, on: connection)
     ) { result in
       call.conclude(result, on: loop)
     }

@@ -10,15 +10,13 @@ internal struct HTTPMetadata {
     "connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
     // What the call has as its deadline.
     "connect-timeout-ms", "connect-protocol-version", "grpc-timeout",
-    // Said by servers alone.
-    CallFrame.depthKey,
   ]
 
   private var entries: [Value.Entry] = []
 
   /// - Parameter name: in lower case.
   mutating func add(_ name: String, _ value: String) {
-    guard !Self.left.contains(name) else { return }
+    guard !Self.left.contains(name), !CallFrame.reservedKeys.contains(name) else { return }
     if let index = entries.firstIndex(where: { $0.key == name }),
       case .string(let before) = entries[index].value
     {
