@@ -207,7 +207,7 @@ let package = Package(
     .testTarget(
       name: "RPCServerTests",
       dependencies: [
-        "TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
+        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
         .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       swiftSettings: swiftSettings),

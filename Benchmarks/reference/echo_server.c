@@ -3,7 +3,7 @@
  * same generators (HELLO, BIND, CALL of `add(int, int)` and `echo(bytes)` of any service, PING) and checks
  * lengths, nothing else: no identities, deadlines, metrics or log.
  *
- *   echo_server [--host IP] [--port N] [--cpu N] [--busy-poll MICROSECONDS]
+ *   echo_server [--host IP] [--port N] [--cpu N] [--busy-poll MICROSECONDS] [--tls-certificate FILE --tls-key FILE]
  *
  * Prints `listening on IP:PORT` once it does. */
 #define _GNU_SOURCE
@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -33,6 +35,7 @@ struct connection {
   int fd;
   bool introduced, writing;
   struct bytes in, out;
+  SSL *tls; /* NULL where the connection is plain */
 };
 
 static int epoll_fd;
@@ -40,6 +43,7 @@ static uint8_t loop_in[LOOP_BYTES];
 static struct bytes loop_out;
 
 static void close_connection(struct connection *c) {
+  if (c->tls != NULL) SSL_free(c->tls);
   close(c->fd);
   free(c->in.base);
   free(c->out.base);
@@ -163,6 +167,54 @@ static ssize_t answer(struct connection *c, const uint8_t *bytes, size_t length)
   return (ssize_t)at;
 }
 
+static SSL_CTX *tls_context;
+
+/* As recv, of what is inside TLS: all that there is, since epoll does not tell of what OpenSSL holds. */
+static ssize_t take(struct connection *c, void *to, size_t room) {
+  if (c->tls == NULL) return recv(c->fd, to, room, 0);
+  size_t got = 0;
+  while (got < room) {
+    ERR_clear_error();
+    int count = SSL_read(c->tls, (uint8_t *)to + got, (int)(room - got));
+    if (count > 0) {
+      got += (size_t)count;
+      continue;
+    }
+    int reason = SSL_get_error(c->tls, count);
+    if (got > 0) break;
+    if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE) return 0;
+    errno = EAGAIN;
+    return -1;
+  }
+  return (ssize_t)got;
+}
+
+static ssize_t give(struct connection *c, const void *from, size_t count) {
+  if (c->tls == NULL) return send(c->fd, from, count, MSG_NOSIGNAL);
+  ERR_clear_error();
+  int written = SSL_write(c->tls, from, (int)count);
+  if (written > 0) return written;
+  int reason = SSL_get_error(c->tls, written);
+  errno = reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+  return -1;
+}
+
+static void speak_tls(const char *certificate, const char *key) {
+  tls_context = must(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX_set_min_proto_version(tls_context, TLS1_3_VERSION);
+  SSL_CTX_set_mode(
+      tls_context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_session_cache_mode(tls_context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(tls_context, 1);
+  /* One recv for a record instead of one for its header and one for the rest. */
+  SSL_CTX_set_read_ahead(tls_context, 1);
+  if (SSL_CTX_use_certificate_chain_file(tls_context, certificate) != 1 ||
+      SSL_CTX_use_PrivateKey_file(tls_context, key, SSL_FILETYPE_PEM) != 1) {
+    ERR_print_errors_fp(stderr);
+    exit(1);
+  }
+}
+
 /* Writes what this turn answered, or queues what the socket did not take. */
 static bool flush(struct connection *c) {
   struct bytes *out = &loop_out;
@@ -171,7 +223,7 @@ static bool flush(struct connection *c) {
     out = &c->out;
   }
   if (out->end > out->start) {
-    ssize_t written = send(c->fd, out->base + out->start, out->end - out->start, MSG_NOSIGNAL);
+    ssize_t written = give(c, out->base + out->start, out->end - out->start);
     if (written < 0 && errno != EAGAIN) return false;
     if (written > 0) out->start += (size_t)written;
     if (out == &loop_out) append(&c->out, out->base + out->start, out->end - out->start);
@@ -189,7 +241,7 @@ static bool flush(struct connection *c) {
 static bool readable(struct connection *c) {
   size_t held = c->in.end - c->in.start;
   if (held == 0) {
-    ssize_t got = recv(c->fd, loop_in, sizeof loop_in, 0);
+    ssize_t got = take(c, loop_in, sizeof loop_in);
     if (got <= 0) return got < 0 && errno == EAGAIN;
     ssize_t used = answer(c, loop_in, (size_t)got);
     if (used < 0) return false;
@@ -200,7 +252,7 @@ static bool readable(struct connection *c) {
     if (c->introduced && held >= HEADER_BYTES) memcpy(&header, c->in.base + c->in.start, sizeof header);
     size_t needed = HEADER_BYTES + header.length;
     reserve(&c->in, (needed > held ? needed - held : 0) + LOOP_BYTES / 4);
-    ssize_t got = recv(c->fd, c->in.base + c->in.end, c->in.capacity - c->in.end, 0);
+    ssize_t got = take(c, c->in.base + c->in.end, c->in.capacity - c->in.end);
     if (got <= 0) return got < 0 && errno == EAGAIN;
     c->in.end += (size_t)got;
     ssize_t used = answer(c, c->in.base + c->in.start, c->in.end - c->in.start);
@@ -219,6 +271,11 @@ static void accept_all(int listener) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct connection *c = must(calloc(1, sizeof *c));
     c->fd = fd;
+    if (tls_context != NULL) {
+      c->tls = must(SSL_new(tls_context));
+      SSL_set_fd(c->tls, fd);
+      SSL_set_accept_state(c->tls);
+    }
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
   }
@@ -244,8 +301,10 @@ int main(int argc, char **argv) {
                                           {"port", required_argument, NULL, 'p'},
                                           {"cpu", required_argument, NULL, 'c'},
                                           {"busy-poll", required_argument, NULL, 'b'},
+                                          {"tls-certificate", required_argument, NULL, 't'},
+                                          {"tls-key", required_argument, NULL, 'k'},
                                           {NULL, 0, NULL, 0}};
-  const char *host = "127.0.0.1";
+  const char *host = "127.0.0.1", *certificate = NULL, *key = NULL;
   int port = 0, option;
   uint64_t spin_ns = 0;
   while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -253,10 +312,13 @@ int main(int argc, char **argv) {
     case 'h': host = optarg; break;
     case 'p': port = atoi(optarg); break;
     case 'b': spin_ns = strtoull(optarg, NULL, 10) * 1000; break;
+    case 't': certificate = optarg; break;
+    case 'k': key = optarg; break;
     case 'c': pin(atoi(optarg)); break;
     default: return 64;
     }
   }
+  if (certificate != NULL && key != NULL) speak_tls(certificate, key);
   raise_file_limit();
   signal(SIGPIPE, SIG_IGN);
 

@@ -415,7 +415,7 @@ class Behaviour(unittest.TestCase):
                 (("127.0.0.1", closed, "s.p"), 1, "Connection refused"),
                 (("127.0.0.1", "x", "s.p"), 1, "invalid literal"),
                 (("127.0.0.1", port, "s.p", "{"), 2, "an argument is not JSON"),
-                (("127.0.0.1",), 2, "write: simplerpc.py HOST PORT"),
+                (("127.0.0.1",), 2, "write: simplerpc.py [--certificate PIN | --ca FILE] HOST PORT"),
             ]:
                 outcome = program(*arguments)
                 self.assertEqual(outcome.returncode, code, outcome)

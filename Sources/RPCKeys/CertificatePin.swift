@@ -1,3 +1,4 @@
+internal import Crypto
 internal import RPCWire
 
 /// A certificate's key, by the SHA-256 of its SubjectPublicKeyInfo (RFC 7469, section 2.4), written `sha256//BASE64` as
@@ -66,4 +67,32 @@ public enum ClientCertificate: Hashable, Sendable, CustomStringConvertible {
     case .name(let name): name
     }
   }
+}
+
+/// What a server keeps of a bearer token: the SHA-256 of its 32 random bytes, so that who reads the file cannot call.
+public struct TokenDigest: Hashable, Sendable, CustomStringConvertible {
+  static let tokenBytes = 32
+  private let digest: CertificatePin
+
+  /// Reads `sha256//BASE64`.
+  public init(parsing text: String) throws(KeyError) {
+    do {
+      digest = try CertificatePin(parsing: text)
+    } catch {
+      throw KeyError("'\(text.prefix(64))' is not the SHA-256 of a token; write sha256//BASE64")
+    }
+  }
+
+  /// What `authorization: Bearer …` names: 32 bytes in base64 or base64url, with or without padding. Nil for all else.
+  public init?(bearer text: some StringProtocol) {
+    var symbols = text.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 }
+    while symbols.last == "=" { symbols.removeLast() }
+    while symbols.count % 4 != 0 { symbols.append("=") }
+    guard let token = Base64.decode(String(symbols)), token.count == Self.tokenBytes,
+      let digest = try? CertificatePin(digest: Array(SHA256.hash(data: token)))
+    else { return nil }
+    self.digest = digest
+  }
+
+  public var description: String { digest.description }
 }

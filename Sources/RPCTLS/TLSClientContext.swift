@@ -20,8 +20,6 @@ package final class TLSClientContext: @unchecked Sendable {
 
   /// What our clients speak inside.
   package static let applicationProtocol = "simplerpc/1"
-  /// Contexts that are kept for later connections.
-  package static let contextsMax = 64
   private static let known = Lock<[ServerTrust: TLSClientContext]>([:])
 
   /// The context for a trust, made once.
@@ -31,7 +29,7 @@ package final class TLSClientContext: @unchecked Sendable {
     if let found = known.withLock({ $0[trust] }) { return found }
     let made = try TLSClientContext(trust)
     known.withLock { known in
-      if known.count >= contextsMax { known.removeAll() }
+      if known.count >= TLSLimits.contextsMax { known.removeAll() }
       known[trust] = made
     }
     return made

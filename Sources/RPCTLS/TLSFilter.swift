@@ -24,8 +24,6 @@ package final class TLSFilter: ByteFilter {
   /// Who is at the other end, where it has shown a certificate.
   package private(set) var peer: TLSPeer?
 
-  /// Records that wait to be written, in bytes, above which no more are made: what follows waits unencrypted.
-  package static let wireBytesMax = 256 * 1024
   /// The most that one record carries (RFC 8446, section 5.1).
   private static let recordBytesMax = 16 * 1024
   /// How much is read at once where it is unknown how much there is.
@@ -60,6 +58,8 @@ package final class TLSFilter: ByteFilter {
   internal static func of(_ ssl: OpaquePointer) -> TLSFilter? {
     SSL_get_ex_data(ssl, 0).map { Unmanaged<TLSFilter>.fromOpaque($0).takeUnretainedValue() }
   }
+
+  package var heldBytes: Int { isEstablished ? TLSLimits.connectionBytes : TLSLimits.handshakeBytes }
 
   // MARK: Receiving
 
@@ -188,7 +188,7 @@ package final class TLSFilter: ByteFilter {
   }
 
   private func write(_ plain: inout ByteQueue) throws(FilterFailure) {
-    var room = Self.wireBytesMax
+    var room = TLSLimits.wireBytesMax
     while !plain.isEmpty, room > 0 {
       ERR_clear_error()
       var count = 0

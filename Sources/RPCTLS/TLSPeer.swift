@@ -18,18 +18,14 @@ package struct TLSPeer: Hashable, Sendable {
     guard isVerified else { return }
     withUnsafeMutablePointer(to: &names) { names in
       rpc_tls_names(certificate, names) { names, text, count in
-        guard let names, let text, count <= TLSPeer.nameBytesMax else { return }
+        guard let names, let text, count <= TLSLimits.nameBytesMax else { return }
         let bytes = UnsafeRawBufferPointer(start: text, count: count)
         guard !bytes.contains(0), let name = String(validating: bytes, as: UTF8.self) else { return }
         let list = names.assumingMemoryBound(to: [String].self)
-        if list.pointee.count < TLSPeer.namesMax { list.pointee.append(name) }
+        if list.pointee.count < TLSLimits.namesMax { list.pointee.append(name) }
       }
     }
   }
-
-  /// The names of one certificate that are looked at, and the bytes of one.
-  package static let namesMax = 100
-  package static let nameBytesMax = 255
 }
 
 extension CertificatePin {

@@ -4,9 +4,6 @@ package import RPCSystem
 /// What session tickets are sealed with: kept over a change of certificates, shared by all loops, and changed by
 /// itself. A ticket is good for as long as its key is kept.
 package final class TicketKeys: Sendable {
-  /// How long one key seals tickets, in nanoseconds; it opens them for as long again.
-  package static let lifeNanoseconds: UInt64 = 6 * 3600 * 1_000_000_000
-
   internal struct Key {
     var name: [UInt8]
     var cipher: [UInt8]
@@ -41,8 +38,8 @@ package final class TicketKeys: Sendable {
     let now = clock?.now ?? SystemClock.monotonicNanoseconds()
     return state.withLock { state in
       let age = now &- state.since
-      if age >= Self.lifeNanoseconds {
-        state.previous = age < 2 * Self.lifeNanoseconds ? state.current : nil
+      if age >= TLSLimits.ticketKeyNanoseconds {
+        state.previous = age < 2 * TLSLimits.ticketKeyNanoseconds ? state.current : nil
         state.current = .random()
         state.since = now
       }

@@ -37,10 +37,14 @@ package protocol ByteFilter: AnyObject {
 
   /// What only the two ends of this very connection know, to tie proofs to it; none where the filter keeps no secrets.
   var channelBinding: [UInt8] { get }
+
+  /// Bytes of memory that it holds, about.
+  var heldBytes: Int { get }
 }
 
 extension ByteFilter {
   package var channelBinding: [UInt8] { [] }
+  package var heldBytes: Int { 0 }
 }
 
 /// Why bytes cannot pass a filter any more.

@@ -74,7 +74,10 @@ extension Connection {
   @inline(__always)
   internal func count() {
     var now = input.value.allocatedBytes + output.value.allocatedBytes + handlerBytes
-    if let filtering { now += filtering.wire.value.allocatedBytes }
+    if let filtering {
+      now += filtering.wire.value.allocatedBytes
+      if state.isOpen { now += filtering.filter.heldBytes }
+    }
     if now != countedBytes { count(now) }
   }
 

@@ -6,6 +6,16 @@ enum KeyTargets {
     let text = String(decoding: bytes, as: UTF8.self)
     if let key = try? PublicKey(parsing: text) { try isWritten(key) }
     if let key = try? PrivateKey(parsing: text) { try isWritten(key.publicKey) }
+    if let pin = try? CertificatePin(parsing: text) {
+      try promise((try? CertificatePin(parsing: pin.description)) == pin, "\(pin) came back as another")
+    }
+    if let known = try? ClientCertificate(parsing: text) {
+      try promise(
+        (try? ClientCertificate(parsing: known.description)) == known, "\(known) came back as another")
+    }
+    if let token = TokenDigest(bearer: text) {
+      try promise((try? TokenDigest(parsing: token.description)) == token, "\(token) came back as another")
+    }
   }
 
   private static func isWritten(_ key: PublicKey) throws(BrokenPromise) {

@@ -29,6 +29,37 @@ struct ManifestTests {
     #expect(try Manifest(decoding: Samples.manifest([]).encode()) == Samples.manifest([]))
   }
 
+  @Test("what servers and clients are known by in TLS travels, and changes the digest")
+  func certificates() throws {
+    let pin = try CertificatePin(digest: [UInt8](repeating: 1, count: 32))
+    let plain = Self.full
+    var servers = plain.servers
+    for index in servers.indices { servers[index].authorities = "-----BEGIN CERTIFICATE-----" }
+    servers[0].certificate = pin
+    var clients = plain.clients
+    clients[0].certificate = .name("batch.test")
+    clients[0].token = TokenDigest(bearer: String(repeating: "A", count: 43))
+    let secure = Manifest(
+      server: plain.server, servers: servers, clients: clients, services: plain.services,
+      procedures: plain.procedures)
+    let decoded = try Manifest(decoding: secure.encode())
+    #expect(decoded == secure && decoded.digest != plain.digest)
+    #expect(decoded.topology.servers[0].certificate == pin)
+    #expect(decoded.topology.servers.allSatisfy { $0.authorities != nil })
+  }
+
+  @Test("authorities beyond their limit are refused")
+  func authorities() throws {
+    func manifest(_ bytes: Int) -> Manifest {
+      var servers = Self.full.servers
+      for index in servers.indices { servers[index].authorities = String(repeating: "a", count: bytes) }
+      return Manifest(server: Self.full.server, servers: servers)
+    }
+    let limit = DeploymentLimits.authoritiesBytesMax
+    #expect(try Manifest(decoding: manifest(limit).encode()) == manifest(limit))
+    #expect(throws: DeploymentError.self) { try Manifest(decoding: manifest(limit + 1).encode()) }
+  }
+
   @Test("the order in which things are listed does not change the digest")
   func order() {
     let one = Self.full

@@ -44,11 +44,11 @@ struct TLSFilterTests {
     pair.client.toSend = [1]
     pair.run()
     var plain = ByteQueue()
-    plain.append([UInt8](repeating: 1, count: TLSFilter.wireBytesMax * 3))
+    plain.append([UInt8](repeating: 1, count: TLSLimits.wireBytesMax * 3))
     var wire = ByteQueue()
     pair.client.filter.send(&plain, into: &wire)
-    #expect(plain.count == TLSFilter.wireBytesMax * 2)
-    #expect(wire.count > TLSFilter.wireBytesMax && wire.count < TLSFilter.wireBytesMax * 11 / 10)
+    #expect(plain.count == TLSLimits.wireBytesMax * 2)
+    #expect(wire.count > TLSLimits.wireBytesMax && wire.count < TLSLimits.wireBytesMax * 11 / 10)
   }
 
   @Test("the end that a side says reaches the other, and an end without it between messages is none of harm")

@@ -88,13 +88,13 @@ struct TrustTests {
     let keys = TicketKeys(clock: clock)
     let first = try #require(keys.key(named: nil)).key
     #expect(keys.key(named: first.name)?.isOld == false)
-    clock.advance(by: .nanoseconds(TicketKeys.lifeNanoseconds))
+    clock.advance(by: .nanoseconds(TLSLimits.ticketKeyNanoseconds))
     let second = try #require(keys.key(named: nil)).key
     #expect(second.name != first.name)
     #expect(keys.key(named: first.name)?.isOld == true)
-    clock.advance(by: .nanoseconds(TicketKeys.lifeNanoseconds))
+    clock.advance(by: .nanoseconds(TLSLimits.ticketKeyNanoseconds))
     #expect(keys.key(named: first.name) == nil && keys.key(named: second.name)?.isOld == true)
-    clock.advance(by: .nanoseconds(3 * TicketKeys.lifeNanoseconds))
+    clock.advance(by: .nanoseconds(3 * TLSLimits.ticketKeyNanoseconds))
     #expect(keys.key(named: second.name) == nil)
     #expect(keys.key(named: Array(repeating: 0, count: 16)) == nil)
   }

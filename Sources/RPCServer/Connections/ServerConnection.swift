@@ -87,7 +87,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
       bytes, alpn: socket.filter?.applicationProtocol, among: dialects, filters: isPlain ? filters : [])
     {
     case .filter(let entry):
-      guard let filter = entry.make() else {
+      guard let filter = entry.make(), socket.excess(of: filter.heldBytes) == nil else {
         socket.close()
         return .consumed(bytes.byteCount)
       }

@@ -53,11 +53,11 @@ internal struct TLSFiles {
       throw KeyError("\(path) holds a private key and may be read by everybody: chmod o= '\(path)'")
     }
     do {
-      return try WholeFile.read(path, limit: TLSOptions.fileBytesMax)
+      return try WholeFile.read(path, limit: TLSLimits.fileBytesMax)
     } catch {
       throw KeyError(
         error.code == EFBIG
-          ? "'\(path)' has more than \(TLSOptions.fileBytesMax) bytes, the limit"
+          ? "'\(path)' has more than \(TLSLimits.fileBytesMax) bytes, the limit"
           : "'\(path)' cannot be read: \(error.reason)")
     }
   }

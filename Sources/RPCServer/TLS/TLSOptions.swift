@@ -27,8 +27,5 @@ public struct TLSOptions: Sendable {
   /// A file with the certificates, as PEM, of authorities that vouch for clients.
   public var clientAuthorities: String?
 
-  /// Bytes of one file.
-  public static let fileBytesMax = 1024 * 1024
-
   public init() {}
 }

@@ -71,6 +71,12 @@ struct TLSTests {
       let called = try run("/usr/bin/env", ["python3", simplerpc] + trust + ["127.0.0.1", port, "test.one"])
       #expect(called.output == "1\n", "\(called)")
     }
+    let other = "sha256//" + Data(count: 32).base64EncodedString()
+    let refused = try run(
+      "/usr/bin/env", ["python3", simplerpc, "--certificate", other, "127.0.0.1", port, "test.one"])
+    #expect(
+      refused.errors.contains("the server has the certificate \(pin), expected was \(other)")
+    )
     let bench = try run(
       "\(Programs.directory)/rpc-bench",
       ["127.0.0.1", port, "system.ping", "--certificate", pin, "--count", "20", "--warmup", "0"])
@@ -81,6 +87,43 @@ struct TLSTests {
     try network.start("s1", options: ["--tls", "required"])
     #expect(try Self.pin(of: network.server("s1")) == pin)
     #expect(try network.shell("test.one").output == "1\n")
+  }
+
+  @Test("a procedure's call of another server goes by what init.yaml says of that server too")
+  func nested() throws {
+    let network = try Network(["s1", "s2"], start: false)
+    var servers: [String] = []
+    for name in ["s1", "s2"] {
+      let address = [
+        "127.0.0.1", "\(try network.port(name))", "--data", "\(network.directory.path)/data/\(name)",
+      ]
+      let told = try run(Programs.server, address + ["--print-pin"])
+      let pin = told.output.trimmingCharacters(in: .newlines)
+      servers.append(
+        "    - \(name): {ip: 127.0.0.1, port: \(try network.port(name)), certificate: \"\(pin)\"}")
+      try network.start(name, options: ["--tls", "required"])
+      #expect(try Self.pin(of: network.server(name)) == pin)
+    }
+    try network.directory.write(
+      "import rpc\ndef outer(): return rpc.call(\"s2\", \"test.inner\", 7)\ndef inner(number): return number\n",
+      to: "test.py")
+    try network.directory.write(
+      """
+      network:
+        servers:
+      \(servers.joined(separator: "\n"))
+        clients:
+          - me: {ip: 127.0.0.1}
+      service:
+        - test: {providers: [s1, s2], tenants: [me], rpcs: [outer, inner]}
+      rpc:
+        test:
+          - outer: {args: [], returns: [int], src: test.py}
+          - inner: {args: [int], returns: [int], src: test.py}
+      """, to: "init.yaml")
+    try network.deploy()
+    let called = try network.shell("call s1 test.outer")
+    #expect(called.output == "7\n", "\(called)")
   }
 
   @Test("a mistake is told in words: no pin, another pin, and TLS where there is none")
@@ -125,6 +168,15 @@ struct TLSTests {
     let old = try run(
       "/usr/bin/env", ["openssl", "s_client", "-tls1_2", "-connect", "127.0.0.1:\(port)"], input: .text(""))
     #expect(old.errors.contains("alert protocol version"), "\(old)")
+    // The name that is agreed on decides; one that is not spoken is refused.
+    for (name, said) in [
+      ("simplerpc/1", "ALPN protocol: simplerpc/1"), ("unknown", "alert no application protocol"),
+    ] {
+      let outcome = try run(
+        "/usr/bin/env", ["openssl", "s_client", "-alpn", name, "-connect", "127.0.0.1:\(port)"],
+        input: .text(""))
+      #expect((outcome.output + outcome.errors).contains(said), "\(outcome)")
+    }
     // curl tells a pin that does not match by 90.
     for (given, isRight) in [(pin, true), ("sha256//" + Data(count: 32).base64EncodedString(), false)] {
       let curl = try run(

@@ -27,18 +27,21 @@ internal final class TokenCaller {
         "a token is taken inside TLS or from this host alone: this one could have been read on its way, so replace it"
       )
     }
-    token = TokenDigest(of: text)
+    guard let digest = TokenDigest(bearer: text) else {
+      throw RPCError(.unauthenticated, "a token is 32 bytes in base64: openssl rand -base64 32 makes one")
+    }
+    token = digest
     self.caller = try caller.presenting(token, in: catalogue)
     access = Access(catalogue: catalogue, identities: self.caller.identities(in: catalogue))
   }
 
   /// The token of `Bearer TOKEN` (RFC 6750, section 2.1).
-  static func token(in authorization: String) throws(RPCError) -> [UInt8] {
+  static func token(in authorization: String) throws(RPCError) -> Substring {
     let words = authorization.split(separator: " ")
     guard words.count == 2, words[0].lowercased() == "bearer" else {
       throw RPCError(.unauthenticated, "the field 'authorization' is not 'Bearer TOKEN'")
     }
-    return Array(words[1].utf8)
+    return words[1]
   }
 
   func allows(service: Int, in catalogue: Catalogue) -> Bool {
@@ -53,6 +56,6 @@ internal final class TokenCaller {
     guard access.serial == catalogue.serial, let text = try? Self.token(in: authorization) else {
       return false
     }
-    return TokenDigest(of: text) == token
+    return TokenDigest(bearer: text) == token
   }
 }

@@ -1,0 +1,83 @@
+import RPCTransport
+import RPCWire
+import TestSupport
+import Testing
+
+@testable import RPCServer
+
+@Suite("A server's TLS, as hostile and mistaken peers see it")
+struct TLSServerTests {
+  /// What a handshake begins with: a record of 512 bytes, of which no more comes.
+  private static let beginning: [UInt8] = [22, 3, 1, 2, 0]
+
+  private static func server(
+    _ directory: TemporaryDirectory, _ change: (inout ServerOptions) -> Void = { _ in }
+  ) throws -> TestServer {
+    try TestServer { options in
+      options.dataDirectory = directory.file("data")
+      options.tls.mode = .required
+      change(&options)
+    }
+  }
+
+  @Test("a handshake that does not go on is ended after the handshake timeout", arguments: [1, 2, 5])
+  func slowHandshake(count: Int) throws {
+    let directory = TemporaryDirectory()
+    let server = try Self.server(directory) { $0.handshakeTimeoutMilliseconds = 100 }
+    let peer = try RawPeer(port: server.port)
+    peer.send(Array(Self.beginning.prefix(count)))
+    // Before it is known to be TLS the last words are a line of json.
+    let said = String(decoding: peer.everything(), as: UTF8.self)
+    #expect(count == 1 ? said.contains("handshake timeout") : said.isEmpty)
+  }
+
+  @Test("handshakes that strangers leave unfinished are bounded together by their share of the memory")
+  func memory() throws {
+    let directory = TemporaryDirectory()
+    let server = try Self.server(directory) {
+      $0.loops = 1
+      // A quarter of it is ten handshakes.
+      $0.memoryBytes = 4 * 10 * 48 * 1024
+    }
+    let peers = try (0..<20).map { _ in
+      let peer = try RawPeer(port: server.port)
+      peer.send(Self.beginning)
+      return peer
+    }
+    #expect(peers[19].isClosed())
+    #expect(peers[0].hearsNothing(milliseconds: 1))
+  }
+
+  @Test("a plain client is told in its dialect that TLS is needed, and nothing that it asks is done")
+  func plain() throws {
+    let directory = TemporaryDirectory()
+    let server = try Self.server(directory)
+    let json = try RawPeer(port: server.port)
+    json.send(
+      Array((#"{"header":"RPC-REQ","value":{"service":"math","rpc":"add","arguments":[1,2]}}"# + "\n").utf8))
+    let line = try #require(json.nextLine())
+    #expect(line.contains("this port speaks TLS only") && line.contains("Unauthenticated"))
+    #expect(json.nextLine() == nil)
+    let native = try RawPeer(port: server.port)
+    native.send { queue in
+      queue.append(Preface.bytes)
+      Hello(agent: "test").encode(to: &queue)
+    }
+    let frame = try #require(native.next())
+    #expect(frame.header.kind == FrameKind.error.rawValue)
+    #expect(native.next() == nil)
+  }
+
+  @Test("a handshake where there is no TLS is answered with a line that says so")
+  func off() throws {
+    let server = try TestServer()
+    let peer = try RawPeer(port: server.port)
+    peer.send(Self.beginning)
+    #expect(String(decoding: peer.everything(), as: UTF8.self).contains("this port speaks no TLS"))
+  }
+
+  @Test("without files and without a data directory there is no TLS, and the server says why")
+  func nothingToShow() {
+    #expect(throws: (any Error).self) { try TestServer { $0.tls.mode = .offered } }
+  }
+}
