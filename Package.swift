@@ -31,6 +31,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
@@ -87,6 +88,7 @@ let package = Package(
         "RPCClient",
         "RPCDeployment", "CLinux",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       swiftSettings: swiftSettings),
     .target(
@@ -206,6 +208,7 @@ let package = Package(
       name: "RPCServerTests",
       dependencies: [
         "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
+        .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       swiftSettings: swiftSettings),
     .target(
@@ -213,6 +216,7 @@ let package = Package(
       dependencies: [
         "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCDeployment",
         "RPCClient", "RPCServer", "RPCShell", "CLua",
+        .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(

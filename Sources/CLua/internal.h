@@ -72,6 +72,7 @@ struct rpclua_machine {
   struct arena arena;
   rpclua_limits limits;
   rpclua_log log;
+  rpclua_tell tell;
   /// The call that runs now.
   rpclua_call *running;
   /// The slice is over, or something else wants the call's attention: polled by every long loop in C.

@@ -78,6 +78,50 @@ static int write_log(lua_State *L) {
   return 0;
 }
 
+const char *const rpclua_empty = "";
+
+void rpclua_answer_questions(rpclua_machine *machine, rpclua_tell tell) { machine->tell = tell; }
+
+/// Pushes what is known of the call, or nil. While a source is loaded there is no call.
+static const char *ask(lua_State *L, rpclua_question question, const char *name, size_t *count) {
+  rpclua_machine *machine = machine_of(L);
+  rpclua_call *call = machine->running;
+  if (!machine->tell || call->is_load) return NULL;
+  machine->critical = 1;
+  const char *text = machine->tell(call->tag, question, name, count);
+  machine->critical = 0;
+  return text;
+}
+
+/// rpc.caller(): the name of the client that calls, or nil.
+static int caller(lua_State *L) {
+  size_t count = 0;
+  const char *text = ask(L, rpclua_asks_caller, NULL, &count);
+  if (text) lua_pushlstring(L, text, count); else lua_pushnil(L);
+  return 1;
+}
+
+/// rpc.metadata(name): what came with the call under this name, or nil.
+static int metadata(lua_State *L) {
+  size_t count = 0;
+  const char *text = ask(L, rpclua_asks_metadata, luaL_checkstring(L, 1), &count);
+  if (text) lua_pushlstring(L, text, count); else lua_pushnil(L);
+  return 1;
+}
+
+/// rpc.deadline(): the seconds that are left to the call, or nil.
+static int deadline(lua_State *L) {
+  size_t count = 0;
+  const char *text = ask(L, rpclua_asks_deadline, NULL, &count);
+  if (!text) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_pushlstring(L, text, count);
+  lua_pushnumber(L, lua_tonumber(L, -1));
+  return 1;
+}
+
 static int show_null(lua_State *L) {
   lua_pushstring(L, rpclua_is_null(L, 1) ? "rpc.null" : "userdata");
   return 1;
@@ -89,6 +133,12 @@ void rpclua_open_rpc(lua_State *L) {
   lua_setfield(L, -2, "call");
   lua_pushcfunction(L, write_log);
   lua_setfield(L, -2, "log");
+  lua_pushcfunction(L, caller);
+  lua_setfield(L, -2, "caller");
+  lua_pushcfunction(L, metadata);
+  lua_setfield(L, -2, "metadata");
+  lua_pushcfunction(L, deadline);
+  lua_setfield(L, -2, "deadline");
   lua_pushlightuserdata(L, NULL);
   lua_setfield(L, -2, "null");
   lua_setglobal(L, "rpc");

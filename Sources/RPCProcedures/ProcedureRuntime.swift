@@ -22,6 +22,9 @@ package protocol ProcedureRuntime: AnyObject {
 
   /// Ends every call and every process, at once.
   func shutdown()
+
+  /// How busy it is.
+  var load: RuntimeLoad { get }
 }
 
 extension ProcedureRuntime {
@@ -41,6 +44,8 @@ package final class Invocation {
   /// How deep the call is nested in calls of other procedures: 0 for a client's, at most
   /// `WireLimits.callDepthMax`.
   package let depth: Int
+  /// Who makes it, and what came with it.
+  package let context: CallContext
   /// The runtime's own state of this call.
   package var state: AnyObject?
   private var completion: ((Result<[UInt8], RPCError>) -> Void)?
@@ -48,12 +53,14 @@ package final class Invocation {
   /// - Parameter completion: takes the return values as a MessagePack list that fits the declared types.
   package init(
     unit: SourceUnit, arguments: [UInt8], deadline: UInt64?, depth: Int = 0,
+    context: CallContext = CallContext(),
     completion: @escaping (Result<[UInt8], RPCError>) -> Void
   ) {
     self.unit = unit
     self.arguments = arguments
     self.deadline = deadline
     self.depth = min(max(0, depth), WireLimits.callDepthMax)
+    self.context = context
     self.completion = completion
   }
 
@@ -76,9 +83,10 @@ package protocol NestedCaller: AnyObject {
   ///
   /// - Parameter depth: how deep the new call is nested: one more than the call that makes it. Above
   ///   `WireLimits.callDepthMax` it is refused.
+  /// - Parameter metadata: what goes along with it.
   /// - Returns: what ends the call when the procedure that made it is ended; harmless once it is answered.
   func call(
     _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    completion: @escaping (Result<[Value], RPCError>) -> Void
+    metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void
 }

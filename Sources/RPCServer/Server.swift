@@ -59,6 +59,7 @@ public final class Server: Sendable {
     let core = ServerCore(
       options: options, agent: Release.agent, natives: procedures, log: log, tls: tls)
     self.core = core
+    core.setHost(host)
     let catalogue = core.activate(ActiveGeneration())
     let hosts = Lock<[ServerCore.LoopHandle]>([])
     var threads: [LoopThread] = []

@@ -15,7 +15,7 @@ internal final class ServerNestedCaller: NestedCaller {
 
   func call(
     _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    completion: @escaping (Result<[Value], RPCError>) -> Void
+    metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
     do throws(RPCError) {
       try CallFrame.checkDepth(depth, of: procedure)
@@ -25,7 +25,8 @@ internal final class ServerNestedCaller: NestedCaller {
     }
     let client = connected()
     var options = CallOptions()
-    options.metadata = [CallFrame.depthKey: .int(Int64(depth))]
+    options.metadata = metadata
+    options.metadata[CallFrame.depthKey] = .int(Int64(depth))
     let call = client.call(procedure, arguments, on: server, deadline: deadline, options: options) { result in
       completion(result.map(\.values))
     }

@@ -211,6 +211,8 @@ package enum CallFrame {
   /// The key of the metadata under which a server says how deep its procedure's call is nested: an int, at most
   /// `WireLimits.callDepthMax`. A call without it is not nested.
   package static let depthKey = "rpc-depth"
+  /// Keys of the metadata that servers use among themselves: neither read by procedures nor taken from other dialects.
+  package static let reservedKeys: Set<String> = [depthKey, "rpc-service"]
 
   /// How deep the metadata says that the call is nested.
   package static func depth(in metadata: RawSpan) throws(WireError) -> Int {

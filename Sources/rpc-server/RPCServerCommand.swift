@@ -51,6 +51,7 @@ struct RPCServerCommand: ParsableCommand {
 
   @OptionGroup(title: "TLS") var tls: TLSArguments
   @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Procedures, on each loop") var procedures: ProcedureOptions
   @OptionGroup(title: "Python, on each loop") var python: PythonOptions
   @OptionGroup(title: "Lua, on each loop") var lua: LuaOptions
@@ -79,6 +80,7 @@ struct RPCServerCommand: ParsableCommand {
     options.tls = tls.options
     if printPin { throw ExitCode(ServerProgram.printPins(host: host, port: port, options: options)) }
     limits.apply(to: &options)
+    http.apply(to: &options)
     for bound in procedures.bounds + python.bounds + lua.bounds {
       options.procedures[keyPath: bound.limit] = bound.value
     }

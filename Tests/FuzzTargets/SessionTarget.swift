@@ -26,7 +26,13 @@ enum SessionTarget {
       }
     }
     let answers = try result.get()
-    if sent.starts(with: Preface.bytes) { try areFrames(answers) } else { try areLines(answers) }
+    if sent.starts(with: Preface.bytes) {
+      try areFrames(answers)
+    } else if answers.starts(with: "HTTP/1.1 ".utf8) {
+      try HTTPAnswers.check(answers, to: sent)
+    } else {
+      try areLines(answers)
+    }
   }
 
   private static func areFrames(_ answers: [UInt8]) throws(BrokenPromise) {

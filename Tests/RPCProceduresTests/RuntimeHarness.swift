@@ -241,7 +241,7 @@ func withLua(
 final class EchoCaller: NestedCaller {
   func call(
     _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    completion: @escaping (Result<[Value], RPCError>) -> Void
+    metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
     if procedure == "service2.fail" {
       completion(.failure(RPCError(.executionException, "it failed", executed: .yes)))

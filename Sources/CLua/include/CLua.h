@@ -15,6 +15,11 @@ typedef struct rpclua_call rpclua_call;
 /// Takes one line that a procedure logged; `tag` is the call's.
 typedef void (*rpclua_log)(void *tag, const char *bytes, size_t count);
 
+/// What a procedure may ask of its call.
+typedef enum rpclua_question { rpclua_asks_caller, rpclua_asks_metadata, rpclua_asks_deadline } rpclua_question;
+/// Answers with text that stays until the next question, or null; `tag` is the call's, `name` that of the metadata.
+typedef const char *(*rpclua_tell)(void *tag, rpclua_question question, const char *name, size_t *count);
+
 typedef struct rpclua_limits {
   /// Bytes that one call may hold.
   size_t call_bytes;
@@ -64,6 +69,10 @@ typedef enum rpclua_outcome {
 
 /// A machine with the sandbox and nothing else, or null without memory.
 rpclua_machine *rpclua_open(const rpclua_limits *limits, rpclua_log log);
+/// Says who answers what procedures ask; without it the answer is nil.
+void rpclua_answer_questions(rpclua_machine *machine, rpclua_tell tell);
+/// A text of no bytes.
+extern const char *const rpclua_empty;
 /// Gives all its memory back at once. Its calls must have been ended.
 void rpclua_close(rpclua_machine *machine);
 /// Bytes in use, by live values and garbage, beyond those of the empty sandbox.

@@ -105,7 +105,10 @@ extension InitFileReader {
       client.token = credential(node, "token") { text throws(KeyError) in try TokenDigest(parsing: text) }
     }
     if fields["ip"] == nil, fields["key"] == nil, fields["certificate"] == nil, fields["token"] == nil {
-      report(place, "client '\(name)' needs an 'ip' that it calls from, or a 'key' that it proves")
+      report(
+        place,
+        "client '\(name)' needs an 'ip' that it calls from, or a 'key', a 'certificate' or a 'token' that it shows"
+      )
     }
   }
 
@@ -194,7 +197,14 @@ extension InitFileReader {
     }
     var clients: [String: DeclaredClient] = [:]
     var clientKeys: [PublicKey: DeclaredClient] = [:]
+    var tokens: [TokenDigest: DeclaredClient] = [:]
     for declared in self.clients {
+      if let token = declared.client.token, let first = tokens.updateValue(declared, forKey: token) {
+        report(
+          declared.place,
+          "client '\(declared.client.name)' has the token of client '\(first.client.name)' at line "
+            + "\(first.place.line)")
+      }
       if let key = declared.client.key {
         if let first = clientKeys.updateValue(declared, forKey: key) {
           report(

@@ -32,6 +32,14 @@ internal final class LuaMachine {
       Unmanaged<LuaTask>.fromOpaque(tag).takeUnretainedValue().log(line)
     }
     guard let opened else { return nil }
+    rpclua_answer_questions(opened) { tag, question, name, count in
+      guard let tag else { return nil }
+      let task = Unmanaged<LuaTask>.fromOpaque(tag).takeUnretainedValue()
+      guard let told = task.tell(question, name.map { String(cString: $0) }) else { return nil }
+      count?.pointee = told.count
+      // An empty text has no place of its own.
+      return told.baseAddress.map { UnsafePointer($0.assumingMemoryBound(to: CChar.self)) } ?? rpclua_empty
+    }
     pointer = opened
     self.serial = serial
   }

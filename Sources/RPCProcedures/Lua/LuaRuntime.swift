@@ -38,6 +38,10 @@ package final class LuaRuntime: ProcedureRuntime {
     self.context = LuaTask.Context(limits: context.limits, log: context.log)
   }
 
+  package var load: RuntimeLoad {
+    RuntimeLoad(running: inFlight - callsWaiting, queued: callsWaiting)
+  }
+
   // MARK: Asking
 
   package func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
@@ -331,7 +335,7 @@ package final class LuaRuntime: ProcedureRuntime {
     case .success(let arguments):
       task.endNested = nested.call(
         request.procedure, arguments, on: request.server, deadline: task.callDeadline, depth: task.depth + 1,
-        completion: completion)
+        metadata: task.callContext.forwarded, completion: completion)
     case .failure(let error):
       completion(.failure(RPCError(.invalidArguments, error.description)))
     }

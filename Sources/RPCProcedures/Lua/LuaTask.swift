@@ -1,4 +1,5 @@
 internal import CLua
+internal import RPCSystem
 internal import RPCWire
 
 /// One coroutine: a call, or the loading of a source. It knows how an outcome reads as an error; when it runs
@@ -33,6 +34,8 @@ internal final class LuaTask {
   var slices = 0
   /// Ends the call of another procedure that it waits for.
   var endNested: (() -> Void)?
+  /// What was told last.
+  private var told: UnsafeMutableRawBufferPointer?
   private let unit: SourceUnit
   private let context: Context
 
@@ -69,6 +72,7 @@ internal final class LuaTask {
 
   deinit {
     precondition(call == nil, "a task is finished before it is dropped")
+    told?.deallocate()
   }
 
   var procedure: Procedure { unit.procedure }
@@ -78,6 +82,36 @@ internal final class LuaTask {
   var depth: Int { if case .call(let invocation, _) = work { invocation.depth } else { 0 } }
   /// When the call must have ended, for the calls that it makes.
   var callDeadline: UInt64? { if case .call(let invocation, _) = work { invocation.deadline } else { nil } }
+
+  /// Who makes the call, and what came with it.
+  var callContext: CallContext {
+    if case .call(let invocation, _) = work { invocation.context } else { CallContext() }
+  }
+
+  /// What a procedure asks of its call, as text for as long as nothing else is asked.
+  ///
+  /// - Parameter name: of an entry of the metadata.
+  func tell(_ what: rpclua_question, _ name: String?) -> UnsafeRawBufferPointer? {
+    let text: String?
+    switch what {
+    case rpclua_asks_caller: text = callContext.caller
+    case rpclua_asks_deadline:
+      text = callDeadline.map { deadline in
+        let now = SystemClock.monotonicNanoseconds()
+        return "\(Double(deadline > now ? deadline - now : 0) / 1e9)"
+      }
+    default:
+      let value = name.flatMap { callContext.metadata[$0] }
+      text = value.map { $0.stringValue ?? $0.json }
+    }
+    told?.deallocate()
+    told = nil
+    guard let text else { return nil }
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: text.utf8.count, alignment: 1)
+    copy.copyBytes(from: text.utf8)
+    told = copy
+    return UnsafeRawBufferPointer(copy)
+  }
 
   func log(_ line: String) {
     context.log(ProcedureOutput(procedure: procedure, stream: .log, text: line))

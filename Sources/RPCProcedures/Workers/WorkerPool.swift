@@ -225,7 +225,7 @@ package final class WorkerPool: ProcedureRuntime {
     }
     return nested.call(
       procedure, arguments, on: server, deadline: job.invocation?.deadline, depth: job.depth + 1,
-      completion: completion)
+      metadata: job.invocation?.context.forwarded ?? [:], completion: completion)
   }
 
   /// The procedure that the workers know by this number.

@@ -2,6 +2,9 @@ internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
 
+/// What procedures are told of their calls.
+internal typealias ProcedureContext = RPCProcedures.CallContext
+
 /// What a caller sends along with a call besides its arguments.
 internal struct CallContext {
   /// W3C trace context: 26 bytes, or none.

@@ -45,29 +45,29 @@ internal final class Caller {
     if claimed == nil { label = logEscaped("\(peer.names.first ?? peer.pin.description)@\(self.peer)") }
   }
 
-  /// Takes what `authorization: Bearer` said of one request, which lasts until the next one says something else.
+  /// The caller that a token names: from the same place, with the rights of the token's client.
   ///
-  /// - Parameters:
-  ///   - text: what follows `Bearer`; nil where there was nothing.
-  ///   - isPrivate: the connection is in TLS.
-  /// - Throws: `Unauthenticated` where the token is no client's, or was readable on the way.
-  /// - Returns: whether who is calling may have changed.
-  func present(bearer text: String?, isPrivate: Bool, in catalogue: Catalogue) throws(RPCError) -> Bool {
-    let before = credentials.token
-    credentials.token = nil
-    guard let text else { return before != nil }
-    guard isPrivate || peer.isLoopback else {
+  /// - Throws: `Unauthenticated` where no client has it, or one that calls from elsewhere.
+  func presenting(_ token: TokenDigest, in catalogue: Catalogue) throws(RPCError) -> Caller {
+    guard let rule = catalogue.clients.first(where: { $0.token == token }) else {
+      throw RPCError(.unauthenticated, "no client is registered with this token")
+    }
+    guard rule.matches(address: peerBytes, port: peer.port) else {
       throw RPCError(
-        .unauthenticated,
-        "the token came unencrypted, where others could read it: make another one and use it inside TLS only",
-        executed: .no)
+        .unauthenticated, "the token is of a client that is registered with another address than \(peer)")
     }
-    guard let token = TokenDigest(bearer: text), catalogue.clients.contains(where: { $0.token == token })
-    else {
-      throw RPCError(.unauthenticated, "the token is that of no registered client", executed: .no)
-    }
-    credentials.token = token
-    return before != token
+    let named = Caller(peer: peer, bytes: peerBytes, isOwnHost: isOwnHost)
+    named.credentials.token = token
+    named.claimed = rule.name
+    named.label = logEscaped("\(rule.name)@\(peer)")
+    return named
+  }
+
+  private init(peer: SocketAddress, bytes: [UInt8], isOwnHost: Bool) {
+    self.peer = peer
+    peerBytes = bytes
+    self.isOwnHost = isOwnHost
+    label = Array(peer.description.utf8)
   }
 
   func remember(_ procedure: BoundProcedure, _ text: [UInt8]) {

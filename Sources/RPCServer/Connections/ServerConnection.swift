@@ -19,6 +19,8 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   /// meanwhile; every call on the fast path asks whether there are any.
   @exclusivity(unchecked) private(set) var calls: [UInt64: ServerCall] = [:]
   @exclusivity(unchecked) private var access = Access()
+  /// The name of the registered client that the caller is, in the generation in force.
+  private(set) var callerName: String?
   /// Requests and answers of this connection that are being decoded or encoded beside the loop.
   private var piecesAway = 0
   /// No more calls are taken.
@@ -214,6 +216,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     let catalogue = host.catalogue
     let identities = caller.identities(in: catalogue)
     access = Access(catalogue: catalogue, identities: identities)
+    callerName = caller.claimed ?? identities.first
     let deployers = host.core.deployers
     // Where no clients are declared and no deployments taken nobody can be known, and nobody is a stranger.
     let canBeKnown = !catalogue.clients.isEmpty || deployers.areListed || host.options.dataDirectory != nil

@@ -1,0 +1,51 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("What came with a call")
+struct MetadataTests {
+  @Test("a procedure is told who calls, what came along and how long it has, and passes on the trace alone")
+  func lua() throws {
+    let network = try Network()
+    try network.directory.write(
+      """
+      local loaded = rpc.caller() == nil and rpc.metadata("x-own") == nil and rpc.deadline() == nil
+      function tell(name)
+        local deadline = rpc.deadline()
+        return rpc.caller(), tostring(rpc.metadata(name)), loaded and deadline ~= nil and deadline <= 9 and deadline > 0
+      end
+      function relay(name) return rpc.call("s1", "test.tell", name) end
+      """, to: "test.lua")
+    try network.describe(
+      """
+      service:
+        - test: {providers: [s1], tenants: [me], rpcs: [tell, relay]}
+      rpc:
+        test:
+          - tell: {args: [name: str], returns: [str, str, bool], src: test.lua}
+          - relay: {args: [name: str], returns: [str, str, bool], src: test.lua}
+      """)
+    try network.deploy()
+    func ask(_ procedure: String, _ name: String) throws -> String {
+      let outcome = try run(
+        "/usr/bin/curl",
+        [
+          "-sS", "--max-time", "30", "--json", "[\"\(name)\"]", "-H", "connect-timeout-ms: 9000", "-H",
+          "X-Own: mine",
+          "-H", "cookie: secret", "-H", "rpc-depth: 3",
+          "-H", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "-H", "baggage: a=1",
+          "http://127.0.0.1:\(try network.port("s1"))/test/\(procedure)",
+        ])
+      return outcome.output
+    }
+    func answer(_ value: String) -> String { #"{"result1":"me","result2":"\#(value)","result3":true}"# }
+    #expect(try ask("tell", "x-own") == answer("mine"))
+    for hidden in ["cookie", "authorization", "rpc-depth", "X-Own", "nothing"] {
+      #expect(try ask("tell", hidden) == answer("nil"), "\(hidden)")
+    }
+    #expect(
+      try ask("relay", "traceparent") == answer("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
+    #expect(try ask("relay", "baggage") == answer("a=1"))
+    #expect(try ask("relay", "x-own") == answer("nil"))
+  }
+}
