@@ -33,6 +33,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: [
@@ -40,6 +41,7 @@ let package = Package(
     .target(name: "CLinux"),
     .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
     .target(name: "CLibYAML", linkerSettings: [.linkedLibrary("yaml")]),
+    .target(name: "CNGHTTP2", linkerSettings: [.linkedLibrary("nghttp2")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
 
     // Libraries, the lowest layer first
@@ -67,21 +69,26 @@ let package = Package(
       },
       swiftSettings: swiftSettings),
     .target(
+      name: "RPCProto",
+      dependencies: ["RPCWire", "RPCProcedures", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["Schemas"], swiftSettings: swiftSettings),
+    .target(
       name: "RPCClient",
       dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "CLinux"],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
       dependencies: [
-        "RPCSystem", "RPCWire", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient", "CLibYAML",
+        "RPCSystem", "RPCWire", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto", "RPCClient", "CLibYAML",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCServer",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient",
-        "RPCDeployment", "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCClient",
+        "RPCDeployment", "CLinux", "CNGHTTP2", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swiftSettings),
@@ -183,6 +190,13 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RPCProtoTests",
+      dependencies: [
+        "TestSupport", "RPCProto", "RPCProcedures", "RPCWire",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCServiceLifecycleTests",

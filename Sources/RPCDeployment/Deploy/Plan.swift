@@ -23,6 +23,8 @@ public struct Plan: Hashable, Sendable {
       compare("timeout", old.timeoutMilliseconds.map { "\($0)ms" }, new.timeoutMilliseconds.map { "\($0)ms" })
       compare("memory", old.memoryBytes.map { "\($0) bytes" }, new.memoryBytes.map { "\($0) bytes" })
       compare("idempotent", "\(old.idempotent)", "\(new.idempotent)")
+      compare("name in gRPC", old.grpc.method, new.grpc.method)
+      if old.grpc.overload != new.grpc.overload { details.append("its place among the overloads") }
       if !old.documentation.hasSameUTF8(as: new.documentation) { details.append("doc") }
       return details
     }

@@ -1,0 +1,74 @@
+internal import RPCProto
+internal import RPCWire
+
+/// How a call ends in gRPC: a code, a message, and what is wrong in detail.
+internal struct GRPCStatus {
+  var code: StatusCode
+  var message: String
+  /// Header fields beyond code and message.
+  private(set) var details: [(name: String, value: String)] = []
+
+  static let ok = GRPCStatus(.ok, "")
+
+  init(_ code: StatusCode, _ message: String) {
+    self.code = code
+    self.message = message
+  }
+
+  /// A failed call, with `grpc-status-details-bin`: a `google.rpc.Status` with an `ErrorInfo`, whose reason is the
+  /// exception's name, and where repeating is worth a try a `RetryInfo`.
+  init(_ error: RPCError) {
+    switch error.exception {
+    // Clients tell by this code that a server lacks a method.
+    case .serviceNotFound, .rpcNotFound: code = .unimplemented
+    default: code = error.code
+    }
+    message = Self.shortened(error.message)
+    if error.exception == .executionException, let source = error.source { message += " (at \(source))" }
+    details.append(
+      ("grpc-status-details-bin", Self.unpadded(StatusDetails.encode(error, code: code, message: message))))
+    if let milliseconds = error.retryAfterMilliseconds {
+      details.append(("grpc-retry-pushback-ms", "\(milliseconds)"))
+    }
+  }
+
+  mutating func add(_ name: String, _ value: String) { details.append((name, value)) }
+
+  /// The fields of the trailers, in order.
+  var fields: [(name: String, value: String)] {
+    var fields = [("grpc-status", "\(code.rawValue)")]
+    if !message.isEmpty { fields.append(("grpc-message", PercentCoding.encode(message))) }
+    return fields + details
+  }
+
+  /// As much of a message as trailers may hold.
+  private static func shortened(_ message: String) -> String {
+    guard message.utf8.count > GRPCLimits.messageBytesMax else { return message }
+    var bytes = Array(message.utf8.prefix(GRPCLimits.messageBytesMax))
+    while let last = bytes.last, last & 0xc0 == 0x80 { bytes.removeLast() }
+    if let last = bytes.last, last >= 0xc0 { bytes.removeLast() }
+    return String(decoding: bytes, as: UTF8.self) + "…"
+  }
+
+  private static func unpadded(_ bytes: [UInt8]) -> String {
+    var text = Base64.encode(bytes)
+    while text.utf8.last == UInt8(ascii: "=") { text.removeLast() }
+    return text
+  }
+}
+
+/// What `grpc-message` is written in: UTF-8, where all but printable ASCII is percent-encoded.
+internal enum PercentCoding {
+  static func encode(_ text: String) -> String {
+    var result: [UInt8] = []
+    for byte in text.utf8 {
+      if (0x20...0x7e).contains(byte), byte != UInt8(ascii: "%") {
+        result.append(byte)
+      } else {
+        result.append(UInt8(ascii: "%"))
+        for nibble in [byte >> 4, byte & 15] { result.append(nibble < 10 ? 48 + nibble : 55 + nibble) }
+      }
+    }
+    return String(decoding: result, as: UTF8.self)
+  }
+}
