@@ -22,7 +22,6 @@ let package = Package(
     .library(name: "RPCServer", targets: ["RPCServer"]),
     .library(name: "RPCServiceLifecycle", targets: ["RPCServiceLifecycle"]),
     .library(name: "RPCClient", targets: ["RPCClient"]),
-    .library(name: "RPCShell", targets: ["RPCShell"]),
     .executable(name: "rpc-server", targets: ["rpc-server"]),
     .executable(name: "initializer", targets: ["initializer"]),
     .executable(name: "rpc-client", targets: ["rpc-client"]),

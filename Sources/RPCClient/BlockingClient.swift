@@ -2,7 +2,7 @@ internal import Glibc
 internal import RPCNetwork
 internal import RPCSystem
 internal import RPCTransport
-public import RPCWire
+package import RPCWire
 
 /// Makes a lone caller's calls on that caller's own thread, over one connection per server that rests in
 /// between: one write and one read, and no change of threads. One thread at a time has this short cut; others

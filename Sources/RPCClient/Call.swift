@@ -1,6 +1,6 @@
 internal import RPCSystem
 public import RPCTransport
-public import RPCWire
+package import RPCWire
 
 /// One call, from its caller's thread to the loop and back: arguments as bytes, deadline, where it stands, and
 /// what becomes of the answer. Calls that are over are used again, so that a call made on the loop's thread

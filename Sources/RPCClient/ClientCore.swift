@@ -1,17 +1,17 @@
-public import RPCNetwork
-public import RPCTransport
-public import RPCWire
+package import RPCNetwork
+package import RPCTransport
+package import RPCWire
 
 /// A client on one loop: it chooses the server for each call, keeps deadlines, and tries again where that is
 /// safe. Everything happens on the loop's thread. `RPCClient` wraps it for other threads; a server has one on
 /// each of its loops for the calls its procedures make.
-public final class ClientCore {
-  public let loop: EventLoop
+package final class ClientCore {
+  package let loop: EventLoop
   internal let options: ClientOptions
   internal let identity: String?
   internal private(set) var source: SourceAddress
   /// Told of what happens to connections, on the loop.
-  public var onEvent: ((ClientEvent) -> Void)?
+  package var onEvent: ((ClientEvent) -> Void)?
   internal var onState: ((_ server: String, ServerState) -> Void)?
 
   private var topology: Topology
@@ -32,7 +32,7 @@ public final class ClientCore {
   @exclusivity(unchecked) private var spareCount = 0
   private static let spareMax = 1024
 
-  public convenience init(
+  package convenience init(
     loop: EventLoop, topology: Topology, identity: String? = nil, options: ClientOptions = ClientOptions()
   ) {
     self.init(loop: loop, topology: topology, identity: identity, options: options, routes: RouteTable())
@@ -64,7 +64,7 @@ public final class ClientCore {
   ///   - deadline: on the loop's clock, in nanoseconds, or nil for none.
   /// - Returns: what `cancel` takes.
   @discardableResult
-  public func call(
+  package func call(
     _ procedure: String, _ arguments: [Value], types: [ValueType]? = nil, on server: String? = nil,
     deadline: UInt64? = nil, options: CallOptions = CallOptions(),
     completion: @escaping (Result<CallResult, RPCError>) -> Void
@@ -91,7 +91,7 @@ public final class ClientCore {
   }
 
   /// Ends a call; its completion gets `Cancelled` unless it is over.
-  public func cancel(_ nested: NestedCall) {
+  package func cancel(_ nested: NestedCall) {
     if let call = nested.call { cancel(call, serial: nested.serial) }
   }
 
@@ -339,11 +339,11 @@ public final class ClientCore {
   }
 
   /// Opens connections to all servers, called or not.
-  public func connectAll() {
+  package func connectAll() {
     for server in topology.servers { channel(to: server).connectEagerly() }
   }
 
-  public func updateTopology(_ topology: Topology) {
+  package func updateTopology(_ topology: Topology) {
     self.topology = topology
     topologyVersion += 1
     forgetShortcuts()
@@ -368,7 +368,7 @@ public final class ClientCore {
   }
 
   /// Ends every connection; calls in flight fail.
-  public func close() {
+  package func close() {
     guard !isClosed else { return }
     isClosed = true
     let error = RPCError(.cancelled, "the client was closed", executed: .maybe)
@@ -389,7 +389,7 @@ public final class ClientCore {
 }
 
 /// A call that was made on a loop, for ending it.
-public struct NestedCall {
+package struct NestedCall {
   internal let call: Call?
   internal let serial: UInt64
 }

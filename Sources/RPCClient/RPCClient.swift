@@ -49,7 +49,7 @@ public final class RPCClient: Sendable {
   }
 
   private func follow(_ source: any TopologySource) {
-    // What changed since the first one is there comes first, and what did not is no change.
+    // What changed since the first one comes first; what is equal is left out.
     let task = Task { [weak self] in
       for await update in source.topologies {
         guard let client = self else { return }

@@ -1,4 +1,4 @@
-public import RPCWire
+package import RPCWire
 
 /// Writes the arguments as a MessagePack list.
 @inlinable

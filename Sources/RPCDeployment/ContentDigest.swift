@@ -1,8 +1,8 @@
 import Crypto
 
 /// The name of content: its SHA-256 in lower-case hexadecimal.
-public enum ContentDigest {
-  public static func hex(of bytes: [UInt8]) -> String {
+package enum ContentDigest {
+  package static func hex(of bytes: [UInt8]) -> String {
     var text: [UInt8] = []
     text.reserveCapacity(64)
     let digits = Array("0123456789abcdef".utf8)
@@ -14,7 +14,7 @@ public enum ContentDigest {
   }
 
   /// Whether a text from outside is such a name: it becomes part of a path.
-  public static func isValid(_ text: String) -> Bool {
+  package static func isValid(_ text: String) -> Bool {
     text.utf8.count == 64
       && text.utf8.allSatisfy { byte in
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
@@ -23,5 +23,5 @@ public enum ContentDigest {
   }
 
   /// Enough of it for people to tell two apart.
-  public static func short(_ digest: String) -> String { String(digest.prefix(8)) }
+  package static func short(_ digest: String) -> String { String(digest.prefix(8)) }
 }

@@ -1,8 +1,8 @@
-public import RPCWire
+package import RPCWire
 
 /// Why a manifest, a store or a deployment refused: what is wrong and, where there is something to do, what.
-public struct DeploymentError: Error, Hashable, Sendable {
-  public enum Kind: Sendable, Hashable {
+package struct DeploymentError: Error, Hashable, Sendable {
+  package enum Kind: Sendable, Hashable {
     /// Another deployment holds the lock.
     case locked
     /// The server has another generation than the plan was made against.
@@ -21,19 +21,19 @@ public struct DeploymentError: Error, Hashable, Sendable {
     case io
   }
 
-  public var kind: Kind
-  public var message: String
+  package var kind: Kind
+  package var message: String
   /// What the operating system said, nil where the error is none of its.
-  public var errno: Int32?
+  package var errno: Int32?
 
-  public init(_ kind: Kind, _ message: String, errno: Int32? = nil) {
+  package init(_ kind: Kind, _ message: String, errno: Int32? = nil) {
     self.kind = kind
     self.message = message
     self.errno = errno
   }
 
   /// As the caller of a `system.deploy_*` procedure is told.
-  public var rpcError: RPCError {
+  package var rpcError: RPCError {
     switch kind {
     case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged: RPCError(.failedPrecondition, message)
     case .malformed: RPCError(.invalidArguments, message)
@@ -44,5 +44,5 @@ public struct DeploymentError: Error, Hashable, Sendable {
 }
 
 extension DeploymentError: CustomStringConvertible {
-  public var description: String { message }
+  package var description: String { message }
 }

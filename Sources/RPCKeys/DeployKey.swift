@@ -2,11 +2,11 @@ internal import Glibc
 
 /// The key that a user deploys with and that this user's servers trust, unless they are given others:
 /// `$XDG_CONFIG_HOME/simplerpc/deploy-key`, by default below `~/.config`, with its public half beside it.
-public enum DeployKey {
+package enum DeployKey {
   /// Where the private key is, or will be.
   ///
   /// - Throws: `KeyError` where the user has no home directory.
-  public static func path() throws(KeyError) -> String {
+  package static func path() throws(KeyError) -> String {
     try path(configHome: variable("XDG_CONFIG_HOME"), home: variable("HOME"), passwordHome: passwordHome)
   }
 
@@ -25,7 +25,7 @@ public enum DeployKey {
   /// What a deployment is made with: the key that was named by option or environment, else the user's own.
   ///
   /// - Returns: the key, and the file that it is in.
-  public static func chosen(_ named: String?) throws(KeyError) -> (key: PrivateKey, path: String) {
+  package static func chosen(_ named: String?) throws(KeyError) -> (key: PrivateKey, path: String) {
     if let path = KeyFile.chosenPath(named) { return (try KeyFile.privateKey(at: path), path) }
     return (try own(), try path())
   }
@@ -33,7 +33,7 @@ public enum DeployKey {
   /// The user's own key, made at first use.
   ///
   /// - Throws: `KeyError` where it cannot be read or made, with what to do instead.
-  public static func own() throws(KeyError) -> PrivateKey {
+  package static func own() throws(KeyError) -> PrivateKey {
     do {
       let path = try path()
       try makeFolder(of: path)
@@ -46,7 +46,7 @@ public enum DeployKey {
   /// The user's own key, nil where none was made yet or could be.
   ///
   /// - Throws: `KeyError` where it is there and cannot be used.
-  public static func existing() throws(KeyError) -> PrivateKey? {
+  package static func existing() throws(KeyError) -> PrivateKey? {
     guard let path = try? path(), access(path, F_OK) == 0 else { return nil }
     return try KeyFile.privateKey(at: path)
   }
@@ -54,7 +54,7 @@ public enum DeployKey {
   /// What servers of this user trust now.
   ///
   /// - Throws: `KeyError` where there is none yet, or somebody else could have written it.
-  public static func trusted() throws(KeyError) -> Set<PublicKey> {
+  package static func trusted() throws(KeyError) -> Set<PublicKey> {
     try trusted(at: path() + ".pub")
   }
 
@@ -78,7 +78,7 @@ public enum DeployKey {
   }
 
   /// For messages: the name of the user that this process acts as.
-  public static var userName: String {
+  package static var userName: String {
     entry { String(cString: $0.pw_name) } ?? "\(geteuid())"
   }
 

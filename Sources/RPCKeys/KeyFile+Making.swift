@@ -9,7 +9,7 @@ extension KeyFile {
   ///
   /// - Parameter comment: says in the files whose key it is.
   /// - Throws: `KeyError` where the file is there and cannot be used, or cannot be made.
-  public static func ownKey(at path: String, comment: String) throws(KeyError) -> PrivateKey {
+  package static func ownKey(at path: String, comment: String) throws(KeyError) -> PrivateKey {
     var status = stat()
     if lstat(path, &status) != 0 {
       guard errno == ENOENT else { throw failure("read", path) }

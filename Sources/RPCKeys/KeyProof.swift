@@ -1,4 +1,4 @@
-public import RPCWire
+package import RPCWire
 
 extension Proof {
   /// The answer to a server's challenge, good for this connection and that server alone.
@@ -7,7 +7,7 @@ extension Proof {
   ///   - server: the name under which the client knows the server.
   ///   - address: the IP address (4 or 16 bytes) and port that the client is connected to.
   ///   - scope: the server's key, which must have been checked, and the channel.
-  public init(
+  package init(
     of key: PrivateKey, to challenge: [UInt8], server: String, address: (ip: [UInt8], port: Int),
     in scope: ProofScope
   ) {
@@ -19,7 +19,7 @@ extension Proof {
   /// The key that was proven.
   ///
   /// - Throws: `KeyError` where the key is none that may be used, or the signature is not of this challenge and scope.
-  public func key(provenFor challenge: [UInt8], in scope: ProofScope) throws(KeyError) -> PublicKey {
+  package func key(provenFor challenge: [UInt8], in scope: ProofScope) throws(KeyError) -> PublicKey {
     let key = try PublicKey(bytes: key)
     guard key.verifies(signature, of: statement(answering: challenge, in: scope)) else {
       throw KeyError("its signature is not of this connection and this server's key")
@@ -30,7 +30,7 @@ extension Proof {
 
 extension ServerProof {
   /// A server's answer to a client's nonce.
-  public init(of key: PrivateKey, to nonce: [UInt8], channel: [UInt8] = []) {
+  package init(of key: PrivateKey, to nonce: [UInt8], channel: [UInt8] = []) {
     let scope = ProofScope(serverKey: key.publicKey.bytes, channel: channel)
     self.init(
       key: scope.serverKey, signature: key.signature(of: Self.statement(answering: nonce, in: scope)))
@@ -39,7 +39,7 @@ extension ServerProof {
   /// The server's key, which it has proven to own.
   ///
   /// - Throws: `KeyError` where the key is none that may be used, or the signature is not of this nonce and channel.
-  public func key(provenFor nonce: [UInt8], channel: [UInt8] = []) throws(KeyError) -> PublicKey {
+  package func key(provenFor nonce: [UInt8], channel: [UInt8] = []) throws(KeyError) -> PublicKey {
     let key = try PublicKey(bytes: key)
     let scope = ProofScope(serverKey: key.bytes, channel: channel)
     guard key.verifies(signature, of: Self.statement(answering: nonce, in: scope)) else {
@@ -50,9 +50,9 @@ extension ServerProof {
 }
 
 /// Bytes that nobody can foresee.
-public enum RandomBytes {
+package enum RandomBytes {
   /// What a side of a connection sends for the other one to sign: 32 bytes, never the same twice.
-  public static func challenge() -> [UInt8] {
+  package static func challenge() -> [UInt8] {
     var random = SystemRandomNumberGenerator()
     var bytes: [UInt8] = []
     bytes.reserveCapacity(Hello.challengeBytes)

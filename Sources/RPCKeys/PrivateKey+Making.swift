@@ -3,7 +3,7 @@ internal import RPCWire
 
 extension PrivateKey {
   /// A new key, which nobody has.
-  public static func random() -> PrivateKey {
+  package static func random() -> PrivateKey {
     PrivateKey(Curve25519.Signing.PrivateKey())
   }
 

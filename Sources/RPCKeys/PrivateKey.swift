@@ -15,7 +15,7 @@ public struct PrivateKey: Sendable, CustomStringConvertible, CustomReflectable {
 
   /// Reads the text of a key file.
   ///
-  /// - Throws: `KeyError` where it is no such file, the key is of another kind or has a passphrase.
+  /// - Throws: `KeyError` where it is not such a file, or the key is of another kind or has a passphrase.
   public init(parsing text: String) throws(KeyError) {
     let lines = text.split(whereSeparator: \.isNewline).map(String.init)
     guard lines.first == Self.header, lines.last == Self.footer, lines.count > 2 else {

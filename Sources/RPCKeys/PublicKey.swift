@@ -50,7 +50,8 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     guard try reader.string() == Array(Self.algorithm.utf8), case let bytes = try reader.string(),
       reader.isAtEnd
     else {
-      throw KeyError("what follows \(Self.algorithm) is no such key: copy the line of the .pub file as it is")
+      throw KeyError(
+        "what follows \(Self.algorithm) is not such a key: copy the line of the .pub file as it is")
     }
     try self.init(bytes: bytes)
   }

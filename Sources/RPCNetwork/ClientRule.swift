@@ -1,16 +1,16 @@
-public import RPCKeys
-public import RPCWire
+package import RPCKeys
+package import RPCWire
 
 /// What access goes by: a client of `network.clients` with its addresses read, so that matching a caller parses
 /// nothing.
-public struct ClientRule: Hashable, Sendable {
-  @ComparedByUTF8 public var name: String
+package struct ClientRule: Hashable, Sendable {
+  @ComparedByUTF8 package var name: String
   /// The addresses that it calls from, nil for any.
   package var block: IPBlock?
   /// The registered source port, nil for any.
   package var port: UInt16?
   /// The key that it must have proven, nil for none.
-  public var key: PublicKey?
+  package var key: PublicKey?
 
   /// nil for a client that nothing tells from others, and for one whose address cannot be read: neither may call.
   package init?(_ client: Topology.Client) {

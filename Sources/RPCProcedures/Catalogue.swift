@@ -1,10 +1,10 @@
-public import RPCNetwork
-public import RPCWire
+package import RPCNetwork
+package import RPCWire
 
 /// A procedure that can be called now: bound to the id by which calls name it.
-public final class BoundProcedure: Sendable {
+package final class BoundProcedure: Sendable {
   /// How it is run.
-  public enum Implementation: Sendable {
+  package enum Implementation: Sendable {
     case immediate(NativeBody)
     case suspending(AsyncBody)
     case source(SourceUnit)
@@ -16,22 +16,22 @@ public final class BoundProcedure: Sendable {
   /// time for each part of it.
   package static let spotBytes = 64 * 1024
 
-  public let id: UInt32
-  public let procedure: Procedure
-  public let implementation: Implementation
+  package let id: UInt32
+  package let procedure: Procedure
+  package let implementation: Implementation
   /// The most bytes of arguments with which it runs where its call is read: fewer than none unless it is a closure that
   /// runs on the loop.
   package let spotBytesMax: Int
   /// Whether its arguments have parts, each of which takes time to decode or check.
   private let takesParts: Bool
   /// That closure: kept by itself, so that a call of it copies nothing out of `implementation`.
-  public let body: NativeBody
+  package let body: NativeBody
   /// The position of its service in `Catalogue.services`.
-  public let service: Int
+  package let service: Int
   /// `service.name(types)`, as the log writes it: escaped.
-  public let label: [UInt8]
+  package let label: [UInt8]
 
-  public init(id: UInt32, procedure: Procedure, implementation: Implementation, service: Int) {
+  package init(id: UInt32, procedure: Procedure, implementation: Implementation, service: Int) {
     self.id = id
     self.procedure = procedure
     self.implementation = implementation
@@ -53,23 +53,23 @@ public final class BoundProcedure: Sendable {
     self.label = label.copy()
   }
 
-  public var signature: Signature { procedure.signature }
+  package var signature: Signature { procedure.signature }
 
   /// Whether decoding or checking so many bytes of arguments would keep others of the loop waiting.
   package func isSlow(bytes: Int) -> Bool { takesParts && bytes > Self.spotBytes }
 }
 
 /// One service of a generation.
-public struct CatalogueService: Sendable {
-  public var name: String
+package struct CatalogueService: Sendable {
+  package var name: String
   /// Names of the clients that may call it, or nil for everybody.
-  public var tenants: Set<UTF8Key>?
+  package var tenants: Set<UTF8Key>?
   /// Names of the servers that serve it.
-  public var providers: [String]
+  package var providers: [String]
   /// Whether this server serves it: the others are known so that callers can be sent there.
-  public var isServedHere: Bool
+  package var isServedHere: Bool
 
-  public init(name: String, tenants: [String]?, providers: [String], isServedHere: Bool) {
+  package init(name: String, tenants: [String]?, providers: [String], isServedHere: Bool) {
     self.name = name
     self.tenants = tenants.map { Set($0.map { UTF8Key($0) }) }
     self.providers = providers
@@ -78,18 +78,18 @@ public struct CatalogueService: Sendable {
 }
 
 /// Everything a server serves in one generation: an immutable snapshot that each loop swaps between two turns.
-public final class Catalogue: Sendable {
+package final class Catalogue: Sendable {
   /// The generation's number, 0 before the first deployment.
-  public let serial: Int
+  package let serial: Int
   /// The manifest's digest, empty before the first deployment.
-  public let digest: String
-  public let services: [CatalogueService]
-  public let clients: [ClientRule]
+  package let digest: String
+  package let services: [CatalogueService]
+  package let clients: [ClientRule]
   /// By id; nil where the id belongs to a procedure of an older generation.
-  public let procedures: ContiguousArray<BoundProcedure?>
+  package let procedures: ContiguousArray<BoundProcedure?>
   private let index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])]
 
-  public init(
+  package init(
     serial: Int, digest: String, services: [CatalogueService], clients: [ClientRule],
     procedures: [BoundProcedure]
   ) {
@@ -110,14 +110,14 @@ public final class Catalogue: Sendable {
     self.index = index
   }
 
-  public var allProcedures: [BoundProcedure] { procedures.compactMap { $0 } }
+  package var allProcedures: [BoundProcedure] { procedures.compactMap { $0 } }
 
   // MARK: Finding a procedure
 
   /// The overload that takes `arguments` best and returns `returns`, where those are given.
   ///
   /// - Throws: `ServiceNotFound`, `RPCNotFound` or `InvalidArguments`, each saying what would be right.
-  public func find(
+  package func find(
     service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?
   ) throws(RPCError) -> BoundProcedure {
     let overloads = try overloads(service: service, procedure: procedure)
@@ -133,7 +133,7 @@ public final class Catalogue: Sendable {
   }
 
   /// The error for a call whose types fit no overload: what is wrong with them, then what would be right.
-  public func noOverload(
+  package func noOverload(
     service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?,
     _ overloads: [BoundProcedure]
   ) -> RPCError {
@@ -143,7 +143,7 @@ public final class Catalogue: Sendable {
   }
 
   /// Every overload of a procedure that this server serves.
-  public func overloads(service: String, procedure: String) throws(RPCError) -> [BoundProcedure] {
+  package func overloads(service: String, procedure: String) throws(RPCError) -> [BoundProcedure] {
     guard let entry = index[UTF8Key(service)] else {
       var message = "this server does not provide the service '\(service)'"
       if let near = Spelling.nearest(to: service, in: services.filter(\.isServedHere).map(\.name)) {
@@ -174,7 +174,7 @@ public final class Catalogue: Sendable {
   }
 
   /// `InvalidArguments`, with every signature that would be right.
-  public func invalidArguments(_ message: String, _ overloads: [BoundProcedure]) -> RPCError {
+  package func invalidArguments(_ message: String, _ overloads: [BoundProcedure]) -> RPCError {
     let signatures = overloads.map { "  \($0.signature)" }.joined(separator: "\n")
     return RPCError(.invalidArguments, "\(message); valid:\n\(signatures)")
   }

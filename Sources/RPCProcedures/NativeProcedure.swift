@@ -166,7 +166,7 @@ public struct NativeProcedure: Sendable {
       signature: Signature(
         service: name.service, name: name.procedure, parameters: parameters.map { Parameter($0) },
         returns: returns),
-      language: .swift, documentation: documentation, idempotent: idempotent)
+      language: .closure, documentation: documentation, idempotent: idempotent)
   }
 }
 

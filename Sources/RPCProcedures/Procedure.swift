@@ -1,44 +1,26 @@
-public import RPCWire
-
-/// What a procedure's source is written in.
-public enum Language: String, Sendable, Hashable, CaseIterable {
-  /// A closure of the program that embeds the server.
-  case swift
-  case lua
-  case python
-
-  /// The language that a file's ending tells, or nil.
-  public init?(fileName: String) {
-    guard let dot = fileName.lastIndex(of: ".") else { return nil }
-    switch fileName[dot...] {
-    case ".lua": self = .lua
-    case ".py": self = .python
-    default: return nil
-    }
-  }
-}
+package import RPCWire
 
 /// A procedure as it was declared and deployed: everything but its running.
 public struct Procedure: Hashable, Sendable {
-  public var signature: Signature
-  public var language: Language
+  package var signature: Signature
+  package var language: Language
   /// The function in the source: named like the procedure unless declared otherwise.
-  @ComparedByUTF8 public var function: String
+  @ComparedByUTF8 package var function: String
   /// SHA-256 of the source in lower-case hexadecimal; empty for a Swift closure.
-  @ComparedByUTF8 public var digest: String
+  @ComparedByUTF8 package var digest: String
   /// The source file's last path component: what errors show instead of a path.
-  @ComparedByUTF8 public var sourceName: String
-  @ComparedByUTF8 public var documentation: String?
+  @ComparedByUTF8 package var sourceName: String
+  @ComparedByUTF8 package var documentation: String?
   /// The longest a call may run, whatever its caller allows, in milliseconds.
-  public var timeoutMilliseconds: Int?
+  package var timeoutMilliseconds: Int?
   /// The most memory a call may use, in bytes.
-  public var memoryBytes: Int?
+  package var memoryBytes: Int?
   /// Repeating a call is harmless: it may be retried although it may have been executed.
-  public var idempotent: Bool
+  package var idempotent: Bool
   /// What its file says of its form in gRPC.
   package var grpc = GRPCForm()
 
-  public init(
+  package init(
     signature: Signature, language: Language, function: String? = nil, digest: String = "",
     sourceName: String = "", documentation: String? = nil, timeoutMilliseconds: Int? = nil,
     memoryBytes: Int? = nil, idempotent: Bool = false
@@ -72,14 +54,14 @@ package struct GRPCForm: Hashable, Sendable {
 /// A procedure with its source: what a runtime loads. Two procedures may share one source. It is an object, so
 /// that a runtime finds what it made of it by identity and compares no strings on each call: a generation
 /// keeps one for each procedure.
-public final class SourceUnit: Sendable {
-  public let procedure: Procedure
-  public let source: [UInt8]
+package final class SourceUnit: Sendable {
+  package let procedure: Procedure
+  package let source: [UInt8]
 
-  public init(procedure: Procedure, source: [UInt8]) {
+  package init(procedure: Procedure, source: [UInt8]) {
     self.procedure = procedure
     self.source = source
   }
 
-  public var digest: String { procedure.digest }
+  package var digest: String { procedure.digest }
 }

@@ -1,22 +1,22 @@
 /// One line that a procedure printed or logged.
-public struct ProcedureOutput: Sendable {
-  public enum Stream: String, Sendable {
+package struct ProcedureOutput: Sendable {
+  package enum Stream: String, Sendable {
     case standardOutput = "stdout"
     case standardError = "stderr"
     /// `rpc.log` of Lua.
     case log
   }
 
-  public var procedure: Procedure
-  public var stream: Stream
-  public var text: String
+  package var procedure: Procedure
+  package var stream: Stream
+  package var text: String
 
-  public init(procedure: Procedure, stream: Stream, text: String) {
+  package init(procedure: Procedure, stream: Stream, text: String) {
     self.procedure = procedure
     self.stream = stream
     self.text = text
   }
 
   /// What takes the lines of all procedures of a loop, on that loop.
-  public typealias Sink = (ProcedureOutput) -> Void
+  package typealias Sink = (ProcedureOutput) -> Void
 }

@@ -1,8 +1,8 @@
-public import RPCWire
+package import RPCWire
 
 /// What runs procedures of one language on one loop. It is confined to that loop's thread: it is called there
 /// and answers there, at once or in a later turn.
-public protocol ProcedureRuntime: AnyObject {
+package protocol ProcedureRuntime: AnyObject {
   /// Loads a source so that calls of it start at once, and checks that its function is there and takes as
   /// many arguments as declared. Calls `completion` exactly once.
   func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void)
@@ -26,26 +26,27 @@ public protocol ProcedureRuntime: AnyObject {
 
 extension ProcedureRuntime {
   /// For runtimes that load at once.
-  public func cancelPreparing(_ units: [SourceUnit]) {}
+  package func cancelPreparing(_ units: [SourceUnit]) {}
 }
 
 /// One call that a runtime executes.
-public final class Invocation {
-  public let unit: SourceUnit
+package final class Invocation {
+  package let unit: SourceUnit
   /// The arguments as the wire has them: a MessagePack list whose values fit the declared types. An int may
   /// stand where a float is declared.
-  public let arguments: [UInt8]
-  /// When the call must have ended, on the loop's clock in nanoseconds, or nil.
-  public let deadline: UInt64?
+  package let arguments: [UInt8]
+  /// When the call must have ended, on the loop's clock in nanoseconds, or nil. Who made the call sees to that, by
+  /// `ProcedureRuntime.cancel`; a runtime passes it on to the calls that the procedure makes.
+  package let deadline: UInt64?
   /// How deep the call is nested in calls of other procedures: 0 for a client's, at most
   /// `WireLimits.callDepthMax`.
-  public let depth: Int
+  package let depth: Int
   /// The runtime's own state of this call.
-  public var state: AnyObject?
+  package var state: AnyObject?
   private var completion: ((Result<[UInt8], RPCError>) -> Void)?
 
   /// - Parameter completion: takes the return values as a MessagePack list that fits the declared types.
-  public init(
+  package init(
     unit: SourceUnit, arguments: [UInt8], deadline: UInt64?, depth: Int = 0,
     completion: @escaping (Result<[UInt8], RPCError>) -> Void
   ) {
@@ -56,11 +57,11 @@ public final class Invocation {
     self.completion = completion
   }
 
-  public var procedure: Procedure { unit.procedure }
-  public var isFinished: Bool { completion == nil }
+  package var procedure: Procedure { unit.procedure }
+  package var isFinished: Bool { completion == nil }
 
   /// Ends the call. Later results of the same call are dropped: a cancelled call may finish late.
-  public func finish(_ result: Result<[UInt8], RPCError>) {
+  package func finish(_ result: Result<[UInt8], RPCError>) {
     guard let completion else { return }
     self.completion = nil
     state = nil
@@ -69,7 +70,7 @@ public final class Invocation {
 }
 
 /// How a procedure calls another one: the server's own client, bound to the loop.
-public protocol NestedCaller: AnyObject {
+package protocol NestedCaller: AnyObject {
   /// Calls `procedure` (`service.rpc`) on `server`, or on any provider when nil, within `deadline` (loop
   /// nanoseconds). `completion` runs on the loop, exactly once.
   ///

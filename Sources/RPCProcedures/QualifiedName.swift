@@ -1,17 +1,17 @@
-public import RPCWire
+package import RPCWire
 
 /// `service.procedure`.
 public struct QualifiedName: Hashable, Sendable, CustomStringConvertible {
-  @ComparedByUTF8 public var service: String
-  @ComparedByUTF8 public var procedure: String
+  @ComparedByUTF8 package var service: String
+  @ComparedByUTF8 package var procedure: String
 
-  public init(service: String, procedure: String) {
+  package init(service: String, procedure: String) {
     self.service = service
     self.procedure = procedure
   }
 
   /// Splits at the first dot; nil where there is none or a side is empty.
-  public init?(_ text: String) {
+  package init?(_ text: String) {
     let bytes = text.utf8
     guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")), dot != bytes.startIndex,
       case let next = bytes.index(after: dot), next != bytes.endIndex

@@ -3,9 +3,11 @@ internal import RPCWire
 /// Every bound of the procedure runtimes, in one place. They hold for one loop: a server with four loops has
 /// four times the workers.
 public struct RuntimeLimits: Hashable, Sendable {
-  public init() {}
+  public init() {
+    python = WorkerLimits()
+  }
 
-  // MARK: Both languages
+  // MARK: All languages
 
   /// Bytes of a call's return values, encoded.
   public var outputBytes = WireLimits.frameBytes
@@ -27,38 +29,7 @@ public struct RuntimeLimits: Hashable, Sendable {
 
   // MARK: Python
 
-  /// Calls that run at once. Calls that wait for another call that they made do not count.
-  public var pythonWorkers = 4
-  /// Calls that may wait for others that they made, at each depth of nesting, before no more of that depth are
-  /// started.
-  public var pythonWaitingWorkers = 32
-  /// Calls of one depth of nesting that wait for a worker; the next one is refused.
-  public var pythonQueue = 1024
-  /// Bytes of memory that a call may use with all processes that it started, beyond what its worker used
-  /// before, unless its procedure declares another bound.
-  public var pythonMemoryBytes = 512 * 1024 * 1024
-  /// Bytes that a process may have allocated beyond that without using them, such as the stacks of threads.
-  /// A process that asks for more gets a MemoryError.
-  public var pythonMemorySlackBytes = 256 * 1024 * 1024
-  /// How often the memory of calls is looked at, in milliseconds.
-  public var pythonLookMilliseconds = 100
-  /// How long the parent of the workers may take to answer, in milliseconds: then it is replaced, with its workers.
-  public var pythonParentMilliseconds = 5000
-  /// How long it may take to start, in milliseconds.
-  public var pythonStartMilliseconds = 30_000
-  /// Calls after which a worker is replaced. Each worker draws its own number between half and all of it,
-  /// so that they are not replaced together.
-  public var pythonCallsPerWorker = 100_000
-  /// Bytes that a call may print before that fails it.
-  public var pythonPrintBytes = 8 * 1024 * 1024
-  /// Bytes of a file that a procedure writes.
-  public var pythonFileBytes = 256 * 1024 * 1024
-  /// Descriptors that a worker may have open.
-  public var pythonDescriptors = 256
-  /// Processes that one call may start.
-  public var pythonProcesses = 16
-  /// How long an interpreter that failed to start is left alone, in milliseconds.
-  public var pythonRestartMilliseconds = 1000
+  public var python: WorkerLimits
 
   // MARK: Lua
 

@@ -1,12 +1,12 @@
 /// Finds the name somebody meant: the nearest by Damerau-Levenshtein distance (optimal string alignment).
-public enum Spelling {
+package enum Spelling {
   /// The nearest of `names`, or nil where none is near enough to suggest.
-  public static func nearest(to name: String, in names: some Sequence<String>) -> String? {
+  package static func nearest(to name: String, in names: some Sequence<String>) -> String? {
     nearestFew(to: name, in: names, most: 1).first
   }
 
   /// The nearest few of `names`, nearest first.
-  public static func nearestFew(
+  package static func nearestFew(
     to name: String, in names: some Sequence<String>, most: Int = 3
   ) -> [String] {
     let wanted = Array(name.lowercased().utf8.prefix(64))
@@ -24,7 +24,7 @@ public enum Spelling {
   }
 
   /// Insertions, deletions, substitutions and swaps of neighbours that lead from one name to the other.
-  public static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+  package static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
     if left.isEmpty || right.isEmpty { return max(left.count, right.count) }
     var beforeLast = [Int](repeating: 0, count: right.count + 1)
     var last = Array(0...right.count)

@@ -19,7 +19,9 @@ internal final class ServerLoop {
   private(set) lazy var side = SideThread(beside: loop)
   private(set) lazy var nestedCaller = ServerNestedCaller(host: self)
   /// What procedures print and log.
-  private(set) lazy var procedureOutput = OutputLimiter(loop: loop) { [log] in log.printed($0) }
+  private(set) lazy var procedureOutput = OutputLimiter(loop: loop, limits: options.procedures) {
+    [log] in log.printed($0)
+  }
   private var connections: [ObjectIdentifier: ServerConnection] = [:]
   private(set) var isDraining = false
   private var drained: (() -> Void)?
@@ -147,7 +149,7 @@ internal final class ServerLoop {
     for unit in units {
       guard let runtime = runtime(for: unit.procedure.language) else {
         let error = RPCError(
-          .failedPrecondition, "this server runs no \(unit.procedure.language.rawValue)")
+          .failedPrecondition, "this server runs no \(unit.procedure.language.name)")
         finishedOne(UnitFailure(unit: unit, error: error))
         continue
       }
@@ -166,7 +168,10 @@ internal final class ServerLoop {
 
   func runtime(for language: Language) -> (any ProcedureRuntime)? {
     if let runtime = runtimes[language] { return runtime }
-    let runtime = RuntimeFactory.make(language, on: self)
+    guard let entry = options.languages[language] else { return nil }
+    let output = procedureOutput
+    let runtime = entry.runtime(
+      RuntimeContext(loop: loop, limits: options.procedures, nested: nestedCaller) { output.log($0) })
     runtimes[language] = runtime
     return runtime
   }

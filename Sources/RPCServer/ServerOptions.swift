@@ -1,4 +1,5 @@
 public import RPCKeys
+public import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport
 internal import RPCWire
@@ -52,15 +53,20 @@ public struct ServerOptions: Sendable {
   /// Bytes of unread replies above which a connection is not read from, until a quarter is left.
   public var outputHighWater = ConnectionLimits().outputHighWater
 
+  /// What procedures may use, each on one loop.
+  public var procedures = RuntimeLimits()
+
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax
 
-  /// What connections may speak.
   /// What may stand between the sockets and the dialects, in the order in which they look at the first bytes.
   internal var filters: [FilterEntry] = []
   /// What the loops' timers go by, in tests.
   internal var clock: ManualClock?
+  /// What connections may speak.
   internal var dialects = Dialects.all
+  /// What procedures may be written in.
+  package var languages = Languages.all
 
   /// What is written down: nothing unless asked for, since a library is quiet. `rpc-server` asks.
   public var log = LogOptions()

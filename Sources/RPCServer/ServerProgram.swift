@@ -9,22 +9,22 @@ internal import Synchronization
 ///
 /// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file again and reads the deployers'
 /// keys again.
-public enum ServerProgram {
+package enum ServerProgram {
   /// How the program ended, for scripts.
-  public enum ExitCode {
+  package enum ExitCode {
     /// Stopped as told, everything in flight answered or the drain timeout over.
-    public static let ok: Int32 = 0
+    package static let ok: Int32 = 0
     /// The address cannot be served: in use, not of this machine, not allowed.
-    public static let cannotListen: Int32 = 1
+    package static let cannotListen: Int32 = 1
     /// The arguments are wrong.
-    public static let usage: Int32 = 2
+    package static let usage: Int32 = 2
     /// The data directory, the log file, the server's own key or the deployers' keys cannot be used.
-    public static let cannotStore: Int32 = 3
+    package static let cannotStore: Int32 = 3
   }
 
   /// Serves `host` and `port` until a signal ends it; returns the exit code. Call it from the main thread
   /// before any other thread is started, so that all of them leave the signals to it.
-  public static func run(host: String, port: Int, options: ServerOptions) -> Int32 {
+  package static func run(host: String, port: Int, options: ServerOptions) -> Int32 {
     SignalWatcher.block([SIGTERM, SIGINT, SIGHUP])
     signal(SIGPIPE, SIG_IGN)
     SystemMemory.returnLargeBlocks()

@@ -7,41 +7,41 @@ import RPCSystem
 import RPCWire
 
 /// The `rpc>` shell as a library: what the program `rpc-client` runs.
-public enum Shell {
+package enum Shell {
   /// Told to servers and by `--version`.
-  public static let version = Release.version
+  package static let version = Release.version
 
   /// What the program was asked for.
-  public struct Options: Sendable {
-    public enum Color: String, Sendable, CaseIterable { case auto, always, never }
+  package struct Options: Sendable {
+    package enum Color: String, Sendable, CaseIterable { case auto, always, never }
 
     /// The file that names servers, clients and services.
-    public var config = InitFile.defaultPath
+    package var config = InitFile.defaultPath
     /// The client to call as; nil for the one whose key is used, or nobody in particular.
-    public var identity: String?
+    package var identity: String?
     /// The file of the private key to prove, nil for the one that RPC_KEY names, else the user's deploy key.
-    public var key: String?
-    public enum Step: Hashable, Sendable {
+    package var key: String?
+    package enum Step: Hashable, Sendable {
       case command(String)
       /// A file of commands, `-` for standard input.
       case script(String)
     }
 
     /// What to run, in this order, instead of what standard input has.
-    public var steps: [Step] = []
-    public var stopsAtFailure = false
+    package var steps: [Step] = []
+    package var stopsAtFailure = false
     /// No banner and no notes.
-    public var isQuiet = false
-    public var readsStartupFile = true
+    package var isQuiet = false
+    package var readsStartupFile = true
     /// How long a call may take, as `call -t` takes it (`5`, `500ms`, `2m`); nil for the default.
-    public var timeout: String?
+    package var timeout: String?
     /// `auto`, `table`, `json` or `raw`.
-    public var output: String?
-    public var color = Color.auto
+    package var output: String?
+    package var color = Color.auto
     /// Goes with every call: `key:value`.
-    public var metadata: [String] = []
+    package var metadata: [String] = []
 
-    public init() {}
+    package init() {}
   }
 
   /// The exit codes beside 64 + the status of a single call.
@@ -56,7 +56,7 @@ public enum Shell {
 
   /// Runs the shell to its end and returns the exit code. To be called once, on the main thread, before any other
   /// thread is started: it decides which signals the whole program sees.
-  public static func run(_ options: Options) -> Int32 {
+  package static func run(_ options: Options) -> Int32 {
     Terminal.chooseLocale()
     let isInteractive = options.steps.isEmpty && Terminal.isTerminal(0) && Terminal.isTerminal(1)
     let signals = SignalSource(

@@ -1,10 +1,10 @@
 internal import Glibc
 
 /// Owns one file descriptor and closes it at the end of its life.
-public struct Descriptor: ~Copyable, Sendable {
-  public let raw: Int32
+package struct Descriptor: ~Copyable, Sendable {
+  package let raw: Int32
 
-  public init(_ raw: Int32) {
+  package init(_ raw: Int32) {
     precondition(raw >= 0, "no descriptor is negative")
     self.raw = raw
   }
@@ -15,7 +15,7 @@ public struct Descriptor: ~Copyable, Sendable {
   }
 
   /// Gives the descriptor up to somebody who will close it.
-  public consuming func release() -> Int32 {
+  package consuming func release() -> Int32 {
     let raw = raw
     discard self
     return raw

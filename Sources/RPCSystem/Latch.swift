@@ -4,7 +4,7 @@ internal import Glibc
 ///
 /// `@unchecked Sendable`: the semaphore's memory is written by `init` and `deinit` only; between them it is
 /// used through POSIX calls that are made for many threads (POSIX.1-2017, sem_post, sem_wait).
-public final class Latch: @unchecked Sendable {
+package final class Latch: @unchecked Sendable {
   private struct State {
     var isOpen = false
     var tasks: [CheckedContinuation<Void, Never>] = []
@@ -13,7 +13,7 @@ public final class Latch: @unchecked Sendable {
   private let state = Lock(State())
   private let semaphore: UnsafeMutablePointer<sem_t>
 
-  public init() {
+  package init() {
     semaphore = .allocate(capacity: 1)
     semaphore.initialize(to: sem_t())
     sem_init(semaphore, 0, 0)
@@ -25,7 +25,7 @@ public final class Latch: @unchecked Sendable {
   }
 
   /// Opens the latch.
-  public func signal() {
+  package func signal() {
     let tasks = state.withLock { state -> [CheckedContinuation<Void, Never>]? in
       guard !state.isOpen else { return nil }
       state.isOpen = true
@@ -38,7 +38,7 @@ public final class Latch: @unchecked Sendable {
   }
 
   /// Waits as a task, which holds no thread meanwhile.
-  public func opened() async {
+  package func opened() async {
     await withCheckedContinuation { continuation in
       let isOpen = state.withLock { state in
         if !state.isOpen { state.tasks.append(continuation) }
@@ -49,7 +49,7 @@ public final class Latch: @unchecked Sendable {
   }
 
   /// Blocks the calling thread until the latch is open.
-  public func wait() {
+  package func wait() {
     while sem_wait(semaphore) != 0 {}
     // Lets the next waiter through too.
     sem_post(semaphore)

@@ -1,7 +1,7 @@
 #if THREAD_SANITIZER
   internal import Glibc
 #else
-  public import Synchronization
+  package import Synchronization
 #endif
 
 /// A value that one thread at a time may use: a `Mutex` of the module Synchronization.
@@ -11,11 +11,11 @@
 /// look like a race.
 #if THREAD_SANITIZER
   // `@unchecked`: the value is touched only between locking and unlocking.
-  public struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+  package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let pointer: UnsafeMutablePointer<Value>
 
-    public init(_ value: consuming sending Value) {
+    package init(_ value: consuming sending Value) {
       mutex = .allocate(capacity: 1)
       pthread_mutex_init(mutex, nil)
       pointer = .allocate(capacity: 1)
@@ -30,7 +30,7 @@
     }
 
     /// Runs `body` with the value while every other thread waits.
-    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    package borrowing func withLock<Result: ~Copyable, Failure: Error>(
       _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
       pthread_mutex_lock(mutex)
@@ -40,17 +40,17 @@
   }
 #else
   @frozen
-  public struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
+  package struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
     @usableFromInline internal let mutex: Mutex<Value>
 
     @inlinable
-    public init(_ value: consuming sending Value) {
+    package init(_ value: consuming sending Value) {
       mutex = Mutex(value)
     }
 
     /// Runs `body` with the value while every other thread waits.
     @inlinable
-    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    package borrowing func withLock<Result: ~Copyable, Failure: Error>(
       _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
       try mutex.withLock(body)

@@ -1,6 +1,6 @@
 /// A clock that stands still until a test turns it. A loop that is given one fires its timers by it, so that a timeout of
 /// minutes takes no time, and none fires because a machine is slow.
-public final class ManualClock: Sendable {
+package final class ManualClock: Sendable {
   private struct State {
     var nanoseconds: UInt64
     var observers: [@Sendable () -> Void] = []
@@ -8,14 +8,14 @@ public final class ManualClock: Sendable {
 
   private let state: Lock<State>
 
-  public init(nanoseconds: UInt64 = 1_000_000_000) {
+  package init(nanoseconds: UInt64 = 1_000_000_000) {
     state = Lock(State(nanoseconds: nanoseconds))
   }
 
-  public var now: UInt64 { state.withLock { $0.nanoseconds } }
+  package var now: UInt64 { state.withLock { $0.nanoseconds } }
 
   /// Turns the clock forward, and wakes the loops that run by it.
-  public func advance(by duration: Duration) {
+  package func advance(by duration: Duration) {
     let (seconds, attoseconds) = duration.components
     let observers = state.withLock { state in
       state.nanoseconds += UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
@@ -25,7 +25,7 @@ public final class ManualClock: Sendable {
   }
 
   /// Has `body` called after each turn of the clock, on the thread that turns it.
-  public func onAdvance(_ body: @escaping @Sendable () -> Void) {
+  package func onAdvance(_ body: @escaping @Sendable () -> Void) {
     state.withLock { $0.observers.append(body) }
   }
 }

@@ -1,24 +1,24 @@
 internal import Glibc
 
 /// The times that the operating system tells.
-public enum SystemClock {
+package enum SystemClock {
   /// Nanoseconds of the monotonic clock.
   @inline(__always)
-  public static func monotonicNanoseconds() -> UInt64 {
+  package static func monotonicNanoseconds() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
   }
 
   /// Nanoseconds since 1970. A clock that was never set may well stand before that.
-  public static func wallNanoseconds() -> Int64 {
+  package static func wallNanoseconds() -> Int64 {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return nanoseconds(Int64(time.tv_sec), Int64(time.tv_nsec))
   }
 
   /// Milliseconds since 1970, negative before.
-  public static func wallMilliseconds() -> Int64 {
+  package static func wallMilliseconds() -> Int64 {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return Int64(time.tv_sec) &* 1000 &+ Int64(time.tv_nsec) / 1_000_000

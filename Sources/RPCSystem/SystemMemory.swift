@@ -2,9 +2,9 @@ internal import CLinux
 internal import Glibc
 
 /// The memory that this process may use.
-public enum SystemMemory {
+package enum SystemMemory {
   /// Bytes of the machine, or of the process's control group where that has less.
-  public static var bytes: Int {
+  package static var bytes: Int {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
     let size = sysconf(Int32(_SC_PAGESIZE))
     let machine = pages > 0 && size > 0 ? pages * size : Int.max
@@ -57,13 +57,13 @@ public enum SystemMemory {
 
   /// Has every large block of memory go back to the system when it is freed, instead of into the process's reserve.
   /// For a program to say, before its first thread: it holds for all that the process does.
-  public static func returnLargeBlocks() {
+  package static func returnLargeBlocks() {
     _ = mallopt(M_MMAP_THRESHOLD, 256 * 1024)
     _ = mallopt(M_TRIM_THRESHOLD, 1024 * 1024)
   }
 
   /// Gives memory that is free back to the system. Takes a while: not for a loop's thread.
-  public static func giveBackFree() {
+  package static func giveBackFree() {
     _ = malloc_trim(0)
   }
 }

@@ -7,7 +7,7 @@
 
   internal import CLinux
 
-  public func withUnsafeContinuation<T>(
+  package func withUnsafeContinuation<T>(
     isolation: isolated (any Actor)? = #isolation, _ body: (UnsafeContinuation<T, Never>) -> Void
   ) async -> sending T {
     let result = await _Concurrency.withUnsafeContinuation(isolation: isolation, body)
@@ -15,7 +15,7 @@
     return result
   }
 
-  public func withCheckedContinuation<T>(
+  package func withCheckedContinuation<T>(
     isolation: isolated (any Actor)? = #isolation, function: String = #function,
     _ body: (CheckedContinuation<T, Never>) -> Void
   ) async -> sending T {
@@ -25,7 +25,7 @@
     return result
   }
 
-  public func withCheckedThrowingContinuation<T>(
+  package func withCheckedThrowingContinuation<T>(
     isolation: isolated (any Actor)? = #isolation, function: String = #function,
     _ body: (CheckedContinuation<T, any Error>) -> Void
   ) async throws -> sending T {

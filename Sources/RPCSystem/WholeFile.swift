@@ -2,11 +2,11 @@ internal import CLinux
 internal import Glibc
 
 /// Reads a file or a stream to its end, with a limit.
-public enum WholeFile {
+package enum WholeFile {
   /// The bytes of the file at `path`; links are followed.
   ///
   /// - Throws: the error of open(2) or read(2), `EFBIG` for more than `limit` bytes.
-  public static func read(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
+  package static func read(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
     let raw = rpc_open(path, O_RDONLY | O_CLOEXEC, 0)
     guard raw >= 0 else { throw SystemError.last("open") }
     let descriptor = Descriptor(raw)
@@ -16,7 +16,7 @@ public enum WholeFile {
   /// What is left to read of a descriptor.
   ///
   /// - Throws: the error of read(2), `EFBIG` for more than `limit` bytes.
-  public static func read(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
+  package static func read(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
     var result: [UInt8] = []
     while try readOnce(descriptor, &result, limit) {}
     return result
@@ -26,7 +26,7 @@ public enum WholeFile {
   ///
   /// - Parameter isCancelled: asked a few times per second while nothing comes; nil is returned once it is true.
   /// - Throws: the error of read(2), `EFBIG` for more than `limit` bytes.
-  public static func read(
+  package static func read(
     _ descriptor: Int32, limit: Int, isCancelled: () -> Bool
   ) throws(SystemError) -> [UInt8]? {
     var result: [UInt8] = []

@@ -1,11 +1,11 @@
-public import RPCWire
+package import RPCWire
 
 /// What stands between a socket and its connection's handler, and changes the bytes of both directions: TLS, for
 /// example. One object for each connection, on the connection's loop. It owns no socket: what it has to say itself, in a
 /// handshake, goes out with the rest.
 ///
 /// A connection without a filter pays one test of a flag for each read and each write.
-public protocol ByteFilter: AnyObject {
+package protocol ByteFilter: AnyObject {
   /// Takes what the socket gave, all of it: keeps what it cannot decode yet.
   ///
   /// - Parameters:
@@ -36,7 +36,7 @@ public protocol ByteFilter: AnyObject {
 public struct FilterFailure: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String
 
-  public init(_ description: String) {
+  package init(_ description: String) {
     self.description = description
   }
 }

@@ -17,11 +17,11 @@ internal final class Filtering {
 /// How bytes pass through a filter.
 extension Connection {
   /// What stands between the socket and the handler, if anything does.
-  public var filter: (any ByteFilter)? { filtering?.filter }
+  package var filter: (any ByteFilter)? { filtering?.filter }
 
   /// Puts a filter between the socket and the handler: before `start`, or while the handler looks at the first bytes, of
   /// which it then consumes none: they go through the filter.
-  public func install(_ filter: any ByteFilter) {
+  package func install(_ filter: any ByteFilter) {
     precondition(filtering == nil && bytesSent == 0, "a filter comes before the first byte")
     filtering = Filtering(filter)
   }

@@ -3,7 +3,7 @@ internal import RPCWire
 /// What a connection holds, in the account of all.
 extension Connection {
   /// Whether the peer is one that nobody knows, and so shares less memory.
-  public var isStranger: Bool {
+  package var isStranger: Bool {
     get { state.isStranger }
     set {
       guard newValue != state.isStranger else { return }
@@ -13,13 +13,13 @@ extension Connection {
   }
 
   /// Keeps `bytes` more, or with a negative number less, for the handler: counted like the connection's own buffers.
-  public func hold(_ bytes: Int) {
+  package func hold(_ bytes: Int) {
     handlerBytes += bytes
     count()
   }
 
   /// What stands in the way of holding `bytes` more, see `MemoryBudget`.
-  public func excess(of bytes: Int) -> (actual: Int, limit: Int)? {
+  package func excess(of bytes: Int) -> (actual: Int, limit: Int)? {
     budget?.excess(of: bytes, isStranger: state.isStranger)
   }
 

@@ -1,13 +1,13 @@
 /// Reading that waits.
 extension Connection {
   /// Stops reading, for instance while too many calls are in flight. Bytes that were read are kept.
-  public func pauseReading() {
+  package func pauseReading() {
     guard state.isOpen, !state.isReadingPaused else { return }
     state.isReadingPaused = true
     updateInterest()
   }
 
-  public func resumeReading() {
+  package func resumeReading() {
     guard state.isOpen, state.isReadingPaused else { return }
     state.isReadingPaused = false
     updateInterest()

@@ -1,24 +1,24 @@
 internal import Glibc
-public import RPCSystem
-public import RPCWire
+package import RPCSystem
+package import RPCWire
 
 /// One stream socket on one loop: reads into the loop's buffer, hands the bytes to its handler in place, and
 /// writes what the handler queued, first directly and through EPOLLOUT only where the socket is full. It
 /// holds memory of its own only while a frame is incomplete or a peer is slow to read.
 ///
 /// The loop holds the connection while it is open; the connection holds its handler.
-public final class Connection: EventHandler, TimerTarget {
-  public let descriptor: Int32
-  public let loop: EventLoop
-  public let limits: ConnectionLimits
+package final class Connection: EventHandler, TimerTarget {
+  package let descriptor: Int32
+  package let loop: EventLoop
+  package let limits: ConnectionLimits
   // Plain numbers, each read and written in one step: checking every access would cost more than it.
   /// When bytes last came in, on the loop's clock.
-  @exclusivity(unchecked) public private(set) var lastReceived: UInt64
+  @exclusivity(unchecked) package private(set) var lastReceived: UInt64
   /// Totals since the connection opened.
-  @exclusivity(unchecked) public private(set) var bytesReceived: UInt64 = 0
-  @exclusivity(unchecked) public private(set) var bytesSent: UInt64 = 0
+  @exclusivity(unchecked) package private(set) var bytesReceived: UInt64 = 0
+  @exclusivity(unchecked) package private(set) var bytesSent: UInt64 = 0
   /// How many bytes the handler needs before it can go on, where it knows: sizes the next read.
-  @exclusivity(unchecked) public var bytesWanted = 0
+  @exclusivity(unchecked) package var bytesWanted = 0
 
   internal private(set) var handler: (any ConnectionHandler)?
   private var watch: Watch?
@@ -35,7 +35,7 @@ public final class Connection: EventHandler, TimerTarget {
   /// Bytes that the handler keeps for this connection besides its buffers.
   @exclusivity(unchecked) internal var handlerBytes = 0
   /// How long a closed connection waits for the peer to end too, in nanoseconds.
-  public static let lingerNanoseconds: UInt64 = 1_000_000_000
+  package static let lingerNanoseconds: UInt64 = 1_000_000_000
 
   internal struct State {
     var isOpen = true
@@ -54,7 +54,7 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   /// Takes over a connected, non-blocking stream socket. Nothing is read before `start`.
-  public init(
+  package init(
     adopting descriptor: consuming Descriptor, on loop: EventLoop,
     limits: ConnectionLimits = ConnectionLimits(), budget: MemoryBudget? = nil
   ) {
@@ -70,7 +70,7 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   /// Begins to read for `handler`, which the connection holds until it is closed.
-  public func start(_ handler: any ConnectionHandler) throws(SystemError) {
+  package func start(_ handler: any ConnectionHandler) throws(SystemError) {
     self.handler = handler
     do {
       watch = try loop.watch(descriptor, interest, self)
@@ -80,25 +80,25 @@ public final class Connection: EventHandler, TimerTarget {
     }
   }
 
-  public var isOpen: Bool { state.isOpen }
+  package var isOpen: Bool { state.isOpen }
   /// Whether what still comes in is of any use: neither closed nor about to be.
-  public var isReceiving: Bool { state.isOpen && !state.closesAfterFlush }
+  package var isReceiving: Bool { state.isOpen && !state.closesAfterFlush }
 
   /// Whether what the peer sends is being read, rather than left to wait for it to read or for its calls to end.
-  public var isReading: Bool { interest.contains(.readable) }
+  package var isReading: Bool { interest.contains(.readable) }
 
   /// Whether the peer will send no more than what has been delivered, or is kept.
-  public var inputHasEnded: Bool { state.inputEnded }
+  package var inputHasEnded: Bool { state.inputEnded }
 
   /// Whether bytes are kept that the handler has not taken yet.
-  public var keepsInput: Bool { !input.value.isEmpty }
+  package var keepsInput: Bool { !input.value.isEmpty }
 
   /// Bytes that wait for the peer to read.
-  public var outputBytes: Int { output.value.count + (filtering?.wire.value.count ?? 0) }
+  package var outputBytes: Int { output.value.count + (filtering?.wire.value.count ?? 0) }
 
   // MARK: Readiness
 
-  public func ready(_ readiness: Readiness, on loop: EventLoop) {
+  package func ready(_ readiness: Readiness, on loop: EventLoop) {
     if readiness.contains(.writable) {
       flush()
       count()
@@ -224,7 +224,7 @@ public final class Connection: EventHandler, TimerTarget {
   // MARK: Writing
 
   /// Encodes straight into the output queue. It leaves with everything else of this turn.
-  public func send(_ body: (inout ByteQueue) -> Void) {
+  package func send(_ body: (inout ByteQueue) -> Void) {
     guard state.isOpen else { return }
     if output.value.allocatedBytes == 0 { output.value = loop.buffers.value.take() }
     body(&output.value)
@@ -242,7 +242,7 @@ public final class Connection: EventHandler, TimerTarget {
   }
 
   /// Writes what waits. Called at the end of a turn by itself; calling it is never wrong.
-  public func flush() {
+  package func flush() {
     guard state.isOpen, !state.isDelivering else { return }
     if output.value.isEmpty, output.value.allocatedBytes == 0, !state.closesAfterFlush, !state.hasUndelivered,
       filtering == nil
@@ -334,12 +334,12 @@ public final class Connection: EventHandler, TimerTarget {
   // MARK: Closing
 
   /// Closes at once: what was not written is lost.
-  public func close() {
+  package func close() {
     finish(.local)
   }
 
   /// Closes when everything queued has been written. No more is delivered.
-  public func closeAfterFlush() {
+  package func closeAfterFlush() {
     guard state.isOpen else { return }
     state.closesAfterFlush = true
     state.isReadingPaused = true
@@ -356,7 +356,7 @@ public final class Connection: EventHandler, TimerTarget {
     lingerTimer = loop.schedule(after: Self.lingerNanoseconds, self)
   }
 
-  public func timerFired(tag: UInt64, on loop: EventLoop) {
+  package func timerFired(tag: UInt64, on loop: EventLoop) {
     lingerTimer = nil
     finish(.local)
   }

@@ -1,29 +1,29 @@
-public import RPCSystem
-public import RPCWire
+package import RPCSystem
+package import RPCWire
 
 /// The bounds of one connection's memory, in bytes.
-public struct ConnectionLimits: Hashable, Sendable {
+package struct ConnectionLimits: Hashable, Sendable {
   /// Output that waits for the peer above which its requests are no longer read: a peer that does not read
   /// its replies stops being served, not the server's memory.
-  public var outputHighWater = 1024 * 1024
+  package var outputHighWater = 1024 * 1024
   /// Output below which reading goes on.
-  public var outputLowWater = 256 * 1024
+  package var outputLowWater = 256 * 1024
   /// How long the peer's system may leave bytes unacknowledged or untaken, or be silent on an idle connection, before
   /// the kernel ends the connection, in milliseconds; 0 for what the kernel does by itself.
-  public var acknowledgeMilliseconds = 60_000
+  package var acknowledgeMilliseconds = 60_000
 
-  public init() {}
+  package init() {}
 }
 
 extension Connection {
   /// Whether the peer has so much unread output that it must not get more for now.
-  public func isOverHighWater(_ output: borrowing ByteQueue) -> Bool {
+  package func isOverHighWater(_ output: borrowing ByteQueue) -> Bool {
     output.count > limits.outputHighWater
   }
 }
 
 /// Why a connection ended.
-public enum CloseReason: Hashable, Sendable {
+package enum CloseReason: Hashable, Sendable {
   /// Our side closed it.
   case local
   /// The peer closed it, in order.
@@ -33,7 +33,7 @@ public enum CloseReason: Hashable, Sendable {
 }
 
 extension CloseReason: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     switch self {
     case .local: "closed"
     case .peer: "closed by the peer"
@@ -43,7 +43,7 @@ extension CloseReason: CustomStringConvertible {
 }
 
 /// What speaks a protocol over a connection. It is called on the connection's loop.
-public protocol ConnectionHandler: AnyObject {
+package protocol ConnectionHandler: AnyObject {
   /// Takes what came in and returns how many bytes of it are done with; the rest is kept and offered again
   /// with more behind it. What is appended to `output` leaves in one write when this returns. When
   /// `output` grows beyond the high-water mark, stop early: the rest is offered again once it has drained.
@@ -65,7 +65,7 @@ public protocol ConnectionHandler: AnyObject {
 }
 
 extension ConnectionHandler {
-  public func memoryExceeded(
+  package func memoryExceeded(
     on connection: Connection, unfinished bytes: RawSpan?, actual: Int, limit: Int
   ) -> Bool {
     connection.close()

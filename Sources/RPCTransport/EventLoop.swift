@@ -1,14 +1,14 @@
 internal import CLinux
 internal import Glibc
-public import RPCSystem
+package import RPCSystem
 
 /// Somebody who is told when a descriptor is ready.
-public protocol EventHandler: AnyObject {
+package protocol EventHandler: AnyObject {
   func ready(_ readiness: Readiness, on loop: EventLoop)
 }
 
 /// Names a watched descriptor. A watch of the past is told from the present one in the same slot.
-public struct Watch: Hashable, Sendable {
+package struct Watch: Hashable, Sendable {
   internal var slot: UInt32
   internal var generation: UInt32
   internal var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
@@ -16,21 +16,21 @@ public struct Watch: Hashable, Sendable {
 
 /// One thread's loop: waits for descriptors, timers and mail, and calls their owners. Everything it
 /// calls runs on its thread and must not block. It is not `Sendable`: other threads reach it through `mailbox`.
-public final class EventLoop {
+@usableFromInline package final class EventLoop {
   private struct Slot {
     var handler: (any EventHandler)?
     var generation: UInt32 = 0
     var descriptor: Int32 = -1
   }
 
-  public let mailbox: Mailbox
+  package let mailbox: Mailbox
   /// Nanoseconds of the monotonic clock when this turn began.
-  public var now: UInt64 { turnStarted }
+  package var now: UInt64 { turnStarted }
   /// A plain number, read by everybody and written in one place: checking each access would cost more than it.
   @exclusivity(unchecked) private var turnStarted: UInt64
   /// Spin this long for the next event before sleeping, in nanoseconds; 0 sleeps at once. The spinning
   /// follows activity only, so an idle loop burns nothing.
-  @exclusivity(unchecked) public var busyPollNanoseconds: UInt64 = 0
+  @exclusivity(unchecked) package var busyPollNanoseconds: UInt64 = 0
 
   /// What the loop's time is taken from; nil is the system's monotonic clock.
   private let clock: ManualClock?
@@ -52,7 +52,7 @@ public final class EventLoop {
   private static let alarmToken = UInt64.max - 1
 
   /// - Parameter clock: for tests: the loop's time stands still until it is turned.
-  public init(clock: ManualClock? = nil) throws(SystemError) {
+  package init(clock: ManualClock? = nil) throws(SystemError) {
     self.clock = clock
     mailbox = try Mailbox()
     poller = try Poller()
@@ -76,7 +76,7 @@ public final class EventLoop {
   private var time: UInt64 { clock?.now ?? SystemClock.monotonicNanoseconds() }
 
   /// Runs until `stop`. Mail that is posted later is refused.
-  public func run() {
+  package func run() {
     precondition(!isRunning, "a loop runs once at a time")
     isRunning = true
     var lastActivity = now
@@ -101,7 +101,7 @@ public final class EventLoop {
   }
 
   /// Ends `run` after this turn. From another thread: `mailbox.post { $0.stop() }`.
-  public func stop() {
+  package func stop() {
     isStopping = true
   }
 
@@ -157,7 +157,7 @@ public final class EventLoop {
   }
 
   /// Runs `action` once everything of this turn has been handled.
-  public func atEndOfTurn(_ action: @escaping () -> Void) {
+  package func atEndOfTurn(_ action: @escaping () -> Void) {
     endOfTurn.value.append(action)
   }
 
@@ -165,7 +165,7 @@ public final class EventLoop {
 
   /// Reports `descriptor`'s readiness to `handler` until `unwatch`. The loop holds the handler, not the
   /// descriptor.
-  public func watch(
+  package func watch(
     _ descriptor: Int32, _ interest: Interest, _ handler: any EventHandler
   ) throws(SystemError) -> Watch {
     let slot = freeSlots.popLast() ?? UInt32(slots.value.count)
@@ -182,12 +182,12 @@ public final class EventLoop {
     return watch
   }
 
-  public func update(_ watch: Watch, _ interest: Interest) throws(SystemError) {
+  package func update(_ watch: Watch, _ interest: Interest) throws(SystemError) {
     guard isCurrent(watch) else { return }
     try poller.modify(slots.value[Int(watch.slot)].descriptor, interest, token: watch.token)
   }
 
-  public func unwatch(_ watch: Watch) {
+  package func unwatch(_ watch: Watch) {
     guard isCurrent(watch) else { return }
     let slot = Int(watch.slot)
     poller.remove(slots.value[slot].descriptor)
@@ -206,17 +206,17 @@ public final class EventLoop {
 
   /// Calls `target` once, `nanoseconds` from now at the earliest.
   @discardableResult
-  public func schedule(after nanoseconds: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
+  package func schedule(after nanoseconds: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
     timers.value.schedule(at: now &+ nanoseconds, target: target, tag: tag)
   }
 
   /// Calls `target` once, at `deadline` on the loop's clock at the earliest.
   @discardableResult
-  public func schedule(at deadline: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
+  package func schedule(at deadline: UInt64, _ target: any TimerTarget, tag: UInt64 = 0) -> TimerID {
     timers.value.schedule(at: deadline, target: target, tag: tag)
   }
 
-  public func cancel(_ id: TimerID) {
+  package func cancel(_ id: TimerID) {
     timers.value.cancel(id)
   }
 }

@@ -1,30 +1,30 @@
 internal import CLinux
 internal import Glibc
-public import RPCSystem
+package import RPCSystem
 
 /// Accepts connections on one address and hands them to its owner. When the process runs out of descriptors
 /// it sacrifices a reserve one to turn the caller away, instead of leaving it in the backlog for ever.
-public final class Listener: EventHandler, TimerTarget {
+package final class Listener: EventHandler, TimerTarget {
   /// What happened to a connection attempt.
-  public enum Outcome: ~Copyable {
+  package enum Outcome: ~Copyable {
     case accepted(Descriptor, from: SocketAddress)
     /// Turned away, since the process may open no more descriptors.
     case refused(SystemError)
   }
 
   /// Connections accepted in one turn, so that a storm of them leaves time for those that are there.
-  public static let acceptsPerTurn = 64
+  package static let acceptsPerTurn = 64
   /// How long accepting rests when even the reserve descriptor did not help, in nanoseconds.
-  public static let pauseNanoseconds: UInt64 = 50_000_000
+  package static let pauseNanoseconds: UInt64 = 50_000_000
 
-  public let address: SocketAddress
+  package let address: SocketAddress
   private let loop: EventLoop
   private let socket: Descriptor
   private var reserve: Int32
   private var watch: Watch?
   private let accept: (consuming Outcome) -> Void
 
-  public init(
+  package init(
     on address: SocketAddress, backlog: Int32, limits: ConnectionLimits = ConnectionLimits(), loop: EventLoop,
     accept: @escaping (consuming Outcome) -> Void
   ) throws(SystemError) {
@@ -41,18 +41,18 @@ public final class Listener: EventHandler, TimerTarget {
     if reserve >= 0 { _ = Glibc.close(reserve) }
   }
 
-  public func start() throws(SystemError) {
+  package func start() throws(SystemError) {
     guard watch == nil else { return }
     watch = try loop.watch(socket.raw, .readable, self)
   }
 
   /// Takes no more connections; those in the backlog are dropped with the listener.
-  public func stop() {
+  package func stop() {
     if let watch { loop.unwatch(watch) }
     watch = nil
   }
 
-  public func ready(_ readiness: Readiness, on loop: EventLoop) {
+  package func ready(_ readiness: Readiness, on loop: EventLoop) {
     for _ in 0..<Self.acceptsPerTurn {
       switch acceptOne() {
       case .connection(let raw):
@@ -100,7 +100,7 @@ public final class Listener: EventHandler, TimerTarget {
     }
   }
 
-  public func timerFired(tag: UInt64, on loop: EventLoop) {
+  package func timerFired(tag: UInt64, on loop: EventLoop) {
     if reserve < 0 { reserve = rpc_open("/dev/null", O_RDONLY | O_CLOEXEC, 0) }
     // Failing again only means another rest.
     do { try start() } catch { loop.schedule(after: Self.pauseNanoseconds, self) }

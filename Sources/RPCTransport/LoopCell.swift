@@ -8,11 +8,11 @@
 ///
 /// Its memory is allocated once, with the object that owns it, and freed with it.
 @frozen
-public struct LoopCell<Value: ~Copyable>: ~Copyable {
+package struct LoopCell<Value: ~Copyable>: ~Copyable {
   @usableFromInline internal let pointer: UnsafeMutablePointer<Value>
 
   @inlinable
-  public init(_ value: consuming Value) {
+  package init(_ value: consuming Value) {
     pointer = .allocate(capacity: 1)
     pointer.initialize(to: value)
   }
@@ -24,7 +24,7 @@ public struct LoopCell<Value: ~Copyable>: ~Copyable {
   }
 
   @inlinable
-  public var value: Value {
+  package var value: Value {
     @inline(__always) _read { yield pointer.pointee }
     @inline(__always) nonmutating _modify { yield &pointer.pointee }
   }

@@ -1,10 +1,10 @@
 internal import CLinux
 internal import Glibc
-public import RPCSystem
+package import RPCSystem
 
 /// A loop on a thread of its own.
-public final class LoopThread: Sendable {
-  public let mailbox: Mailbox
+package final class LoopThread: Sendable {
+  package let mailbox: Mailbox
   private let finished: Latch
 
   /// Starts the thread; `setUp` runs on it before the first turn.
@@ -12,7 +12,7 @@ public final class LoopThread: Sendable {
   /// - Parameters:
   ///   - name: shown by `top -H` and debuggers; the first 15 bytes count.
   ///   - clock: for tests, see `EventLoop`.
-  public init(
+  package init(
     name: String, clock: ManualClock? = nil, setUp: @escaping @Sendable (EventLoop) -> Void = { _ in }
   ) throws(SystemError) {
     // The loop is made here, so that its failure can be thrown, and then belongs to its thread alone.
@@ -28,17 +28,17 @@ public final class LoopThread: Sendable {
   }
 
   /// Asks the loop to end after its turn.
-  public func stop() {
+  package func stop() {
     mailbox.post { $0.stop() }
   }
 
   /// Waits until the loop has ended. Never from the loop's own thread.
-  public func join() {
+  package func join() {
     finished.wait()
   }
 
   /// Runs `body` on a new thread that nobody joins.
-  public static func spawn(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+  package static func spawn(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
     final class Box: Sendable {
       let name: String
       let body: @Sendable () -> Void

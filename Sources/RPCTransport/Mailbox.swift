@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// The one door into a loop from other threads: work posted here runs on the loop's thread, in order.
 /// Posting costs a system call only when the loop sleeps.
-public final class Mailbox: Sendable {
-  public typealias Work = @Sendable (EventLoop) -> Void
+package final class Mailbox: Sendable {
+  package typealias Work = @Sendable (EventLoop) -> Void
 
   private struct State {
     var work: [Work] = []
@@ -28,7 +28,7 @@ public final class Mailbox: Sendable {
 
   /// Hands `work` to the loop. Returns false, and drops it, when the loop has ended.
   @discardableResult
-  public func post(_ work: @escaping Work) -> Bool {
+  package func post(_ work: @escaping Work) -> Bool {
     let accepted = state.withLock { state in
       if state.isClosed { return false }
       state.work.append(work)

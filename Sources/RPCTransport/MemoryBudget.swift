@@ -5,14 +5,14 @@ internal import Synchronization
 ///
 /// Memory counts as it is allocated, in steps of whole buffers, so a connection may go over by one buffer before it is
 /// stopped. Peers that nobody knows share a part of it, so that they cannot use up what others need.
-public final class MemoryBudget: Sendable {
+package final class MemoryBudget: Sendable {
   /// Peers that nobody knows hold at most one in so many bytes of the whole.
-  public static let strangersShare = 4
+  package static let strangersShare = 4
   /// So many bytes must have been held before freed memory is given back to the system: less is not worth it.
-  public static let trimBytes = 16 * 1024 * 1024
+  package static let trimBytes = 16 * 1024 * 1024
 
   /// Bytes that all may hold.
-  public let limit: Int
+  package let limit: Int
   private let held = Atomic<Int>(0)
   private let heldByStrangers = Atomic<Int>(0)
   /// The most that was held since memory was given back.
@@ -22,18 +22,18 @@ public final class MemoryBudget: Sendable {
   /// - Parameters:
   ///   - limit: bytes that all may hold together.
   ///   - trim: called, on any thread, when most of what was held is free again.
-  public init(limit: Int = .max, trim: @escaping @Sendable () -> Void = {}) {
+  package init(limit: Int = .max, trim: @escaping @Sendable () -> Void = {}) {
     self.limit = limit
     self.trim = trim
   }
 
   /// Bytes that are held now.
-  public var heldBytes: Int { held.load(ordering: .relaxed) }
+  package var heldBytes: Int { held.load(ordering: .relaxed) }
   /// Those of them that peers hold whom nobody knows.
-  public var heldByStrangersBytes: Int { heldByStrangers.load(ordering: .relaxed) }
+  package var heldByStrangersBytes: Int { heldByStrangers.load(ordering: .relaxed) }
 
   /// What stands in the way of `bytes` more: how many are held then, and the limit. Nil where they fit.
-  public func excess(of bytes: Int, isStranger: Bool) -> (actual: Int, limit: Int)? {
+  package func excess(of bytes: Int, isStranger: Bool) -> (actual: Int, limit: Int)? {
     let all = held.load(ordering: .relaxed).addingReportingOverflow(bytes)
     if all.overflow || all.partialValue > limit { return (all.partialValue, limit) }
     guard isStranger else { return nil }

@@ -3,21 +3,21 @@ internal import Glibc
 internal import RPCSystem
 
 /// What a descriptor is watched for.
-public struct Interest: OptionSet, Hashable, Sendable {
-  public let rawValue: UInt8
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
-  public static let readable = Interest(rawValue: 1)
-  public static let writable = Interest(rawValue: 2)
+package struct Interest: OptionSet, Hashable, Sendable {
+  package let rawValue: UInt8
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+  package static let readable = Interest(rawValue: 1)
+  package static let writable = Interest(rawValue: 2)
 }
 
 /// What the kernel says of a descriptor.
-public struct Readiness: OptionSet, Hashable, Sendable {
-  public let rawValue: UInt8
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
-  public static let readable = Readiness(rawValue: 1)
-  public static let writable = Readiness(rawValue: 2)
+package struct Readiness: OptionSet, Hashable, Sendable {
+  package let rawValue: UInt8
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+  package static let readable = Readiness(rawValue: 1)
+  package static let writable = Readiness(rawValue: 2)
   /// Both directions are closed, or an error is pending: reading tells which.
-  public static let hangup = Readiness(rawValue: 4)
+  package static let hangup = Readiness(rawValue: 4)
 }
 
 /// Owns the epoll instance and the array its events are reported into. Level-triggered: what was not read is

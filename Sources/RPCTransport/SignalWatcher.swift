@@ -1,21 +1,21 @@
 internal import CLinux
 internal import Glibc
-public import RPCSystem
+package import RPCSystem
 
 /// Turns signals into events of a loop. The signals must be blocked in every thread, which `block` does when
 /// it runs before any other thread is started.
-public final class SignalWatcher: EventHandler {
+package final class SignalWatcher: EventHandler {
   private let descriptor: Descriptor
   private let handler: (Int32) -> Void
   private var watch: Watch?
 
   /// Blocks `signals` for the calling thread and those it starts from now on.
-  public static func block(_ signals: [Int32]) {
+  package static func block(_ signals: [Int32]) {
     var set = mask(signals)
     pthread_sigmask(SIG_BLOCK, &set, nil)
   }
 
-  public init(
+  package init(
     _ signals: [Int32], on loop: EventLoop, handler: @escaping (Int32) -> Void
   ) throws(SystemError) {
     var set = Self.mask(signals)
@@ -33,7 +33,7 @@ public final class SignalWatcher: EventHandler {
     return set
   }
 
-  public func ready(_ readiness: Readiness, on loop: EventLoop) {
+  package func ready(_ readiness: Readiness, on loop: EventLoop) {
     var info = signalfd_siginfo()
     while Glibc.read(descriptor.raw, &info, MemoryLayout<signalfd_siginfo>.size)
       == MemoryLayout<signalfd_siginfo>.size

@@ -1,11 +1,11 @@
 internal import CLinux
 internal import Glibc
-public import RPCSystem
+package import RPCSystem
 
 /// The two ends of `Socket.pair()`.
-public struct SocketPair: ~Copyable {
-  public let near: Descriptor
-  public let far: Descriptor
+package struct SocketPair: ~Copyable {
+  package let near: Descriptor
+  package let far: Descriptor
 
   internal init(near: consuming Descriptor, far: consuming Descriptor) {
     self.near = near
@@ -13,15 +13,15 @@ public struct SocketPair: ~Copyable {
   }
 
   /// Hands both ends over.
-  public consuming func split(_ body: (consuming Descriptor, consuming Descriptor) -> Void) {
+  package consuming func split(_ body: (consuming Descriptor, consuming Descriptor) -> Void) {
     body(near, far)
   }
 }
 
 /// Opens stream sockets. All are non-blocking and closed on exec.
-public enum Socket {
+package enum Socket {
   /// A socket that listens on `address`.
-  public static func listen(on address: SocketAddress, backlog: Int32) throws(SystemError) -> Descriptor {
+  package static func listen(on address: SocketAddress, backlog: Int32) throws(SystemError) -> Descriptor {
     let descriptor = try open(address.family)
     setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
     // An IPv6 address means just that: the name server's file says where IPv4 is wanted.
@@ -35,7 +35,7 @@ public enum Socket {
 
   /// A socket whose connection to `address` is under way: it becomes writable when that is decided, and
   /// `pendingError` tells how.
-  public static func connect(
+  package static func connect(
     to address: SocketAddress, from source: SocketAddress? = nil
   ) throws(SystemError) -> Descriptor {
     let descriptor = try open(address.family)
@@ -52,7 +52,7 @@ public enum Socket {
   }
 
   /// The outcome of a connect that was under way: nil when it succeeded.
-  public static func pendingError(of descriptor: Int32) -> Int32? {
+  package static func pendingError(of descriptor: Int32) -> Int32? {
     var code: Int32 = 0
     var length = socklen_t(MemoryLayout<Int32>.size)
     guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else { return errno }
@@ -60,7 +60,7 @@ public enum Socket {
   }
 
   /// Two connected stream sockets of this host.
-  public static func pair() throws(SystemError) -> SocketPair {
+  package static func pair() throws(SystemError) -> SocketPair {
     var ends: [Int32] = [-1, -1]
     let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw .last("socketpair") }
@@ -68,7 +68,7 @@ public enum Socket {
   }
 
   /// Sends small frames at once instead of waiting for more.
-  public static func setNoDelay(_ descriptor: Int32) {
+  package static func setNoDelay(_ descriptor: Int32) {
     var value: Int32 = 1
     _ = setsockopt(
       descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &value, socklen_t(MemoryLayout<Int32>.size))
@@ -78,7 +78,7 @@ public enum Socket {
   /// acknowledged nothing of what was sent for that long, or answers no probe on an idle connection. Without it, what
   /// a peer without power or network was sent stays in memory for a quarter of an hour, and an idle connection for
   /// ever. Accepted sockets inherit this, so that it costs an accept nothing.
-  public static func endDeadPeers(_ descriptor: borrowing Descriptor, afterMilliseconds milliseconds: Int) {
+  package static func endDeadPeers(_ descriptor: borrowing Descriptor, afterMilliseconds milliseconds: Int) {
     guard milliseconds > 0 else { return }
     let seconds = max(1, milliseconds / 1000)
     setOption(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(clamping: milliseconds))

@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Glibc
-public import RPCSystem
+package import RPCSystem
 
 /// An IPv4 or IPv6 address with a port.
 public struct SocketAddress: Sendable {
@@ -8,7 +8,7 @@ public struct SocketAddress: Sendable {
   private let length: socklen_t
 
   /// A literal address, or nil where `host` is none.
-  public init?(ip host: String, port: Int) {
+  package init?(ip host: String, port: Int) {
     guard let port = UInt16(exactly: port) else { return nil }
     var storage = sockaddr_storage()
     var v4 = in_addr()
@@ -40,7 +40,7 @@ public struct SocketAddress: Sendable {
 
   /// Every address of a host name, or of a literal, an IPv6 address in brackets too. Asks the system's resolver and
   /// so may block.
-  public static func resolve(host: String, port: Int) throws(SystemError) -> [SocketAddress] {
+  package static func resolve(host: String, port: Int) throws(SystemError) -> [SocketAddress] {
     if let literal = SocketAddress(ip: host, port: port) { return [literal] }
     if host.hasPrefix("["), host.hasSuffix("]"),
       let literal = SocketAddress(ip: String(host.dropFirst().dropLast()), port: port)
@@ -77,9 +77,9 @@ public struct SocketAddress: Sendable {
     }
   }
 
-  public var family: Int32 { Int32(storage.ss_family) }
+  package var family: Int32 { Int32(storage.ss_family) }
 
-  public var port: Int {
+  package var port: Int {
     withUnsafeBytes(of: storage) { bytes in
       // The port is the second 16-bit field in both families.
       Int(UInt16(bigEndian: bytes.load(fromByteOffset: 2, as: UInt16.self)))
@@ -87,7 +87,7 @@ public struct SocketAddress: Sendable {
   }
 
   /// The address without the port, as text.
-  public var ip: String {
+  package var ip: String {
     var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
     let offset = family == AF_INET ? 4 : 8
     withUnsafeBytes(of: storage) { bytes in
@@ -97,7 +97,7 @@ public struct SocketAddress: Sendable {
   }
 
   /// The bytes of the address: 4 or 16, an IPv4 address mapped into IPv6 as its 4.
-  public var ipBytes: [UInt8] {
+  package var ipBytes: [UInt8] {
     withUnsafeBytes(of: storage) { bytes in
       if family == AF_INET { return Array(bytes[4..<8]) }
       let all = Array(bytes[8..<24])
@@ -105,17 +105,17 @@ public struct SocketAddress: Sendable {
     }
   }
 
-  public var isLoopback: Bool {
+  package var isLoopback: Bool {
     let bytes = ipBytes
     return bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
   }
 
   /// Of the near or far end of a connected or listening socket.
-  public static func local(of descriptor: Int32) -> SocketAddress? {
+  package static func local(of descriptor: Int32) -> SocketAddress? {
     name(of: descriptor, getsockname)
   }
 
-  public static func peer(of descriptor: Int32) -> SocketAddress? {
+  package static func peer(of descriptor: Int32) -> SocketAddress? {
     name(of: descriptor, getpeername)
   }
 

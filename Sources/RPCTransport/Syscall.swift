@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// The result of moving bytes. Would-block is an outcome, not an error.
-public enum Transfer: Equatable, Sendable {
+package enum Transfer: Equatable, Sendable {
   case moved(Int)
   case wouldBlock
   /// The peer ended its side (of receiving only).
@@ -11,9 +11,9 @@ public enum Transfer: Equatable, Sendable {
 }
 
 /// The system calls of the data path, with EINTR repeated in one place.
-public enum Syscall {
+package enum Syscall {
   @inline(__always)
-  public static func receive(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+  package static func receive(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
     while true {
       let count = rpc_receive(descriptor, buffer.baseAddress, buffer.count)
       if count > 0 { return .moved(count) }
@@ -26,7 +26,7 @@ public enum Syscall {
   }
 
   @inline(__always)
-  public static func send(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer) -> Transfer {
+  package static func send(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer) -> Transfer {
     while true {
       // MSG_NOSIGNAL: a peer that is gone is an error of this connection, not a signal to the process.
       let count = rpc_send(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))

@@ -1,11 +1,11 @@
 /// Somebody a timer calls.
-public protocol TimerTarget: AnyObject {
+package protocol TimerTarget: AnyObject {
   /// `tag` is what the target gave to `schedule`: it tells one target's timers apart.
   func timerFired(tag: UInt64, on loop: EventLoop)
 }
 
 /// Names a scheduled timer; cancelling one that has fired does nothing.
-public struct TimerID: Hashable, Sendable {
+package struct TimerID: Hashable, Sendable {
   internal var slot: Int32
   internal var generation: UInt32
 }

@@ -1,10 +1,10 @@
 /// Finds the frames in a stretch of received bytes, in place. It keeps no bytes: what `next` does not
 /// consume, the caller keeps and offers again with more behind it.
-public struct FrameDecoder: Sendable {
+package struct FrameDecoder: Sendable {
   /// The largest payload accepted, in bytes.
-  public var frameBytesLimit: Int
+  package var frameBytesLimit: Int
 
-  public init(frameBytesLimit: Int = WireLimits.frameBytes) {
+  package init(frameBytesLimit: Int = WireLimits.frameBytes) {
     self.frameBytesLimit = frameBytesLimit
   }
 
@@ -14,7 +14,7 @@ public struct FrameDecoder: Sendable {
   /// - Throws: `WireError.frameTooLarge` or `.unknownFrameKind` as soon as the header says so, before the
   ///   payload has been waited for.
   @inlinable
-  public func next(in bytes: RawSpan, at offset: Int) throws(WireError) -> FrameHeader? {
+  package func next(in bytes: RawSpan, at offset: Int) throws(WireError) -> FrameHeader? {
     guard let header = FrameHeader(bytes, at: offset) else { return nil }
     guard Int(header.length) <= frameBytesLimit else {
       throw .frameTooLarge(actual: Int(header.length), limit: frameBytesLimit)
@@ -26,7 +26,7 @@ public struct FrameDecoder: Sendable {
 
   /// How many bytes must be there, from `offset` on, for `next` to make progress: tells the connection how
   /// much to make room for. Call it after `next` returned nil.
-  public func bytesNeeded(in bytes: RawSpan, at offset: Int) -> Int {
+  package func bytesNeeded(in bytes: RawSpan, at offset: Int) -> Int {
     guard let header = FrameHeader(bytes, at: offset) else { return FrameHeader.byteCount }
     return FrameHeader.byteCount + Int(header.length)
   }

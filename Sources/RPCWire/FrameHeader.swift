@@ -1,5 +1,5 @@
 /// The kinds of frame. Numbers are part of the protocol and never reused.
-public enum FrameKind: UInt8, Sendable, CaseIterable {
+@usableFromInline package enum FrameKind: UInt8, Sendable, CaseIterable {
   case hello = 1
   case bind = 2
   case bound = 3
@@ -16,37 +16,37 @@ public enum FrameKind: UInt8, Sendable, CaseIterable {
   case proof = 12
 
   /// As documents and messages write it: `GOAWAY`.
-  public var name: String { "\(self)".uppercased() }
+  package var name: String { "\(self)".uppercased() }
 }
 
 /// The fixed 16 bytes before each frame's payload, little-endian:
 /// `length u32 | kind u8 | flags u8 | status u16 | call id u64`.
-public struct FrameHeader: Hashable, Sendable {
-  public static let byteCount = 16
+@usableFromInline package struct FrameHeader: Hashable, Sendable {
+  @usableFromInline package static let byteCount = 16
 
   /// Flags of a CALL.
-  public struct Flags: OptionSet, Hashable, Sendable {
-    public let rawValue: UInt8
-    public init(rawValue: UInt8) { self.rawValue = rawValue }
+  @usableFromInline package struct Flags: OptionSet, Hashable, Sendable {
+    @usableFromInline package let rawValue: UInt8
+    @usableFromInline package init(rawValue: UInt8) { self.rawValue = rawValue }
     /// A map of metadata stands before the arguments.
-    public static let metadata = Flags(rawValue: 1)
+    package static let metadata = Flags(rawValue: 1)
     /// 26 bytes of W3C trace context stand before the metadata.
-    public static let trace = Flags(rawValue: 2)
+    package static let trace = Flags(rawValue: 2)
     /// A retry: this call was sent before and may have been executed.
-    public static let retry = Flags(rawValue: 4)
+    package static let retry = Flags(rawValue: 4)
     /// Every flag of this version; a peer that sets another one breaks the protocol.
-    public static let known: Flags = [.metadata, .trace, .retry]
+    package static let known: Flags = [.metadata, .trace, .retry]
   }
 
   /// Bytes of the payload, the header not counted.
-  public var length: UInt32
-  public var kind: UInt8
-  public var flags: Flags
-  public var status: UInt16
-  public var callID: UInt64
+  @usableFromInline package var length: UInt32
+  @usableFromInline package var kind: UInt8
+  @usableFromInline package var flags: Flags
+  @usableFromInline package var status: UInt16
+  @usableFromInline package var callID: UInt64
 
   @inlinable
-  public init(length: UInt32, kind: UInt8, flags: Flags = [], status: UInt16 = 0, callID: UInt64 = 0) {
+  package init(length: UInt32, kind: UInt8, flags: Flags = [], status: UInt16 = 0, callID: UInt64 = 0) {
     self.length = length
     self.kind = kind
     self.flags = flags
@@ -56,7 +56,7 @@ public struct FrameHeader: Hashable, Sendable {
 
   /// Reads a header at `offset`, or nil when fewer than 16 bytes are there.
   @inlinable
-  public init?(_ bytes: RawSpan, at offset: Int) {
+  package init?(_ bytes: RawSpan, at offset: Int) {
     guard bytes.byteCount - offset >= FrameHeader.byteCount else { return nil }
     let low = unsafe UInt64(
       littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
@@ -72,7 +72,7 @@ public struct FrameHeader: Hashable, Sendable {
 extension ByteQueue {
   /// Starts a frame: its length is filled in by `endFrame`. Returns where it starts.
   @inlinable
-  public mutating func beginFrame(
+  package mutating func beginFrame(
     _ kind: FrameKind, flags: FrameHeader.Flags = [], status: StatusCode = .ok, callID: UInt64
   ) -> Int {
     let mark = count
@@ -86,7 +86,7 @@ extension ByteQueue {
 
   /// Ends the frame that starts at `mark`.
   @inlinable
-  public mutating func endFrame(_ mark: Int) {
+  package mutating func endFrame(_ mark: Int) {
     patch(littleEndian: UInt32(count - mark - FrameHeader.byteCount), at: mark)
   }
 }

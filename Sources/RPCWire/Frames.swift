@@ -3,44 +3,44 @@
 
 /// What a native connection starts with, before its first frame. The first byte is not a printable character
 /// and no start of TLS, so that one port can tell its dialects apart.
-public enum Preface {
+package enum Preface {
   /// 0x89 "RPC" CR LF, the protocol's major version, zero.
-  public static let bytes: [UInt8] = [0x89, 0x52, 0x50, 0x43, 0x0d, 0x0a, 0x01, 0x00]
-  public static let majorVersion = 1
+  package static let bytes: [UInt8] = [0x89, 0x52, 0x50, 0x43, 0x0d, 0x0a, 0x01, 0x00]
+  package static let majorVersion = 1
 }
 
 /// HELLO, once in each direction and first: a map, of which unknown keys are passed over.
-public struct Hello: Hashable, Sendable {
-  public var version = Preface.majorVersion
+package struct Hello: Hashable, Sendable {
+  package var version = Preface.majorVersion
   /// The program: `SimpleRPC/1.0`.
-  public var agent: String
-  public var features: [String] = []
+  package var agent: String
+  package var features: [String] = []
   /// Client: who it says it is, a name of `network.clients`.
-  public var identity: String?
+  package var identity: String?
   /// Client: what a server signs with its key; 32 random bytes, from clients that want to know whom they talk to.
-  public var nonce: [UInt8]?
+  package var nonce: [UInt8]?
   /// Server: its key, proven for the client's nonce.
-  public var serverProof: ServerProof?
+  package var serverProof: ServerProof?
   /// Server: what a client that has a key answers with a PROOF; 32 random bytes, for those that asked alone.
-  public var challenge: [UInt8]?
+  package var challenge: [UInt8]?
   /// The largest payload this side accepts, in bytes.
-  public var frameBytes: Int = WireLimits.frameBytes
+  package var frameBytes: Int = WireLimits.frameBytes
   /// Server: calls in flight it takes on this connection.
-  public var callsInFlight: Int = WireLimits.callsPerConnection
+  package var callsInFlight: Int = WireLimits.callsPerConnection
   /// Milliseconds between pings the server would like, 0 for none.
-  public var pingMilliseconds: Int = 0
+  package var pingMilliseconds: Int = 0
   /// With calls in flight, milliseconds of silence after which this side sends a PING, and again that many for an
   /// answer before it gives the connection up. 0: it never does, and need not answer in time either.
-  public var keepaliveMilliseconds: Int = 0
+  package var keepaliveMilliseconds: Int = 0
   /// Server: the generation of procedures in force, 0 before the first deployment.
-  public var generation: Int = 0
+  package var generation: Int = 0
 
-  public init(agent: String, identity: String? = nil) {
+  package init(agent: String, identity: String? = nil) {
     self.agent = agent
     self.identity = identity
   }
 
-  public func encode(to queue: inout ByteQueue) {
+  package func encode(to queue: inout ByteQueue) {
     let mark = queue.beginFrame(.hello, callID: 0)
     let optional = [identity != nil, keepaliveMilliseconds > 0, nonce != nil, challenge != nil].count { $0 }
     queue.appendMapHeader(count: 7 + optional + (serverProof == nil ? 0 : 2))
@@ -84,7 +84,7 @@ public struct Hello: Hashable, Sendable {
     queue.endFrame(mark)
   }
 
-  public init(payload: RawSpan) throws(WireError) {
+  package init(payload: RawSpan) throws(WireError) {
     var reader = MessagePackReader(payload)
     let value = try Value.decode(from: &reader)
     try reader.finish()
@@ -116,28 +116,28 @@ public struct Hello: Hashable, Sendable {
   }
 
   /// Bytes of a challenge and of a nonce: too many to be met twice, and the most that the other side signs.
-  public static let challengeBytes = 32
-  public static let challengeBytesMax = 64
+  package static let challengeBytes = 32
+  package static let challengeBytesMax = 64
 }
 
 /// BIND: asks for the id of the procedure that takes these argument types:
 /// `[service, procedure, [type…], nil | [type…]]`.
-public struct Bind: Hashable, Sendable {
-  public var service: String
-  public var procedure: String
+package struct Bind: Hashable, Sendable {
+  package var service: String
+  package var procedure: String
   /// The caller's argument types; the server picks the overload they fit best.
-  public var arguments: [ValueType]
+  package var arguments: [ValueType]
   /// The return types the caller expects, or nil when it takes what comes.
-  public var returns: [ValueType]?
+  package var returns: [ValueType]?
 
-  public init(service: String, procedure: String, arguments: [ValueType], returns: [ValueType]? = nil) {
+  package init(service: String, procedure: String, arguments: [ValueType], returns: [ValueType]? = nil) {
     self.service = service
     self.procedure = procedure
     self.arguments = arguments
     self.returns = returns
   }
 
-  public func encode(to queue: inout ByteQueue, callID: UInt64) {
+  package func encode(to queue: inout ByteQueue, callID: UInt64) {
     let mark = queue.beginFrame(.bind, callID: callID)
     queue.appendListHeader(count: 4)
     queue.appendString(service)
@@ -147,7 +147,7 @@ public struct Bind: Hashable, Sendable {
     queue.endFrame(mark)
   }
 
-  public init(payload: RawSpan) throws(WireError) {
+  package init(payload: RawSpan) throws(WireError) {
     var reader = MessagePackReader(payload)
     guard try reader.readListHeader() == 4 else {
       throw .malformedFrame("a BIND is a list of service, procedure, argument types and return types")
@@ -166,20 +166,20 @@ public struct Bind: Hashable, Sendable {
 }
 
 /// BOUND answers a BIND: `[id, [declared argument type…], [declared return type…], idempotent]`.
-public struct Bound: Hashable, Sendable {
-  public var procedureID: UInt32
-  public var arguments: [ValueType]
-  public var returns: [ValueType]
-  public var idempotent: Bool
+package struct Bound: Hashable, Sendable {
+  package var procedureID: UInt32
+  package var arguments: [ValueType]
+  package var returns: [ValueType]
+  package var idempotent: Bool
 
-  public init(procedureID: UInt32, arguments: [ValueType], returns: [ValueType], idempotent: Bool) {
+  package init(procedureID: UInt32, arguments: [ValueType], returns: [ValueType], idempotent: Bool) {
     self.procedureID = procedureID
     self.arguments = arguments
     self.returns = returns
     self.idempotent = idempotent
   }
 
-  public func encode(to queue: inout ByteQueue, callID: UInt64) {
+  package func encode(to queue: inout ByteQueue, callID: UInt64) {
     let mark = queue.beginFrame(.bound, callID: callID)
     queue.appendListHeader(count: 4)
     queue.appendInt(Int64(procedureID))
@@ -189,7 +189,7 @@ public struct Bound: Hashable, Sendable {
     queue.endFrame(mark)
   }
 
-  public init(payload: RawSpan) throws(WireError) {
+  package init(payload: RawSpan) throws(WireError) {
     var reader = MessagePackReader(payload)
     guard try reader.readListHeader() == 4, let id = UInt32(exactly: try reader.readInt()) else {
       throw .malformedFrame("a BOUND is a list of id, argument types, return types and idempotent")
@@ -203,17 +203,17 @@ public struct Bound: Hashable, Sendable {
 }
 
 /// CALL: `procedure id u32 | timeout u32 (microseconds, 0 for none) | [trace] | [metadata] | list of arguments`.
-public enum CallFrame {
+package enum CallFrame {
   /// Bytes before the optional parts.
-  public static let fixedByteCount = 8
+  package static let fixedByteCount = 8
   /// Bytes of a binary W3C trace context.
-  public static let traceByteCount = 26
+  package static let traceByteCount = 26
   /// The key of the metadata under which a server says how deep its procedure's call is nested: an int, at most
   /// `WireLimits.callDepthMax`. A call without it is not nested.
-  public static let depthKey = "rpc-depth"
+  package static let depthKey = "rpc-depth"
 
   /// How deep the metadata says that the call is nested.
-  public static func depth(in metadata: RawSpan) throws(WireError) -> Int {
+  package static func depth(in metadata: RawSpan) throws(WireError) -> Int {
     var reader = MessagePackReader(metadata)
     let count = try reader.readMapHeader()
     for _ in 0..<count {
@@ -230,7 +230,7 @@ public enum CallFrame {
   }
 
   /// Refuses a call that is nested too deep, so that procedures which call each other in a circle come to an end.
-  public static func checkDepth(_ depth: Int, of procedure: String) throws(RPCError) {
+  package static func checkDepth(_ depth: Int, of procedure: String) throws(RPCError) {
     let limit = WireLimits.callDepthMax
     guard depth > limit else { return }
     throw RPCError(
@@ -241,7 +241,7 @@ public enum CallFrame {
 
   /// Starts a CALL; the caller appends the list of arguments and calls `endFrame`.
   @inlinable
-  public static func begin(
+  package static func begin(
     in queue: inout ByteQueue, callID: UInt64, procedureID: UInt32, timeoutMicroseconds: UInt32,
     flags: FrameHeader.Flags = []
   ) -> Int {
@@ -253,18 +253,18 @@ public enum CallFrame {
 
 /// GOAWAY: the sender takes no new calls. Calls with an id above `lastCallID` (the header's call id) were
 /// not executed; the others will be answered within `drainMilliseconds`: `[reason, drain ms]`.
-public struct GoAway: Hashable, Sendable {
-  public var lastCallID: UInt64
-  public var reason: String
-  public var drainMilliseconds: Int
+package struct GoAway: Hashable, Sendable {
+  package var lastCallID: UInt64
+  package var reason: String
+  package var drainMilliseconds: Int
 
-  public init(lastCallID: UInt64, reason: String, drainMilliseconds: Int) {
+  package init(lastCallID: UInt64, reason: String, drainMilliseconds: Int) {
     self.lastCallID = lastCallID
     self.reason = reason
     self.drainMilliseconds = drainMilliseconds
   }
 
-  public func encode(to queue: inout ByteQueue) {
+  package func encode(to queue: inout ByteQueue) {
     let mark = queue.beginFrame(.goAway, callID: lastCallID)
     queue.appendListHeader(count: 2)
     queue.appendString(reason)
@@ -272,7 +272,7 @@ public struct GoAway: Hashable, Sendable {
     queue.endFrame(mark)
   }
 
-  public init(header: FrameHeader, payload: RawSpan) throws(WireError) {
+  package init(header: FrameHeader, payload: RawSpan) throws(WireError) {
     var reader = MessagePackReader(payload)
     guard try reader.readListHeader() == 2 else {
       throw .malformedFrame("a GOAWAY is a list of reason and drain time")
@@ -286,7 +286,7 @@ public struct GoAway: Hashable, Sendable {
 
 extension RPCError {
   /// ERROR: a map, of which unknown keys are passed over. Call id 0 speaks of the whole connection.
-  public func encode(to queue: inout ByteQueue, callID: UInt64) {
+  package func encode(to queue: inout ByteQueue, callID: UInt64) {
     let mark = queue.beginFrame(.error, status: code, callID: callID)
     var entries: [Value.Entry] = [
       .init("exception", .string(exception.rawValue)),
@@ -304,7 +304,7 @@ extension RPCError {
     queue.endFrame(mark)
   }
 
-  public init(payload: RawSpan) throws(WireError) {
+  package init(payload: RawSpan) throws(WireError) {
     var reader = MessagePackReader(payload)
     let value = try Value.decode(from: &reader)
     try reader.finish()
@@ -324,7 +324,7 @@ extension RPCError {
 
 extension ByteQueue {
   /// A frame without a payload: CANCEL, PING, PONG, GENERATION.
-  public mutating func appendEmptyFrame(_ kind: FrameKind, callID: UInt64) {
+  package mutating func appendEmptyFrame(_ kind: FrameKind, callID: UInt64) {
     let mark = beginFrame(kind, callID: callID)
     endFrame(mark)
   }

@@ -2,33 +2,33 @@
 /// server's challenge in a PROOF. The signatures themselves are made and checked by RPCKeys.
 
 /// What both sides may list in their HELLO.
-public enum Feature {
+package enum Feature {
   /// The client has a key: the server challenges it, and takes a PROOF.
-  public static let proof = "proof"
+  package static let proof = "proof"
 }
 
 /// What a proof holds for beside the bytes that were asked for: one server's key, and the channel that the
 /// connection runs in. A proof that somebody passes on to another server, or through another channel, fails.
-public struct ProofScope: Hashable, Sendable {
+package struct ProofScope: Hashable, Sendable {
   /// The server's Ed25519 public key, 32 bytes.
-  public var serverKey: [UInt8]
+  package var serverKey: [UInt8]
   /// What is unique to the channel: inside TLS the 32 bytes of `tls-exporter` (RFC 9266), else none.
-  public var channel: [UInt8]
+  package var channel: [UInt8]
 
-  public init(serverKey: [UInt8], channel: [UInt8] = []) {
+  package init(serverKey: [UInt8], channel: [UInt8] = []) {
     self.serverKey = serverKey
     self.channel = channel
   }
 }
 
 /// A server's key, and its signature of the client's nonce: two entries of its HELLO.
-public struct ServerProof: Hashable, Sendable {
+package struct ServerProof: Hashable, Sendable {
   /// An Ed25519 public key, 32 bytes.
-  public var key: [UInt8]
+  package var key: [UInt8]
   /// An Ed25519 signature over `statement`, 64 bytes.
-  public var signature: [UInt8]
+  package var signature: [UInt8]
 
-  public init(key: [UInt8], signature: [UInt8]) {
+  package init(key: [UInt8], signature: [UInt8]) {
     self.key = key
     self.signature = signature
   }
@@ -45,7 +45,7 @@ public struct ServerProof: Hashable, Sendable {
   }
 
   /// What is signed: a MessagePack list, `["SimpleRPC server 1", nonce, server key, channel]`.
-  public static func statement(answering nonce: [UInt8], in scope: ProofScope) -> [UInt8] {
+  package static func statement(answering nonce: [UInt8], in scope: ProofScope) -> [UInt8] {
     Value.list([
       .string("SimpleRPC server 1"), .bytes(nonce), .bytes(scope.serverKey), .bytes(scope.channel),
     ]).messagePack
@@ -55,18 +55,18 @@ public struct ServerProof: Hashable, Sendable {
 /// PROOF: the client signs the server's challenge with its key: `[key, server, ip, port, signature]`. The server
 /// answers with an empty one. The server's key, name and address and the channel are signed too, so that a server
 /// cannot pass the proof on to another one and be taken for the client there.
-public struct Proof: Hashable, Sendable {
+package struct Proof: Hashable, Sendable {
   /// An Ed25519 public key, 32 bytes.
-  public var key: [UInt8]
+  package var key: [UInt8]
   /// The name under which the client knows the server.
-  public var server: String
+  package var server: String
   /// The address that the client is connected to, 4 or 16 bytes.
-  public var ip: [UInt8]
-  public var port: Int
+  package var ip: [UInt8]
+  package var port: Int
   /// An Ed25519 signature over `statement`, 64 bytes.
-  public var signature: [UInt8]
+  package var signature: [UInt8]
 
-  public init(key: [UInt8], server: String, ip: [UInt8], port: Int, signature: [UInt8]) {
+  package init(key: [UInt8], server: String, ip: [UInt8], port: Int, signature: [UInt8]) {
     self.key = key
     self.server = server
     self.ip = ip
@@ -76,14 +76,14 @@ public struct Proof: Hashable, Sendable {
 
   /// What is signed: a MessagePack list,
   /// `["SimpleRPC proof 2", challenge, key, server, ip, port, server key, channel]`.
-  public func statement(answering challenge: [UInt8], in scope: ProofScope) -> [UInt8] {
+  package func statement(answering challenge: [UInt8], in scope: ProofScope) -> [UInt8] {
     Value.list([
       .string("SimpleRPC proof 2"), .bytes(challenge), .bytes(key), .string(server), .bytes(ip),
       .int(Int64(port)), .bytes(scope.serverKey), .bytes(scope.channel),
     ]).messagePack
   }
 
-  public func encode(to queue: inout ByteQueue) {
+  package func encode(to queue: inout ByteQueue) {
     let mark = queue.beginFrame(.proof, callID: 0)
     queue.appendListHeader(count: 5)
     queue.appendBinary(key)
@@ -94,7 +94,7 @@ public struct Proof: Hashable, Sendable {
     queue.endFrame(mark)
   }
 
-  public init(payload: RawSpan) throws(WireError) {
+  package init(payload: RawSpan) throws(WireError) {
     var reader = MessagePackReader(payload)
     let value = try Value.decode(from: &reader)
     try reader.finish()

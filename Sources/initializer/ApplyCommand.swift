@@ -34,6 +34,10 @@ struct ApplyCommand: AsyncParsableCommand {
   var listServers = false
 
   func run() async throws {
+    let commands = InitializerCommand.configuration.subcommands.map { $0._commandName }
+    if let explanation = MistypedCommand.explanation(of: file, commands: commands) {
+      throw InputError(message: explanation)
+    }
     if listServers { throw ExitCode(Self.listServers(of: file).rawValue) }
     var options = try shared.options(file: file)
     options.mode = dryRun ? .rehearse : .apply

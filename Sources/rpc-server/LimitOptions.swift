@@ -61,25 +61,25 @@ struct LimitOptions: ParsableArguments {
   var busyPoll = defaults.busyPollMicroseconds
 
   func validate() throws {
-    try require(drainTimeout, 0...3_600_000, "--drain-timeout")
-    try require(handshakeTimeout, 0...3_600_000, "--handshake-timeout")
-    try require(idleTimeout, 0...86_400_000, "--idle-timeout")
-    try require(frameTimeout, 0...3_600_000, "--frame-timeout")
-    try require(pingInterval, 0...86_400_000, "--ping-interval")
-    try require(keepalive, 0...3_600_000, "--keepalive")
-    try require(ackTimeout, 0...3_600_000, "--ack-timeout")
-    try require(maxFrame, 4096...ServerOptions.frameBytesMax, "--max-frame")
-    try require(maxJson, 4096...ServerOptions.frameBytesMax, "--max-json")
-    try require(maxCallsPerConnection, 1...1_000_000, "--max-calls-per-connection")
-    try require(maxCalls, 1...10_000_000, "--max-calls")
-    try require(maxConnections, 1...1_000_000, "--max-connections")
-    if let maxMemory { try require(maxMemory, 1_048_576...1_099_511_627_776, "--max-memory") }
-    try require(outputHighWater, 4096...1_073_741_824, "--output-high-water")
-    try require(backlog, 1...65_535, "--backlog")
-    try require(busyPoll, 0...1_000_000, "--busy-poll")
+    try Self.require(drainTimeout, 0...3_600_000, "--drain-timeout")
+    try Self.require(handshakeTimeout, 0...3_600_000, "--handshake-timeout")
+    try Self.require(idleTimeout, 0...86_400_000, "--idle-timeout")
+    try Self.require(frameTimeout, 0...3_600_000, "--frame-timeout")
+    try Self.require(pingInterval, 0...86_400_000, "--ping-interval")
+    try Self.require(keepalive, 0...3_600_000, "--keepalive")
+    try Self.require(ackTimeout, 0...3_600_000, "--ack-timeout")
+    try Self.require(maxFrame, 4096...ServerOptions.frameBytesMax, "--max-frame")
+    try Self.require(maxJson, 4096...ServerOptions.frameBytesMax, "--max-json")
+    try Self.require(maxCallsPerConnection, 1...1_000_000, "--max-calls-per-connection")
+    try Self.require(maxCalls, 1...10_000_000, "--max-calls")
+    try Self.require(maxConnections, 1...1_000_000, "--max-connections")
+    if let maxMemory { try Self.require(maxMemory, 1_048_576...1_099_511_627_776, "--max-memory") }
+    try Self.require(outputHighWater, 4096...1_073_741_824, "--output-high-water")
+    try Self.require(backlog, 1...65_535, "--backlog")
+    try Self.require(busyPoll, 0...1_000_000, "--busy-poll")
   }
 
-  private func require(_ value: Int, _ range: ClosedRange<Int>, _ flag: String) throws {
+  static func require(_ value: Int, _ range: ClosedRange<Int>, _ flag: String) throws {
     guard range.contains(value) else {
       throw ValidationError("\(flag) must be \(range.lowerBound) to \(range.upperBound), not \(value)")
     }

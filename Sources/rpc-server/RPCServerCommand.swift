@@ -45,6 +45,9 @@ struct RPCServerCommand: ParsableCommand {
   var loops = 0
 
   @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "Procedures, on each loop") var procedures: ProcedureOptions
+  @OptionGroup(title: "Python, on each loop") var python: PythonOptions
+  @OptionGroup(title: "Lua, on each loop") var lua: LuaOptions
   @OptionGroup(title: "Log") var log: LogArguments
 
   func validate() throws {
@@ -68,6 +71,9 @@ struct RPCServerCommand: ParsableCommand {
     }
     options.loops = loops
     limits.apply(to: &options)
+    for bound in procedures.bounds + python.bounds + lua.bounds {
+      options.procedures[keyPath: bound.limit] = bound.value
+    }
     options.log = log.options
     throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
   }

@@ -176,6 +176,10 @@ struct InitializerTests {
     let help = try run(Programs.initializer, ["--help"])
     #expect(help.output.contains("unlock") && help.output.contains("apply"), "\(help)")
     #expect(try run(Programs.initializer, ["apply", "--help"]).output.contains("--dry-run"))
+    let mistyped = try run(Programs.initializer, ["aply"], directory: network.directory.path)
+    #expect(mistyped.ending == .code(2))
+    #expect(
+      mistyped.errors == "initializer: there is no command and no file 'aply' (did you mean 'apply'?)\n")
   }
 
   @Test("a killed run locks nobody out")

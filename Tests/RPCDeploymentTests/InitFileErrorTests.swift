@@ -174,7 +174,7 @@ struct InitFileErrorTests {
           bytes.remove(at: index)
         }
       }
-      var reader = InitFileReader(file: "f", checksSources: false)
+      var reader = InitFileReader(file: "f", checksSources: false, languages: .all)
       reader.read(bytes)
     }
   }

@@ -177,7 +177,7 @@ struct InitFileTests {
   @Test("durations are read, and nothing else is", arguments: durations.indices)
   func duration(index: Int) {
     let (text, expected) = Self.durations[index]
-    var reader = InitFileReader(file: "f", checksSources: false)
+    var reader = InitFileReader(file: "f", checksSources: false, languages: .all)
     let node = YamlNode(content: .scalar(text), place: .start)
     #expect(reader.milliseconds(node) == expected, "\(text)")
     #expect(reader.diagnostics.isEmpty == (expected != nil))
@@ -191,7 +191,7 @@ struct InitFileTests {
   @Test("sizes are read, and nothing else is", arguments: sizes.indices)
   func size(index: Int) {
     let (text, expected) = Self.sizes[index]
-    var reader = InitFileReader(file: "f", checksSources: false)
+    var reader = InitFileReader(file: "f", checksSources: false, languages: .all)
     #expect(reader.bytes(YamlNode(content: .scalar(text), place: .start)) == expected, "\(text)")
   }
 }

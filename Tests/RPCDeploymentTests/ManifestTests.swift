@@ -143,7 +143,7 @@ struct ManifestTests {
       "Swift closure",
       Samples.manifest([
         {
-          var it = Samples.procedure("text", "x"); it.language = .swift; return it
+          var it = Samples.procedure("text", "x"); it.language = .closure; it.digest = ""; return it
         }()
       ])
     ),

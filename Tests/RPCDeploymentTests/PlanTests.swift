@@ -79,7 +79,7 @@ struct PlanTests {
   @Test("closures of the program and the service system are no part of what was deployed")
   func deployedServices() {
     let closure = Procedure(
-      signature: Signature(service: "", name: "f", parameters: [], returns: []), language: .swift)
+      signature: Signature(service: "", name: "f", parameters: [], returns: []), language: .closure)
     let deployed = Samples.procedure("text", "g")
     func service(_ name: String, _ procedures: Procedure...) -> ServerCatalogue.Service {
       ServerCatalogue.Service(name: name, tenants: ["c1"], providers: ["s1"], procedures: procedures)

@@ -97,7 +97,8 @@ struct SourceOutlineTests {
   @Test("a source is refused only where nothing in it can name the function", arguments: possible.indices)
   func cannotDefine(index: Int) {
     let (isPython, source, isPossible) = Self.possible[index]
-    let outline = SourceOutline.read(Array(source.utf8), isPython ? .python : .lua)
+    let bytes = Array(source.utf8)
+    let outline = isPython ? PythonOutline.read(bytes) : LuaOutline.read(bytes)
     #expect(outline.cannotDefine("f") == !isPossible, "\(source)")
   }
 
@@ -117,11 +118,11 @@ struct SourceOutlineTests {
   @Test("Lua takes any bytes, and Python those of the encoding that it is told")
   func encodings() throws {
     let latin = Array("f = '".utf8) + [0xe9] + Array("'".utf8)
-    #expect(SourceFile.isText(latin, in: .lua))
-    #expect(!SourceFile.isText(latin, in: .python))
-    #expect(SourceFile.isText(Array("# -*- coding: latin-1 -*-\n".utf8) + latin, in: .python))
-    #expect(SourceFile.isText(Array("#!/usr/bin/python\n# coding=latin-1\n".utf8) + latin, in: .python))
-    #expect(!SourceFile.isText(Array("\n\n# coding=latin-1\n".utf8) + latin, in: .python))
+    #expect(LanguageEntry.lua.isText(latin))
+    #expect(!LanguageEntry.python.isText(latin))
+    #expect(LanguageEntry.python.isText(Array("# -*- coding: latin-1 -*-\n".utf8) + latin))
+    #expect(LanguageEntry.python.isText(Array("#!/usr/bin/python\n# coding=latin-1\n".utf8) + latin))
+    #expect(!LanguageEntry.python.isText(Array("\n\n# coding=latin-1\n".utf8) + latin))
   }
 
   @Test("random bytes never crash a scan")

@@ -169,7 +169,7 @@ struct SystemContractTests {
     }
     let procedure = try Procedure(decoding: .map(entries))
     #expect(procedure.signature.returns == [.any])
-    #expect(procedure.language == .swift)
+    #expect(procedure.language == .closure)
   }
 
   @Test("random calls and answers come back as they were", arguments: 0..<20)

@@ -220,13 +220,16 @@ struct RandomValues {
   }
 
   private mutating func procedure(of service: String) -> Procedure {
-    Procedure(
+    // What has no source is a closure.
+    let digest = text()
+    let deployed = [Language.lua, .python, Language(name: "swift")]
+    return Procedure(
       signature: Signature(
         service: service, name: text(),
         parameters: list { random in Parameter(random.type(), name: random.optional { $0.text() }) },
         returns: list { $0.type() }),
-      language: Language.allCases.randomElement(using: &random) ?? .lua, function: text(), digest: text(),
-      sourceName: text(), documentation: optional { $0.text() },
+      language: digest.isEmpty ? .closure : deployed.randomElement(using: &random) ?? .lua,
+      function: text(), digest: digest, sourceName: text(), documentation: optional { $0.text() },
       timeoutMilliseconds: optional { $0.number() }, memoryBytes: optional { $0.number() },
       idempotent: flag())
   }

@@ -324,7 +324,7 @@ struct LuaRuntimeTests {
   @Test("a procedure calls another one, and its errors are errors of the call")
   func nestedCalls() async throws {
     let lua = try RuntimeHarness { loop, log in
-      LuaRuntime(loop: loop, nested: EchoCaller(), log: log)
+      LuaRuntime(RuntimeContext(loop: loop, nested: EchoCaller(), log: log))
     }
     let unit = SourceUnit.make(
       "ask(str) -> (Any, str)", .lua,

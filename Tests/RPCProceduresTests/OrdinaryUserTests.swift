@@ -13,8 +13,8 @@ struct OrdinaryUserTests {
     try await withPython(
       usesNamespaces: usesNamespaces, program: nobody.program,
       {
-        $0.pythonWorkers = 1
-        $0.pythonParentMilliseconds = 3000
+        $0.python.workers = 1
+        $0.python.parentMilliseconds = 3000
       }
     ) { python in
       let who = SourceUnit.make("who() -> int", .python, "import os\ndef who(): return os.geteuid()")

@@ -19,8 +19,8 @@ func withPython(
     var limits = RuntimeLimits()
     change(&limits)
     let caller = LoopbackCaller(loop: loop)
-    let runtime = PythonRuntime(
-      loop: loop, limits: limits, program: program, nested: caller, usesNamespaces: usesNamespaces, log: log)
+    let runtime = PythonProgram(interpreter: program, usesNamespaces: usesNamespaces).runtime(
+      RuntimeContext(loop: loop, limits: limits, nested: caller, log: log))
     caller.runtime = runtime
     return runtime
   }
@@ -36,7 +36,7 @@ func withPython(
 /// Calls of procedures go to the runtime that they came from, as with a server that has one loop. A procedure is known
 /// once it was registered by its name.
 final class LoopbackCaller: NestedCaller {
-  weak var runtime: PythonRuntime?
+  weak var runtime: WorkerPool?
   private let loop: EventLoop
   private static let units = Lock<[String: SourceUnit]>([:])
 

@@ -7,7 +7,7 @@ import Testing
 struct PythonLeftoverTests {
   @Test("a line that a thread prints after the answer is its own procedure's, and nobody is blamed for it")
   func lateLines() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let late = SourceUnit.make(
         "late() -> int", .python,
         """
@@ -35,7 +35,7 @@ struct PythonLeftoverTests {
 
   @Test("a thread cannot call other procedures in the name of another call")
   func lateThreadCalls() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let unit = SourceUnit.make(
         "leave() -> str", .python,
         """
@@ -72,7 +72,7 @@ struct PythonLeftoverTests {
 
   @Test("the state that a call changes is put back, or its worker replaced", arguments: changes)
   func state(change: String) async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let probe = SourceUnit.make(
         "probe() -> Any", .python,
         """
@@ -108,7 +108,7 @@ struct PythonLeftoverTests {
 
   @Test("what the top level of a source sets holds for its own procedures, and for no others")
   func stateOfSources() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let deep = SourceUnit.make(
         "deep() -> (int, str)", .python,
         "import os, sys\nsys.setrecursionlimit(5000)\nos.environ['MINE'] = 'x'\ndef deep(): return sys.getrecursionlimit(), os.environ['MINE']"
@@ -135,7 +135,7 @@ struct PythonLeftoverTests {
 
   @Test("no process outlives its call, wherever it went", arguments: escapes, [true, false])
   func processes(escape: String, usesNamespaces: Bool) async throws {
-    try await withPython(usesNamespaces: usesNamespaces, { $0.pythonWorkers = 1 }) { python in
+    try await withPython(usesNamespaces: usesNamespaces, { $0.python.workers = 1 }) { python in
       let word = "10\(UInt32.random(in: 1_000_000...9_999_999))"
       let source = """
         import ctypes, os, subprocess, threading, time
@@ -165,7 +165,7 @@ struct PythonLeftoverTests {
 
   @Test("a child that a call has waited for leaves its worker as it was")
   func waitedFor() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let unit = SourceUnit.make(
         "run() -> int", .python,
         "import os, subprocess\ndef run():\n  subprocess.run(['true'])\n  return os.getpid()")
@@ -176,7 +176,7 @@ struct PythonLeftoverTests {
 
   @Test("a thread that goes on after its call does not take the processor for ever")
   func threads() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let unit = SourceUnit.make(
         "leave() -> int", .python,
         """

@@ -28,7 +28,7 @@ struct PythonMemoryTests {
 
   @Test("a call has its memory whatever others left in the worker")
   func leftByOthers() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let keep = SourceUnit.make(
         "keep()", .python, "kept = []\ndef keep(): kept.append(b'x' * (40 << 20))", memory: 64 * Self.mebibyte
       )
@@ -54,7 +54,7 @@ struct PythonMemoryTests {
   @Test(
     "a call that uses more than it may is ended with both numbers, its processes included", arguments: hogs)
   func hog(expression: String) async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let unit = SourceUnit.make(
         "hog()", .python,
         "import mmap, subprocess, sys, time\ndef hog():\n  kept = \(expression)\n  time.sleep(100)",
@@ -71,7 +71,7 @@ struct PythonMemoryTests {
 
   @Test("children that share their parent's memory are not counted twice")
   func shared() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let unit = SourceUnit.make(
         "share() -> int", .python,
         """

@@ -27,8 +27,8 @@ struct PythonNestedTests {
   @Test("more of them than may wait at once are answered too")
   func crowd() async throws {
     try await withPython({
-      $0.pythonWorkers = 2
-      $0.pythonWaitingWorkers = 3
+      $0.python.workers = 2
+      $0.python.waitingWorkers = 3
     }) { python in
       LoopbackCaller.register(.make("innerCrowd(int) -> int", .python, "def innerCrowd(a): return a + 1"))
       let outer = SourceUnit.make(
@@ -57,7 +57,7 @@ struct PythonNestedTests {
     "a recursion is answered to the greatest depth, with one worker",
     arguments: [1, 8, WireLimits.callDepthMax])
   func recursion(depth: Int) async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       LoopbackCaller.register(Self.countdown)
       try await python.prepare(Self.countdown)
       #expect(
@@ -69,7 +69,7 @@ struct PythonNestedTests {
 
   @Test("a recursion without end is refused with its depth, and everybody goes on")
   func endlessRecursion() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       LoopbackCaller.register(Self.countdown)
       try await python.prepare(Self.countdown)
       let error = try await failure {
@@ -88,7 +88,7 @@ struct PythonNestedTests {
 
   @Test("a call that waits for another one is ended by its deadline, with the one it waits for")
   func deadline() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       LoopbackCaller.register(.make("forever() -> int", .python, "def forever():\n  while True: pass"))
       let outer = SourceUnit.make(
         "outerForever() -> int", .python,

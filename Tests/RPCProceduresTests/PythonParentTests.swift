@@ -22,10 +22,10 @@ struct PythonParentTests {
     try await withPython(
       usesNamespaces: usesNamespaces,
       {
-        $0.pythonWorkers = 1
+        $0.python.workers = 1
         // Enough for a parent that is well, on a computer that is busy.
-        $0.pythonParentMilliseconds = 3000
-        $0.pythonCallsPerWorker = 2
+        $0.python.parentMilliseconds = 3000
+        $0.python.callsPerWorker = 2
       }
     ) { python in
       try await python.prepare(Self.good)
@@ -60,8 +60,8 @@ struct PythonParentTests {
     try await withPython(
       usesNamespaces: false,
       {
-        $0.pythonWorkers = 2
-        $0.pythonParentMilliseconds = 3000
+        $0.python.workers = 2
+        $0.python.parentMilliseconds = 3000
       }
     ) { python in
       let word = "20\(UInt32.random(in: 1_000_000...9_999_999))"
@@ -94,7 +94,7 @@ struct PythonParentTests {
 
   @Test("a worker that is stopped is replaced, whether it had a call or not")
   func worker() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let error = try await failure { try await python.call(Self.signals, [1, .int(Int64(SIGSTOP))]) }
       #expect(error?.message == "the procedure's worker process was ended by signal 19 (SIGSTOP)")
       #expect(error?.executed == .maybe)
@@ -107,8 +107,8 @@ struct PythonParentTests {
     let word = "rpc-python"
     var helpers: [pid_t] = []
     try await withPython({
-      $0.pythonWorkers = 1
-      $0.pythonParentMilliseconds = 3000
+      $0.python.workers = 1
+      $0.python.parentMilliseconds = 3000
     }) { python in
       try await python.prepare(Self.good)
       helpers = descendants().filter {

@@ -162,7 +162,7 @@ struct PythonRuntimeTests {
 
   @Test("a cancelled call ends at once, and the next gets a worker")
   func cancelling() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let unit = SourceUnit.make("wait(bool) -> int", .python, "def wait(a):\n  while a: pass\n  return 1")
       try await python.prepare(unit)
       let running = await python.start(unit, [true])
@@ -181,8 +181,8 @@ struct PythonRuntimeTests {
   @Test("the queue is bounded and says so with numbers")
   func queueBound() async throws {
     try await withPython({
-      $0.pythonWorkers = 1
-      $0.pythonQueue = 2
+      $0.python.workers = 1
+      $0.python.queue = 2
     }) { python in
       let unit = SourceUnit.make("wait(bool) -> int", .python, "def wait(a):\n  while a: pass\n  return 1")
       try await python.prepare(unit)
@@ -228,7 +228,7 @@ struct PythonRuntimeTests {
   @Test("a procedure calls another one, and its errors can be caught")
   func nestedCalls() async throws {
     let python = try RuntimeHarness { loop, log in
-      PythonRuntime(loop: loop, nested: EchoCaller(), log: log)
+      PythonProgram().runtime(RuntimeContext(loop: loop, nested: EchoCaller(), log: log))
     }
     let unit = SourceUnit.make(
       "ask(str) -> (Any, str, str)", .python,
@@ -251,7 +251,7 @@ struct PythonRuntimeTests {
 
   @Test("a source is loaded although every worker is busy")
   func loadsWhileBusy() async throws {
-    try await withPython({ $0.pythonWorkers = 1 }) { python in
+    try await withPython({ $0.python.workers = 1 }) { python in
       let spin = SourceUnit.make("spin()", .python, "def spin():\n  while True: pass")
       let good = SourceUnit.make("good() -> int", .python, "def good(): return 1")
       let pending = await python.start(spin)
@@ -292,8 +292,8 @@ struct PythonRuntimeTests {
   @Test("a worker is replaced after its calls are used up")
   func recycling() async throws {
     try await withPython({
-      $0.pythonWorkers = 1
-      $0.pythonCallsPerWorker = 3
+      $0.python.workers = 1
+      $0.python.callsPerWorker = 3
     }) { python in
       let unit = SourceUnit.make("pid() -> int", .python, "import os\ndef pid(): return os.getpid()")
       var pids: Set<Value> = []
@@ -305,7 +305,7 @@ struct PythonRuntimeTests {
   @Test("a missing interpreter is a clear error")
   func missingInterpreter() async throws {
     let python = try RuntimeHarness { loop, log in
-      PythonRuntime(loop: loop, program: "no-such-python3", log: log)
+      PythonProgram(interpreter: "no-such-python3").runtime(RuntimeContext(loop: loop, log: log))
     }
     let unit = SourceUnit.make("rpc1()", .python, "def rpc1(): pass")
     let error = try await failure {

@@ -41,7 +41,7 @@ final class RuntimeHarness: @unchecked Sendable {
     try RuntimeHarness { loop, log in
       var limits = RuntimeLimits()
       change(&limits)
-      return PythonRuntime(loop: loop, limits: limits, log: log)
+      return PythonProgram().runtime(RuntimeContext(loop: loop, limits: limits, log: log))
     }
   }
 
@@ -96,6 +96,9 @@ final class RuntimeHarness: @unchecked Sendable {
       ) { pending.finish($0) }
       pending.invocation = invocation
       runtime.invoke(invocation)
+      if let deadline = invocation.deadline {
+        loop.schedule(at: deadline, DeadlineTimer(invocation, of: runtime))
+      }
     }
     return pending
   }
@@ -116,6 +119,21 @@ final class RuntimeHarness: @unchecked Sendable {
       loop.stop()
     }
     thread.join()
+  }
+}
+
+/// Ends a call that is out of time, as a server does.
+private final class DeadlineTimer: TimerTarget {
+  private let invocation: Invocation
+  private let runtime: any ProcedureRuntime
+
+  init(_ invocation: Invocation, of runtime: any ProcedureRuntime) {
+    self.invocation = invocation
+    self.runtime = runtime
+  }
+
+  func timerFired(tag: UInt64, on loop: EventLoop) {
+    runtime.cancel(invocation, reason: RPCError(.deadlineExceeded, "the deadline passed"))
   }
 }
 
@@ -208,7 +226,7 @@ func withLua(
   let lua = try RuntimeHarness { loop, log in
     var limits = RuntimeLimits()
     change(&limits)
-    return LuaRuntime(loop: loop, limits: limits, log: log)
+    return LuaRuntime(RuntimeContext(loop: loop, limits: limits, log: log))
   }
   do {
     try await body(lua)

@@ -157,7 +157,7 @@ struct WorkerQueueTests {
   @Test(
     "Python answers after hundreds of queued calls were given up in any order", arguments: seeds.prefix(2))
   func pythonCrowd(seed: UInt64) async throws {
-    let python = try RuntimeHarness.python { $0.pythonWorkers = 2 }
+    let python = try RuntimeHarness.python { $0.python.workers = 2 }
     let unit = SourceUnit.make(
       "nap(float) -> float", .python, "import time\ndef nap(a):\n  time.sleep(a)\n  return a")
     do {
@@ -182,7 +182,7 @@ struct WorkerQueueTests {
 
   @Test("giving up more than 64 queued calls, the last first, leaves the queue whole")
   func lastFirst() async throws {
-    let python = try RuntimeHarness.python { $0.pythonWorkers = 1 }
+    let python = try RuntimeHarness.python { $0.python.workers = 1 }
     let unit = SourceUnit.make("wait(bool) -> int", .python, "def wait(a):\n  while a: pass\n  return 1")
     try await python.prepare(unit)
     let running = await python.start(unit, [true])

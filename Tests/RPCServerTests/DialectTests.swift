@@ -195,26 +195,4 @@ struct DialectTests {
     call.addCredit()
     #expect(taker.said.count == 6)
   }
-
-  /// A runtime that notices the deadline itself, before the loop's timer does.
-  @Test("a missed deadline has the same words, on whichever side it is noticed first")
-  func deadlineNoticed() throws {
-    final class Keeper: ReplySink {
-      var outcome: CallOutcome?
-      func end(_ outcome: CallOutcome) { self.outcome = outcome }
-    }
-    let loop = try EventLoop()
-    guard let address = SocketAddress(ip: "127.0.0.1", port: 6000) else { preconditionFailure() }
-    let keeper = Keeper()
-    let call = ServerCall(
-      id: 1, procedure: LogTests.procedure, caller: Caller(peer: address, local: nil),
-      started: loop.now &- 7_000_000, deadline: loop.now, arguments: [], sink: keeper)
-    call.conclude(.failure(RPCError(.deadlineExceeded, "the worker was killed", executed: .maybe)), on: loop)
-    call.conclude(.success([]), on: loop)
-    guard case .failure(let error) = keeper.outcome else {
-      Issue.record("not a failure")
-      return
-    }
-    #expect(error.message == "math.add did not finish within its deadline of 7 ms")
-  }
 }

@@ -33,7 +33,7 @@ struct LogTests {
       id: 1,
       procedure: Procedure(
         signature: Signature(service: "math", name: name, parameters: parameters, returns: [.int]),
-        language: .swift),
+        language: .closure),
       implementation: .system(0), service: 0)
   }
 

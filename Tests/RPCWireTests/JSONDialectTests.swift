@@ -232,7 +232,7 @@ struct JSONDialectTests {
     ),
     (
       #"{"header":"RPC-REQ","value":{"service":"s","rpc":"r","args":1}}"#,
-      "'args' is no field of a request, which has id, service, rpc, arguments, argument-types, return-types, timeout, client"
+      "'args' is not a field of a request, which has id, service, rpc, arguments, argument-types, return-types, timeout, client"
     ),
     (
       #"{"header":"RPC-REQ","value":{"service":"s","rpc":"r","return-types":"int"}}"#,

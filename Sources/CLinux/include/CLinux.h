@@ -83,3 +83,6 @@ int rpc_memory_file(const char *name, const void *bytes, size_t count);
 int rpc_spawn(
     const char *program, char *const arguments[], char *const environment[], const int *given, int count, int alone,
     pid_t *pid);
+
+/// pidfd_open(2): a descriptor that is readable once the process has ended, or -1 with errno.
+static inline int rpc_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }

@@ -1,4 +1,4 @@
-public import RPCNetwork
+package import RPCNetwork
 import RPCWire
 
 /// Gives servers what a file says, in two phases over all of them: everything is sent, checked and loaded
@@ -6,10 +6,10 @@ import RPCWire
 ///
 /// A run that was interrupted leaves nothing to clean up: servers forget what was not committed, and the next
 /// run gives every server what it lacks.
-public struct Deployer: Sendable {
-  public struct Target: Sendable {
-    public var server: Topology.Server
-    public var manifest: Manifest
+package struct Deployer: Sendable {
+  package struct Target: Sendable {
+    package var server: Topology.Server
+    package var manifest: Manifest
     package var peer: any DeploymentPeer
 
     package init(server: Topology.Server, manifest: Manifest, peer: any DeploymentPeer) {
@@ -19,7 +19,7 @@ public struct Deployer: Sendable {
     }
   }
 
-  public enum Mode: Sendable, Hashable {
+  package enum Mode: Sendable, Hashable {
     /// Asks each server what it has, and changes nothing there.
     case compare
     /// A dry run: every server is sent what it lacks and loads it, then all of it is undone.
@@ -27,20 +27,20 @@ public struct Deployer: Sendable {
     case apply
   }
 
-  public struct Options: Sendable {
-    public var mode = Mode.apply
+  package struct Options: Sendable {
+    package var mode = Mode.apply
     /// Deploys whatever the servers have, also when they have it already, and ends the deployments of others.
-    public var force = false
+    package var force = false
     /// Names the deployer to others that find the lock taken.
-    public var who = "somebody"
+    package var who = "somebody"
     /// The transaction's name on every server; never used twice.
-    public var transaction = Deployer.newTransaction()
+    package var transaction = Deployer.newTransaction()
     /// How often a commit whose answer was lost is asked for again.
-    public var commitAttempts = 5
+    package var commitAttempts = 5
     /// Between those, and between signs of life to servers that are ready and wait for others.
-    public var pause: Duration = .seconds(1)
+    package var pause: Duration = .seconds(1)
 
-    public init() {}
+    package init() {}
   }
 
   private let targets: [Target]
@@ -48,19 +48,19 @@ public struct Deployer: Sendable {
   private let options: Options
 
   /// - Parameter sources: the sources that the manifests name, by digest.
-  public init(targets: [Target], sources: [String: [UInt8]], options: Options = Options()) {
+  package init(targets: [Target], sources: [String: [UInt8]], options: Options = Options()) {
     self.targets = targets
     self.sources = sources
     self.options = options
   }
 
-  public static func newTransaction() -> String {
+  package static func newTransaction() -> String {
     String(UInt64.random(in: .min ... .max), radix: 16) + String(UInt64.random(in: .min ... .max), radix: 16)
   }
 
   /// Plans and, unless it is a dry run, deploys. Cancelling the task before the first commit leaves every server
   /// as it was.
-  public func run() async -> DeploymentReport {
+  package func run() async -> DeploymentReport {
     var steps = await plan()
     guard options.mode != .compare, options.mode == .rehearse || !steps.contains(where: \.hasFailed) else {
       return report(steps)

@@ -1,17 +1,17 @@
 import RPCNetwork
 import RPCProcedures
-public import RPCWire
+package import RPCWire
 
 /// A report as programs read it.
-public enum DeploymentJSON {
-  public static func value(of report: DeploymentReport, isDryRun: Bool) -> Value {
+package enum DeploymentJSON {
+  package static func value(of report: DeploymentReport, isDryRun: Bool) -> Value {
     entries(
       ("ok", .bool(report.succeeded)), ("dry_run", .bool(isDryRun)),
       ("servers", .list(report.servers.map(value))),
       ("hints", report.hints.isEmpty ? nil : .list(report.hints.map(value))))
   }
 
-  public static func value(of errors: InitFileErrors) -> Value {
+  package static func value(of errors: InitFileErrors) -> Value {
     [
       "ok": false,
       "errors": .list(errors.diagnostics.map(value)),

@@ -1,9 +1,9 @@
-public import RPCNetwork
-public import RPCWire
+package import RPCNetwork
+package import RPCWire
 
 /// What a deployment did, server by server.
-public struct DeploymentReport: Sendable {
-  public enum Outcome: Hashable, Sendable {
+package struct DeploymentReport: Sendable {
+  package enum Outcome: Hashable, Sendable {
     /// It has everything already: nothing was sent.
     case upToDate
     /// The new generation is in force.
@@ -20,18 +20,18 @@ public struct DeploymentReport: Sendable {
     case unconfirmed(RPCError)
   }
 
-  public struct Server: Sendable {
-    public var server: Topology.Server
-    public var outcome: Outcome
+  package struct Server: Sendable {
+    package var server: Topology.Server
+    package var outcome: Outcome
     /// nil where the server could not be asked what it has.
-    public var plan: Plan?
+    package var plan: Plan?
     /// Sources that travelled, and their bytes.
-    public var sentSources: Int
-    public var sentBytes: Int
+    package var sentSources: Int
+    package var sentBytes: Int
     /// What it could not load.
-    public var loadFailures: [LoadFailure]
+    package var loadFailures: [LoadFailure]
 
-    public init(
+    package init(
       server: Topology.Server, outcome: Outcome, plan: Plan? = nil, sentSources: Int = 0, sentBytes: Int = 0,
       loadFailures: [LoadFailure] = []
     ) {
@@ -45,19 +45,19 @@ public struct DeploymentReport: Sendable {
   }
 
   /// In the order of the file.
-  public var servers: [Server]
+  package var servers: [Server]
   /// How the file names each source, by digest, so that people are shown its path.
-  public var sourcePaths: [String: String]
+  package var sourcePaths: [String: String]
   /// What could not be found in sources that a server refused.
-  public var hints: [Diagnostic] = []
+  package var hints: [Diagnostic] = []
 
-  public init(servers: [Server], sourcePaths: [String: String] = [:]) {
+  package init(servers: [Server], sourcePaths: [String: String] = [:]) {
     self.servers = servers
     self.sourcePaths = sourcePaths
   }
 
   /// Every server has, or in a dry run could be given, what the file says.
-  public var succeeded: Bool { servers.allSatisfy(\.outcome.isSuccess) }
+  package var succeeded: Bool { servers.allSatisfy(\.outcome.isSuccess) }
 
   /// Whether a server refused a source of that file name.
   func refuses(sourceNamed name: String) -> Bool {
@@ -67,7 +67,7 @@ public struct DeploymentReport: Sendable {
   }
 
   /// The servers because of which nothing, or not everything, was done.
-  public var failures: [Server] {
+  package var failures: [Server] {
     servers.filter {
       switch $0.outcome {
       case .missed, .refused, .unconfirmed: true
@@ -78,7 +78,7 @@ public struct DeploymentReport: Sendable {
 }
 
 extension DeploymentReport.Outcome {
-  public var isSuccess: Bool {
+  package var isSuccess: Bool {
     switch self {
     case .upToDate, .deployed, .planned: true
     case .leftAlone, .missed, .refused, .unconfirmed: false

@@ -4,7 +4,7 @@ import RPCWire
 
 /// A report as people read it. Servers of which there is the same to say are told in one line, and procedures of one
 /// source that change in the same way too.
-public struct DeploymentText {
+package struct DeploymentText {
   /// Servers of one group that are named; of more, the first ones are, and the number of the others.
   static let namesShown = 6
 
@@ -12,14 +12,14 @@ public struct DeploymentText {
   private let isDryRun: Bool
   private let paint: TextPaint
 
-  public init(_ report: DeploymentReport, isDryRun: Bool = false, isColored: Bool = false) {
+  package init(_ report: DeploymentReport, isDryRun: Bool = false, isColored: Bool = false) {
     self.report = report
     self.isDryRun = isDryRun
     paint = TextPaint(isColored: isColored)
   }
 
   /// Lines, each ended.
-  public var text: String {
+  package var text: String {
     var lines = groups.flatMap(lines(of:))
     lines += failureLines
     lines += report.hints.map { paint(.dim, "hint: ") + $0.description }

@@ -1,37 +1,39 @@
 import Glibc
 import RPCClient
-public import RPCKeys
+package import RPCKeys
 import RPCNetwork
-import RPCProcedures
+package import RPCProcedures
 import RPCWire
 
 /// What the program `initializer` does: reads a file, deploys it, reports what happened.
-public struct Initializer: Sendable {
-  public enum Output: String, Sendable, CaseIterable {
+package struct Initializer: Sendable {
+  package enum Output: String, Sendable, CaseIterable {
     /// Lines for people.
     case human
     /// One object for programs.
     case json
   }
 
-  public struct Options: Sendable {
-    public var file = InitFile.defaultPath
-    public var mode = Deployer.Mode.apply
-    public var force = false
+  package struct Options: Sendable {
+    package var file = InitFile.defaultPath
+    package var mode = Deployer.Mode.apply
+    package var force = false
     /// Names of the only servers to deal with; empty for all.
-    public var servers: [String] = []
-    public var output = Output.human
-    public var isColored = false
+    package var servers: [String] = []
+    package var output = Output.human
+    package var isColored = false
     /// The longest that one step on one server may take.
-    public var timeout: Duration = .seconds(30)
+    package var timeout: Duration = .seconds(30)
     /// Proves to servers that know deployers by their keys who is deploying.
-    public var key: PrivateKey?
+    package var key: PrivateKey?
+    /// What procedures may be written in.
+    package var languages = Languages.all
 
-    public init() {}
+    package init() {}
   }
 
   /// What happened, as the program's exit code says it.
-  public enum Exit: Int32, Sendable {
+  package enum Exit: Int32, Sendable {
     case done = 0
     /// A server was missed or refused, or the result could not be written.
     case failed = 1
@@ -43,7 +45,7 @@ public struct Initializer: Sendable {
 
   private let options: Options
 
-  public init(options: Options) {
+  package init(options: Options) {
     self.options = options
   }
 
@@ -54,7 +56,7 @@ public struct Initializer: Sendable {
   /// - Parameters:
   ///   - output: takes the result, what standard output is for.
   ///   - errors: takes what is wrong with the input.
-  public func run(output: (String) -> Void, errors: (String) -> Void) async -> Exit {
+  package func run(output: (String) -> Void, errors: (String) -> Void) async -> Exit {
     guard let file = load(checkingSources: true, output: output, errors: errors) else { return .wrongInput }
     let report = await deploy(file)
     let isDryRun = options.mode != .apply
@@ -67,7 +69,7 @@ public struct Initializer: Sendable {
   }
 
   /// Deploys a file that is known to be right. For tools that have it open already.
-  public func deploy(_ file: InitFile) async -> DeploymentReport {
+  package func deploy(_ file: InitFile) async -> DeploymentReport {
     let client = client(of: file)
     let manifests = file.manifests()
     let targets = chosen(file).compactMap { server -> Deployer.Target? in
@@ -90,7 +92,7 @@ public struct Initializer: Sendable {
   // MARK: unlock
 
   /// Ends the deployments that are under way on the file's servers, and says whose they were.
-  public func unlock(output: (String) -> Void, errors: (String) -> Void) async -> Exit {
+  package func unlock(output: (String) -> Void, errors: (String) -> Void) async -> Exit {
     guard let file = load(checkingSources: false, output: output, errors: errors) else { return .wrongInput }
     let client = client(of: file)
     let servers = chosen(file)
@@ -131,7 +133,8 @@ public struct Initializer: Sendable {
     checkingSources: Bool, output: (String) -> Void, errors: (String) -> Void
   ) -> InitFile? {
     do throws(InitFileErrors) {
-      let file = try InitFile.load(options.file, checkingSources: checkingSources)
+      let file = try InitFile.load(
+        options.file, checkingSources: checkingSources, languages: options.languages)
       if let name = options.servers.first(where: { file.network.server($0) == nil }) {
         let hint = Spelling.nearest(to: name, in: file.network.servers.map(\.name))
         throw InitFileErrors([

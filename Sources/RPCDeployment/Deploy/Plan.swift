@@ -1,15 +1,15 @@
-public import RPCProcedures
+package import RPCProcedures
 import RPCWire
 
 /// What a deployment would change on one server: what the file wants less what the server has. Pure.
-public struct Plan: Hashable, Sendable {
+package struct Plan: Hashable, Sendable {
   /// A procedure that is there and will be different.
-  public struct Change: Hashable, Sendable {
-    public var old: Procedure
-    public var new: Procedure
+  package struct Change: Hashable, Sendable {
+    package var old: Procedure
+    package var new: Procedure
 
     /// What differs, each as `source 1a2b3c4d -> 5e6f7a8b`.
-    public var details: [String] {
+    package var details: [String] {
       var details: [String] = []
       func compare(_ what: String, _ old: String?, _ new: String?) {
         if !old.hasSameUTF8(as: new) { details.append("\(what) \(old ?? "none") -> \(new ?? "none")") }
@@ -38,27 +38,27 @@ public struct Plan: Hashable, Sendable {
     }
   }
 
-  public let manifest: Manifest
+  package let manifest: Manifest
   /// The desired manifest's digest.
-  public let digest: String
+  package let digest: String
   /// The digest of what is in force, empty for nothing: what the plan is made against.
-  public let baseDigest: String
+  package let baseDigest: String
   /// The serial in force, 0 for none.
-  public let generation: Int
-  public let added: [Procedure]
-  public let changed: [Change]
-  public let removed: [Procedure]
-  public let unchanged: [Procedure]
+  package let generation: Int
+  package let added: [Procedure]
+  package let changed: [Change]
+  package let removed: [Procedure]
+  package let unchanged: [Procedure]
   /// What else differs: services, who may call them, who provides them, the network.
-  public let notes: [String]
+  package let notes: [String]
   /// Why the server does not serve what was committed last.
-  public let degraded: String?
+  package let degraded: String?
 
   /// What the server's loops serve, by the manifest's digest: the same as `baseDigest` but while it switches.
-  public let servedDigest: String
+  package let servedDigest: String
 
   /// Nothing to do.
-  public var isUpToDate: Bool { digest == baseDigest && digest == servedDigest && degraded == nil }
+  package var isUpToDate: Bool { digest == baseDigest && digest == servedDigest && degraded == nil }
 
   package init(desired manifest: Manifest, actual: ServerCatalogue, status: DeploymentStatus) {
     self.manifest = manifest

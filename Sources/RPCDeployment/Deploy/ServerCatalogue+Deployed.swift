@@ -20,7 +20,7 @@ extension ServerCatalogue {
     services.compactMap { service in
       guard !service.name.hasSameUTF8(as: SystemContract.service) else { return nil }
       var deployed = service
-      deployed.procedures.removeAll { $0.language == .swift }
+      deployed.procedures.removeAll { $0.language == .closure }
       // A service whose procedures are all closures belongs to the program, not to a deployment.
       return deployed.procedures.isEmpty && !service.procedures.isEmpty ? nil : deployed
     }

@@ -1,31 +1,31 @@
-public import RPCWire
+package import RPCWire
 
 /// Whose deployments were ended, server by server.
-public struct UnlockReport: Sendable {
-  public struct Server: Sendable {
-    public var name: String
+package struct UnlockReport: Sendable {
+  package struct Server: Sendable {
+    package var name: String
     /// The lock that was there, nil where there was none.
-    public var result: Result<DeploymentStatus.Lock?, RPCError>
+    package var result: Result<DeploymentStatus.Lock?, RPCError>
 
-    public init(name: String, result: Result<DeploymentStatus.Lock?, RPCError>) {
+    package init(name: String, result: Result<DeploymentStatus.Lock?, RPCError>) {
       self.name = name
       self.result = result
     }
   }
 
   /// In the order of the file.
-  public var servers: [Server]
+  package var servers: [Server]
 
-  public init(servers: [Server]) { self.servers = servers }
+  package init(servers: [Server]) { self.servers = servers }
 
-  public var succeeded: Bool {
+  package var succeeded: Bool {
     servers.allSatisfy {
       if case .success = $0.result { true } else { false }
     }
   }
 
   /// Lines, each ended.
-  public var text: String {
+  package var text: String {
     let width = servers.map(\.name.count).max() ?? 0
     return servers.map { server in
       let name = server.name + String(repeating: " ", count: width - server.name.count)
@@ -39,7 +39,7 @@ public struct UnlockReport: Sendable {
     }.joined()
   }
 
-  public var value: Value {
+  package var value: Value {
     [
       "ok": .bool(succeeded),
       "servers": .list(

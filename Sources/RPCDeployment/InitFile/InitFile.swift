@@ -28,7 +28,13 @@ public struct InitFile: Sendable {
   public static func load(
     _ path: String = defaultPath, checkingSources: Bool = true
   ) throws(InitFileErrors) -> InitFile {
-    try parse(try content(path).get(), path: path, checkingSources: checkingSources)
+    try load(path, checkingSources: checkingSources, languages: .all)
+  }
+
+  package static func load(
+    _ path: String, checkingSources: Bool = true, languages: Languages
+  ) throws(InitFileErrors) -> InitFile {
+    try parse(try content(path).get(), path: path, checkingSources: checkingSources, languages: languages)
   }
 
   /// The bytes of a file, or why it cannot be read.
@@ -45,7 +51,13 @@ public struct InitFile: Sendable {
   public static func parse(
     _ bytes: [UInt8], path: String, checkingSources: Bool = true
   ) throws(InitFileErrors) -> InitFile {
-    var reader = InitFileReader(file: path, checksSources: checkingSources)
+    try parse(bytes, path: path, checkingSources: checkingSources, languages: .all)
+  }
+
+  package static func parse(
+    _ bytes: [UInt8], path: String, checkingSources: Bool = true, languages: Languages
+  ) throws(InitFileErrors) -> InitFile {
+    var reader = InitFileReader(file: path, checksSources: checkingSources, languages: languages)
     reader.read(bytes)
     if let errors = reader.errors { throw errors }
     return InitFile(path: path, reader: reader)

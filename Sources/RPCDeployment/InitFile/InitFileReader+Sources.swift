@@ -41,7 +41,7 @@ extension InitFileReader {
     }
     procedure.sourceName = SourceName.shown(for: name)
     guard let language = language(fields["language"], name, at: node.place) else { return path }
-    procedure.language = language
+    procedure.language = language.language
     guard checksSources else { return path }
 
     let full = path.hasPrefix("/") ? path : directory + path
@@ -50,12 +50,12 @@ extension InitFileReader {
     switch source {
     case .unusable(let reason):
       report(node.place, "cannot read the source '\(path)' of \(owner): \(reason)")
-    case .bytes(let bytes, _) where !SourceFile.isText(bytes, in: language):
+    case .bytes(let bytes, _) where !language.isText(bytes):
       report(node.place, "cannot read the source '\(path)' of \(owner): it is not UTF-8 text")
     case .bytes(let bytes, let digest):
       procedure.digest = digest
-      let key = "\(language) \(digest)"
-      let outline = outlines[key] ?? SourceOutline.read(bytes, language)
+      let key = "\(language.language.name) \(digest)"
+      let outline = outlines[key] ?? language.outline(bytes)
       outlines[key] = outline
       look(for: function, in: outline, path, procedure, at: fields["function"]?.place ?? node.place)
     }
@@ -80,21 +80,20 @@ extension InitFileReader {
     }
   }
 
-  private mutating func language(_ node: YamlNode?, _ name: String, at place: Place) -> Language? {
-    let known = [Language.python, .lua]
+  private mutating func language(_ node: YamlNode?, _ name: String, at place: Place) -> LanguageEntry? {
+    let names = languages.entries.map(\.language.name)
     guard let node else {
-      if let language = Language(fileName: name) { return language }
-      report(
-        place,
-        "unknown language of '\(name)': name the file .py or .lua, or add 'language: python' or 'language: lua'"
-      )
+      if let entry = languages.entry(forFile: name) { return entry }
+      let endings = languages.entries.flatMap(\.fileEndings).joined(separator: " or ")
+      let lines = names.map { "'language: \($0)'" }.joined(separator: " or ")
+      report(place, "unknown language of '\(name)': name the file \(endings), or add \(lines)")
       return nil
     }
     guard let text = text(node, "'language'") else { return nil }
-    if let language = known.first(where: { $0.rawValue == text }) { return language }
-    let names = known.map(\.rawValue)
+    if let entry = languages.entries.first(where: { $0.language.name.hasSameUTF8(as: text) }) { return entry }
     report(
-      node.place, "'language' must be python or lua, found '\(text.prefix(40))'",
+      node.place,
+      "'language' must be \(names.joined(separator: " or ")), found '\(text.prefix(40))'",
       suggestion: Spelling.nearest(to: text, in: names))
     return nil
   }

@@ -8,6 +8,7 @@ struct InitFileReader {
   let file: String
   /// Whether sources are read and looked into; a tool that only calls procedures does without.
   let checksSources: Bool
+  let languages: Languages
   private(set) var diagnostics: [Diagnostic] = []
   private(set) var omitted = 0
   var servers: [DeclaredServer] = []
@@ -23,9 +24,10 @@ struct InitFileReader {
   /// On sources that do not seem to define their function.
   var hints: [SourceHint] = []
 
-  init(file: String, checksSources: Bool) {
+  init(file: String, checksSources: Bool, languages: Languages) {
     self.file = file
     self.checksSources = checksSources
+    self.languages = languages
   }
 
   mutating func read(_ text: [UInt8]) {

@@ -1,5 +1,4 @@
 import Glibc
-import RPCProcedures
 import RPCSystem
 
 /// A procedure's source as it was found, or why it was not.
@@ -11,16 +10,6 @@ enum SourceFile {
     switch readBytes(path, limit: DeploymentLimits.sourceBytesMax) {
     case .failure(let reason): return .unusable(reason.message)
     case .success(let bytes): return .bytes(bytes, digest: ContentDigest.hex(of: bytes))
-    }
-  }
-
-  /// Whether the language can read the bytes as text. Python wants UTF-8 unless one of the first two lines declares
-  /// another encoding; Lua takes any bytes.
-  static func isText(_ bytes: [UInt8], in language: Language) -> Bool {
-    guard language == .python, String(validating: bytes, as: UTF8.self) == nil else { return true }
-    let head = bytes.split(separator: 0x0a, maxSplits: 2, omittingEmptySubsequences: false).prefix(2)
-    return head.contains { line in
-      line.contains(UInt8(ascii: "#")) && SourceOutline.words(in: Array(line)).contains("coding")
     }
   }
 

@@ -7,7 +7,7 @@ import RPCWire
 extension Manifest {
   /// Decodes a manifest that came from elsewhere. It trusts nothing: every field is checked, every name is
   /// one that a file may declare, every reference leads somewhere, and the bytes are the canonical ones.
-  public init(decoding bytes: [UInt8]) throws(DeploymentError) {
+  package init(decoding bytes: [UInt8]) throws(DeploymentError) {
     guard bytes.count <= DeploymentLimits.manifestBytesMax else {
       throw DeploymentError(
         .tooLarge, "a manifest of \(bytes.count) bytes, the limit is \(DeploymentLimits.manifestBytesMax)")
@@ -95,14 +95,15 @@ extension Manifest {
       name: try fields.string("name"),
       parameters: try fields.list("parameters", limit: WireLimits.arityMax, parameter),
       returns: try fields.list("returns", limit: WireLimits.arityMax, type))
+    let digest = try fields.string("digest")
     let language = try fields.required("language", "a language") {
-      $0.stringValue.flatMap(Language.init(rawValue:))
+      $0.stringValue.flatMap { Language(rawValue: $0, digest: digest) }
     }
     var procedure = Procedure(
       signature: signature,
       language: language,
       function: try fields.string("function"),
-      digest: try fields.string("digest"),
+      digest: digest,
       sourceName: try fields.string("source_name"),
       documentation: try fields.optional("doc", "a string", \.stringValue),
       timeoutMilliseconds: try fields.optional("timeout_ms", "an integer") { $0.intValue.map(Int.init) },

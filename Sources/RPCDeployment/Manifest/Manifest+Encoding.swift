@@ -8,7 +8,7 @@ extension Manifest {
   /// The version of the encoding, its first entry.
   static let formatVersion: Int64 = 1
 
-  public func encode() -> [UInt8] { value.messagePack }
+  package func encode() -> [UInt8] { value.messagePack }
 
   var value: Value {
     .map([

@@ -70,7 +70,7 @@ extension Manifest {
     guard provided.contains(UTF8Key(signature.service)) else {
       throw refuse("the server does not provide '\(signature.service)'")
     }
-    guard procedure.language != .swift else { throw refuse("a Swift closure cannot be deployed") }
+    guard procedure.language != .closure else { throw refuse("a Swift closure cannot be deployed") }
     guard ContentDigest.isValid(procedure.digest) else { throw refuse("its source has no valid digest") }
     guard Names.isIdentifier(procedure.function) else { throw refuse("its function has no valid name") }
     if let problem = SourceName.problem(with: procedure.sourceName) {

@@ -1,5 +1,5 @@
-public import RPCNetwork
-public import RPCProcedures
+package import RPCNetwork
+package import RPCProcedures
 import RPCWire
 
 /// What one server is told to be: the network as the file declares it and the procedures this server
@@ -9,15 +9,15 @@ import RPCWire
 /// deployments have equal bytes and an equal digest, in whatever order the file lists them.
 public struct Manifest: Hashable, Sendable {
   /// The name of the server that this manifest is for.
-  public let server: String
-  public let servers: [Topology.Server]
-  public let clients: [Topology.Client]
+  package let server: String
+  package let servers: [Topology.Server]
+  package let clients: [Topology.Client]
   /// Every service of the network, so that a caller can be told where to find one that is not here.
-  public let services: [Topology.Service]
+  package let services: [Topology.Service]
   /// The procedures of the services that this server provides.
-  public let procedures: [Procedure]
+  package let procedures: [Procedure]
 
-  public init(
+  package init(
     server: String, servers: [Topology.Server], clients: [Topology.Client] = [],
     services: [Topology.Service] = [],
     procedures: [Procedure] = []
@@ -34,25 +34,25 @@ public struct Manifest: Hashable, Sendable {
   }
 
   /// What tells two procedures apart: service, name and argument types.
-  public static func identity(of signature: Signature) -> String {
+  package static func identity(of signature: Signature) -> String {
     "\(signature.qualifiedName)(\(signature.parameterTypes.map(\.description).joined(separator: ", ")))"
   }
 
   /// The digests of the sources it needs, each once, in order.
-  public var sourceDigests: [String] {
+  package var sourceDigests: [String] {
     Set(procedures.map(\.digest)).sorted()
   }
 
   /// The names of the services that the server provides.
-  public var providedServices: [String] {
+  package var providedServices: [String] {
     services.filter { $0.providers.contains { $0.hasSameUTF8(as: server) } }.map(\.name)
   }
 
   /// SHA-256 of the canonical encoding.
-  public var digest: String { ContentDigest.hex(of: encode()) }
+  package var digest: String { ContentDigest.hex(of: encode()) }
 
   /// The network that it describes.
-  public var topology: Topology {
+  package var topology: Topology {
     Topology(servers: servers, clients: clients, services: services)
   }
 }

@@ -1,27 +1,27 @@
 /// One complete deployment of a server, as it is on disk: never changed once it is there.
-public struct Generation: Hashable, Sendable {
+package struct Generation: Hashable, Sendable {
   /// Counts the deployments of this server; never used twice.
-  public let serial: Int
-  public let manifest: Manifest
+  package let serial: Int
+  package let manifest: Manifest
   /// The manifest's digest.
-  public let digest: String
-  public let record: DeploymentRecord
+  package let digest: String
+  package let record: DeploymentRecord
 }
 
 /// Who put a generation in force, and when. It is kept beside the manifest, so that the same content deployed
 /// twice keeps one digest.
-public struct DeploymentRecord: Hashable, Sendable {
+package struct DeploymentRecord: Hashable, Sendable {
   /// The transaction that committed it: a repeated commit is recognized by it, also after a restart.
-  public var transaction: String
-  public var who: String
+  package var transaction: String
+  package var who: String
   /// Milliseconds since 1970.
-  public var preparedMilliseconds: Int
+  package var preparedMilliseconds: Int
   /// The generation that was in force before, if any.
-  public var parent: Int?
+  package var parent: Int?
   /// The digest of the manifest, which tells a damaged one from a whole one.
-  public var digest: String
+  package var digest: String
 
-  public init(
+  package init(
     transaction: String, who: String, preparedMilliseconds: Int, digest: String, parent: Int? = nil
   ) {
     self.digest = digest

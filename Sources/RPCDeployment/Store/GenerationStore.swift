@@ -14,18 +14,18 @@ import Glibc
 ///
 /// It blocks on the disk and is used from one thread, the server's deployment thread. It keeps no timers and
 /// knows no clock.
-public final class GenerationStore {
-  public var directory: String { disk.directory }
+package final class GenerationStore {
+  package var directory: String { disk.directory }
   /// The generation that the server serves, nil before the first deployment. It changes only when a switch is
   /// complete and durable, whatever the link `current` on the disk says meanwhile.
-  public internal(set) var current: Generation?
+  package internal(set) var current: Generation?
   /// The sources of the generation that was found at the start, until they are taken.
   var recoveredSources: [String: [UInt8]] = [:]
   /// The serial of the generation to go back to.
-  public internal(set) var previousSerial: Int?
+  package internal(set) var previousSerial: Int?
   /// Why what is served is not what a restart should find or what was committed last, nil when all is well. The
   /// next commit repairs it.
-  public internal(set) var degraded: String?
+  package internal(set) var degraded: String?
   /// The highest serial that was ever in force or may have been, whether its generation is whole or not.
   var lastSerial = 0
   /// The sources that each generation on disk needs, none for a damaged one.
@@ -49,7 +49,7 @@ public final class GenerationStore {
   /// generation in force. What cannot be read is reported as `degraded`.
   ///
   /// - Throws: where the directory cannot be made or locked.
-  public convenience init(directory: String) throws(DeploymentError) {
+  package convenience init(directory: String) throws(DeploymentError) {
     try self.init(directory: directory, intercept: nil)
   }
 
@@ -64,7 +64,7 @@ public final class GenerationStore {
   }
 
   /// Gives the directory up for another server; nothing may be deployed afterwards.
-  public func close() {
+  package func close() {
     guard lock >= 0 else { return }
     Glibc.close(lock)
     lock = -1
@@ -72,13 +72,13 @@ public final class GenerationStore {
   }
 
   /// The sources of the generation that was found at the start, for the one who loads them.
-  public func takeRecoveredSources() -> [String: [UInt8]] {
+  package func takeRecoveredSources() -> [String: [UInt8]] {
     defer { recoveredSources = [:] }
     return recoveredSources
   }
 
   /// Notes why what is served is not what should be.
-  public func degrade(_ reason: String) {
+  package func degrade(_ reason: String) {
     degraded = degraded.map { "\($0); \(reason)" } ?? reason
   }
 
@@ -87,7 +87,7 @@ public final class GenerationStore {
   func objectPath(_ digest: String) -> String { "objects/\(digest.prefix(2))/\(digest.dropFirst(2))" }
 
   /// A source by its digest, verified. A damaged one is set aside, so that the next deployment sends it again.
-  public func source(_ digest: String) throws(DeploymentError) -> [UInt8] {
+  package func source(_ digest: String) throws(DeploymentError) -> [UInt8] {
     guard ContentDigest.isValid(digest) else {
       throw DeploymentError(.malformed, "'\(digest.prefix(64))' is not a digest")
     }
@@ -110,12 +110,12 @@ public final class GenerationStore {
   }
 
   /// Whether a source is here and whole. One that cannot be read is asked for again.
-  public func holds(_ digest: String) -> Bool {
+  package func holds(_ digest: String) -> Bool {
     (try? source(digest)) != nil
   }
 
   /// The sources that a manifest names, each verified, by digest.
-  public func sources(of manifest: Manifest) throws(DeploymentError) -> [String: [UInt8]] {
+  package func sources(of manifest: Manifest) throws(DeploymentError) -> [String: [UInt8]] {
     var sources: [String: [UInt8]] = [:]
     for digest in manifest.sourceDigests { sources[digest] = try source(digest) }
     return sources
@@ -123,7 +123,7 @@ public final class GenerationStore {
 
   // MARK: The log of changes
 
-  /// Adds a line to `audit.log`. Not being able to is no reason to refuse or undo a deployment.
+  /// Adds a line to `audit.log`. A line that cannot be written neither refuses nor undoes a deployment.
   func audit(_ line: String) {
     try? disk.append(
       Array((DeploymentRecord.oneLine(line) + "\n").utf8), to: "audit.log",

@@ -6,15 +6,15 @@ internal import RPCWire
 /// The procedures `system.deploy_*` call it one to one; between `startLoading` and `finishLoading` the server
 /// loads the procedures in its runtimes. It blocks on the disk and is used from the server's deployment thread.
 /// `now` is any monotonic clock in nanoseconds.
-public final class Staging {
-  public let store: GenerationStore
+package final class Staging {
+  package let store: GenerationStore
   private var transaction: DeploymentTransaction?
   /// How many deployments were begun: tells whether the one that is open is the one that was.
-  public private(set) var begun = 0
+  package private(set) var begun = 0
   private let wallClock: () -> Int
 
   /// - Parameter wallClock: milliseconds since 1970, for records that people read.
-  public init(store: GenerationStore, wallClock: @escaping () -> Int) {
+  package init(store: GenerationStore, wallClock: @escaping () -> Int) {
     self.store = store
     self.wallClock = wallClock
   }
@@ -26,7 +26,7 @@ public final class Staging {
   /// - Parameter baseDigest: the manifest that the plan was made against, empty for none.
   /// - Parameter force: deploy whatever is in force, also while another deployment is under way.
   /// - Parameter connection: by which the request came. The deployment ends with it.
-  public func begin(
+  package func begin(
     _ id: String, who: String, baseDigest: String, force: Bool, manifest bytes: [UInt8],
     connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> [String] {
@@ -72,7 +72,7 @@ public final class Staging {
   }
 
   /// Takes a part of a source and tells how many bytes of it are here: where the sender goes on.
-  public func put(
+  package func put(
     _ id: String, digest: String, offset: Int, bytes: [UInt8], last: Bool,
     connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> Int {
@@ -97,7 +97,7 @@ public final class Staging {
   /// What the server has to load in its runtimes, or nil where that is done already.
   ///
   /// The lock is held longer from here, since loading takes what it takes; end it with `finishLoading`.
-  public func startLoading(
+  package func startLoading(
     _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> LoadingWork? {
     var open = try live(id, connection: connection, now: now)
@@ -117,7 +117,7 @@ public final class Staging {
 
   /// The procedures are loaded, or could not be. Makes the generation durable, so that a commit needs nothing
   /// more than a rename.
-  public func finishLoading(_ id: String, succeeded: Bool, now: UInt64) throws(DeploymentError) {
+  package func finishLoading(_ id: String, succeeded: Bool, now: UInt64) throws(DeploymentError) {
     var open = try live(id, now: now)
     guard open.phase != .prepared else { return }
     guard open.phase == .loading else {
@@ -143,7 +143,7 @@ public final class Staging {
 
   /// Puts the prepared generation in force and returns it. Repeating it is harmless, also after a restart. Where
   /// it throws, what was in force is in force still.
-  public func commit(
+  package func commit(
     _ id: String, connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> Generation {
     if let current = store.current, current.record.transaction.hasSameUTF8(as: id) { return current }
@@ -163,7 +163,7 @@ public final class Staging {
   }
 
   /// Ends a deployment that is not committed; one that is not open is none of its business.
-  public func abort(_ id: String, reason: String = "aborted") {
+  package func abort(_ id: String, reason: String = "aborted") {
     guard let open = transaction, open.id.hasSameUTF8(as: id) else { return }
     transaction = nil
     store.undoSwitch(of: id)
@@ -173,13 +173,13 @@ public final class Staging {
   }
 
   /// Ends the deployment that came by a connection which is closed: its client is gone.
-  public func connectionEnded(_ connection: ObjectIdentifier) {
+  package func connectionEnded(_ connection: ObjectIdentifier) {
     guard let open = transaction, open.connection == connection else { return }
     abort(open.id, reason: "its connection ended")
   }
 
   /// Ends whatever deployment is open; whose it was, nil when there was none.
-  public func unlock(by who: String, now: UInt64) -> DeploymentStatus.Lock? {
+  package func unlock(by who: String, now: UInt64) -> DeploymentStatus.Lock? {
     expire(now: now)
     guard let open = transaction else { return nil }
     let lock = Self.lock(of: open, now: now)
@@ -189,14 +189,14 @@ public final class Staging {
 
   /// Ends a deployment whose lease ran out. Tells when to come back, nil when no deployment is open.
   @discardableResult
-  public func expire(now: UInt64) -> UInt64? {
+  package func expire(now: UInt64) -> UInt64? {
     guard let open = transaction else { return nil }
     guard open.isExpired(at: now) else { return open.expires }
     abort(open.id, reason: "its lease ran out")
     return nil
   }
 
-  public func status(now: UInt64) -> DeploymentStatus {
+  package func status(now: UInt64) -> DeploymentStatus {
     expire(now: now)
     let current = store.current
     return DeploymentStatus(
@@ -221,9 +221,9 @@ public final class Staging {
   }
 
   /// The transaction that is open, nil when there is none.
-  public var openTransaction: String? { transaction?.id }
+  package var openTransaction: String? { transaction?.id }
 
-  public static func unknown(_ id: String) -> DeploymentError {
+  package static func unknown(_ id: String) -> DeploymentError {
     DeploymentError(
       .unknownTransaction,
       "no deployment '\(id.prefix(64))' is open here: it was ended, or the server was started again")

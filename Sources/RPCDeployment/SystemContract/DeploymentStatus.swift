@@ -1,33 +1,33 @@
 import RPCWire
 
 /// How far a server is with its deployments: the answer of `system.deploy_status`.
-public struct DeploymentStatus: Hashable, Sendable {
+package struct DeploymentStatus: Hashable, Sendable {
   /// Who is deploying right now.
-  public struct Lock: Hashable, Sendable {
-    public var who: String
-    public var remainingMilliseconds: Int
+  package struct Lock: Hashable, Sendable {
+    package var who: String
+    package var remainingMilliseconds: Int
 
-    public init(who: String, remainingMilliseconds: Int) {
+    package init(who: String, remainingMilliseconds: Int) {
       self.who = who
       self.remainingMilliseconds = remainingMilliseconds
     }
   }
 
   /// The serial in force, 0 before the first deployment.
-  public var generation: Int
+  package var generation: Int
   /// The digest of the manifest in force, empty before the first deployment.
-  public var digest: String
+  package var digest: String
   /// The serial that was in force before.
-  public var previous: Int?
+  package var previous: Int?
   /// The transaction that is prepared and waits for its commit.
-  public var preparedTransaction: String?
-  public var lock: Lock?
+  package var preparedTransaction: String?
+  package var lock: Lock?
   /// When the generation in force was deployed, in milliseconds since 1970.
-  public var lastDeploymentMilliseconds: Int?
+  package var lastDeploymentMilliseconds: Int?
   /// Why the generation in force is not the one committed last.
-  public var degraded: String?
+  package var degraded: String?
 
-  public init(
+  package init(
     generation: Int = 0, digest: String = "", previous: Int? = nil, preparedTransaction: String? = nil,
     lock: Lock? = nil, lastDeploymentMilliseconds: Int? = nil, degraded: String? = nil
   ) {

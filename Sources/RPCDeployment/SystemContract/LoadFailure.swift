@@ -1,20 +1,20 @@
-public import RPCProcedures
-public import RPCWire
+package import RPCProcedures
+package import RPCWire
 
 /// A source that a server could not load when it prepared a deployment, with every procedure that it fails for the
 /// same reason.
-public struct LoadFailure: Hashable, Sendable {
+package struct LoadFailure: Hashable, Sendable {
   /// The source's SHA-256.
-  public var digest: String
+  package var digest: String
   /// The source file's last path component.
-  public var sourceName: String
+  package var sourceName: String
   /// Signatures, in the order of the manifest.
-  public var procedures: [String]
-  public var message: String
+  package var procedures: [String]
+  package var message: String
   /// File name and line, where the language said.
-  public var place: String?
+  package var place: String?
 
-  public init(
+  package init(
     digest: String, sourceName: String, procedures: [String], message: String, place: String? = nil
   ) {
     self.digest = digest
@@ -25,7 +25,7 @@ public struct LoadFailure: Hashable, Sendable {
   }
 
   /// One for each source and reason.
-  public static func grouped(_ failures: [(procedure: Procedure, error: RPCError)]) -> [LoadFailure] {
+  package static func grouped(_ failures: [(procedure: Procedure, error: RPCError)]) -> [LoadFailure] {
     var groups: [LoadFailure] = []
     for (procedure, error) in failures {
       let signature = "\(procedure.signature)"
@@ -46,7 +46,7 @@ public struct LoadFailure: Hashable, Sendable {
   /// `text.py:3: invalid syntax (text.join(List[str]) -> str and 19 more)`
   ///
   /// - Parameter path: the source as the file names it, where that is known.
-  public func description(path: String? = nil) -> String {
+  package func description(path: String? = nil) -> String {
     var shown = path ?? sourceName
     if let place {
       // A place is a file name and a line; the path replaces the name.

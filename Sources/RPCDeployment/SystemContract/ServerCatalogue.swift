@@ -68,7 +68,7 @@ extension ServerCatalogue.Service: SystemMap {
 /// A procedure of a catalogue, which tells its service around it.
 extension Procedure: SystemMap {
   package static let empty = Procedure(
-    signature: Signature(service: "", name: "", parameters: [], returns: []), language: .swift)
+    signature: Signature(service: "", name: "", parameters: [], returns: []), language: .closure)
   package static let fields: [SystemField<Procedure>] = [
     .init("name", \.signature.name), .init("parameters", \.signature.parameters),
     .init("returns", \.signature.returns), .init("language", \.language), .init("function", \.function),
@@ -83,6 +83,12 @@ extension Procedure: SystemMap {
   private var laterOverload: Int? {
     get { grpc.overload == 0 ? nil : grpc.overload }
     set { grpc.overload = newValue ?? 0 }
+  }
+
+  package init(decoding value: Value) throws(SystemDecodingError) {
+    self = try Self.decodeFields(value)
+    // A closure has no digest: Swift that was deployed has.
+    if let told = Language(rawValue: language.rawValue, digest: digest) { language = told }
   }
 }
 

@@ -43,7 +43,7 @@ extension SystemProcedure {
   /// What a catalogue tells of it.
   package static var procedure: Procedure {
     Procedure(
-      signature: signature, language: .swift, documentation: documentation,
+      signature: signature, language: .closure, documentation: documentation,
       idempotent: access != .deployers)
   }
 

@@ -125,8 +125,9 @@ extension ValueType: SystemValue {
 extension Language: SystemValue {
   package static var type: ValueType { .string }
   package var encoded: Value { .string(rawValue) }
-  /// A language that only newer programs know is taken for that of a program's own closures, which nobody here deploys.
+  /// `swift` is a closure here; `Procedure` tells it from a deployed source by the digest. What is no name of a language is
+  /// taken for a closure too, which nothing here deploys.
   package init(decoding value: Value) throws(SystemDecodingError) {
-    self = Language(rawValue: try String(decoding: value)) ?? .swift
+    self = Language(rawValue: try String(decoding: value)) ?? .closure
   }
 }

@@ -1,11 +1,11 @@
 internal import CLua
-public import RPCTransport
-public import RPCWire
+internal import RPCTransport
+package import RPCWire
 
 /// Runs Lua procedures on the loop itself, in slices: a call that takes longer than about a millisecond is
 /// left, and goes on in the loop's next turn, in turn with the others. Each source has an interpreter of its
 /// own with bounded memory; a procedure reaches nothing of the server, of other sources or of the computer.
-public final class LuaRuntime: ProcedureRuntime {
+package final class LuaRuntime: ProcedureRuntime {
   private let loop: EventLoop
   private let limits: RuntimeLimits
   private let context: LuaTask.Context
@@ -31,26 +31,20 @@ public final class LuaRuntime: ProcedureRuntime {
   private var isScheduled = false
   private var isShutDown = false
 
-  /// - Parameters:
-  ///   - nested: how procedures call others; nil where they cannot.
-  ///   - log: takes what procedures log.
-  public init(
-    loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), nested: (any NestedCaller)? = nil,
-    log: @escaping ProcedureOutput.Sink = { _ in }
-  ) {
-    self.loop = loop
-    self.limits = limits
-    self.nested = nested
-    context = LuaTask.Context(limits: limits, log: log)
+  package init(_ context: RuntimeContext) {
+    loop = context.loop
+    limits = context.limits
+    nested = context.nested
+    self.context = LuaTask.Context(limits: context.limits, log: context.log)
   }
 
   // MARK: Asking
 
-  public func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
+  package func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
     serveWhenLoaded(.preparation(register(unit), completion))
   }
 
-  public func invoke(_ invocation: Invocation) {
+  package func invoke(_ invocation: Invocation) {
     guard !isShutDown else {
       return invocation.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
@@ -70,7 +64,7 @@ public final class LuaRuntime: ProcedureRuntime {
     }
   }
 
-  public func cancel(_ invocation: Invocation, reason: RPCError) {
+  package func cancel(_ invocation: Invocation, reason: RPCError) {
     var reason = reason
     guard let task = invocation.state as? LuaTask else {
       reason.executed = .no
@@ -81,13 +75,13 @@ public final class LuaRuntime: ProcedureRuntime {
     end(task, .failure(reason))
   }
 
-  public func forget(digests: [String]) {
+  package func forget(digests: [String]) {
     let forgotten = Set(digests)
     procedures = procedures.filter { !forgotten.contains($0.value.unit.digest) }
     sources = sources.filter { !forgotten.contains($0.key.digest) }
   }
 
-  public func shutdown() {
+  package func shutdown() {
     isShutDown = true
     let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
     for task in tasks { if let task { end(task, .failure(gone)) } }
@@ -265,8 +259,12 @@ public final class LuaRuntime: ProcedureRuntime {
   /// Runs one slice of a call. Returns whether it used it up.
   @discardableResult
   private func run(_ task: LuaTask) -> Bool {
-    if let deadline = task.deadline, deadline <= loop.now {
-      end(task, .failure(overdue(task)))
+    if let deadline = task.loadDeadline, deadline <= loop.now {
+      end(
+        task,
+        .failure(
+          RPCError(.failedPrecondition, "loading took more than \(limits.loadMilliseconds) ms", executed: .no)
+        ))
       return false
     }
     guard let outcome = task.resume() else {
@@ -307,14 +305,6 @@ public final class LuaRuntime: ProcedureRuntime {
     }
   }
 
-  private func overdue(_ task: LuaTask) -> RPCError {
-    let what =
-      task.isLoading
-      ? "loading took more than \(limits.loadMilliseconds) ms" : "the deadline passed while the procedure ran"
-    return RPCError(
-      task.isLoading ? .failedPrecondition : .deadlineExceeded, what, executed: task.isLoading ? .no : .maybe)
-  }
-
   private func end(_ task: LuaTask, _ result: Result<[UInt8], RPCError>) {
     guard !task.isFinished else { return }
     tasks[task.slot] = nil
@@ -340,7 +330,7 @@ public final class LuaRuntime: ProcedureRuntime {
     switch request.arguments {
     case .success(let arguments):
       task.endNested = nested.call(
-        request.procedure, arguments, on: request.server, deadline: task.deadline, depth: task.depth + 1,
+        request.procedure, arguments, on: request.server, deadline: task.callDeadline, depth: task.depth + 1,
         completion: completion)
     case .failure(let error):
       completion(.failure(RPCError(.invalidArguments, error.description)))

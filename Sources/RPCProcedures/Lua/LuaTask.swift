@@ -21,7 +21,8 @@ internal final class LuaTask {
   }
 
   let machine: LuaMachine
-  let deadline: UInt64?
+  /// When a source must have been loaded, on the loop's clock. A call's deadline is the server's business.
+  let loadDeadline: UInt64?
   private var work: Work?
   private var call: OpaquePointer?
   /// Where the runtime keeps it.
@@ -42,7 +43,7 @@ internal final class LuaTask {
   ) {
     self.machine = machine
     self.unit = unit
-    self.deadline = deadline
+    loadDeadline = deadline
     self.context = context
     work = .load(completion)
     call = rpclua_begin_load(machine.pointer, Unmanaged.passUnretained(self).toOpaque())
@@ -55,7 +56,7 @@ internal final class LuaTask {
   ) {
     self.machine = machine
     unit = procedure.unit
-    deadline = invocation.deadline
+    loadDeadline = nil
     self.context = context
     work = .call(invocation, procedure)
     call = invocation.arguments.withUnsafeBufferPointer { arguments in
@@ -75,7 +76,8 @@ internal final class LuaTask {
   var isFinished: Bool { work == nil }
   /// How deep the call is nested in others.
   var depth: Int { if case .call(let invocation, _) = work { invocation.depth } else { 0 } }
-  var isLoading: Bool { if case .load = work { true } else { false } }
+  /// When the call must have ended, for the calls that it makes.
+  var callDeadline: UInt64? { if case .call(let invocation, _) = work { invocation.deadline } else { nil } }
 
   func log(_ line: String) {
     context.log(ProcedureOutput(procedure: procedure, stream: .log, text: line))

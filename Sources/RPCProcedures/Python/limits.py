@@ -9,6 +9,7 @@ class Limits:
     memory = 512 << 20
     memory_slack = 256 << 20
     output = 16 << 20
+    message_characters = 8192
     log_bytes = 64 << 10
     log_lines = 1000
     print_bytes = 8 << 20

@@ -3,7 +3,7 @@
 import re
 import sys
 
-MESSAGE_CHARACTERS = 8192
+from .limits import Limits
 
 # In the representations of objects; where things are in memory is nobody's business.
 ADDRESS = re.compile(r" at 0x[0-9a-f]{9,16}(?=[ >:,)])")
@@ -17,7 +17,8 @@ def without_places(text):
     return text
 
 
-def clip(text, limit=MESSAGE_CHARACTERS):
+def clip(text, limit=None):
+    limit = limit or Limits.message_characters
     text = text.encode("utf-8", "backslashreplace").decode()
     if "0x" in text:
         text = ADDRESS.sub("", text)

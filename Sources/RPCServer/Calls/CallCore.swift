@@ -259,7 +259,7 @@ internal final class CallCore {
     let loop = host.loop
     guard let runtime = host.runtime(for: unit.procedure.language) else {
       return call.conclude(
-        .failure(RPCError(.unavailable, "this server runs no \(unit.procedure.language.rawValue)")), on: loop)
+        .failure(RPCError(.unavailable, "this server runs no \(unit.procedure.language.name)")), on: loop)
     }
     let invocation = Invocation(
       unit: unit, arguments: call.arguments, deadline: call.deadline, depth: call.context.depth

@@ -101,27 +101,16 @@ internal final class ServerCall: TimerTarget {
   }
 
   /// Ends the call with its result.
-  func conclude(_ result: CallOutcome, on loop: EventLoop) {
+  func conclude(_ outcome: CallOutcome, on loop: EventLoop) {
     guard !isConcluded else { return }
     isConcluded = true
     if let timer { loop.cancel(timer) }
     timer = nil
     stop = nil
     creditGrew = nil
-    let outcome = said(result, on: loop)
     connection?.ended(self)
     core?.concluded(self, outcome)
     sink.end(outcome)
     connection?.afterAnswer()
-  }
-
-  /// A missed deadline is reported in the same words whatever noticed it first.
-  private func said(_ result: CallOutcome, on loop: EventLoop) -> CallOutcome {
-    guard case .failure(let error) = result, error.exception == .deadlineExceeded, let deadline,
-      loop.now >= deadline
-    else { return result }
-    var said = deadlineExceeded
-    said.executed = error.executed
-    return .failure(said)
   }
 }

@@ -67,7 +67,7 @@ enum SourceCommand: Command {
             .map([.init("procedure", .string("\(procedure.signature)")), .init("source", .string(text))])))
       } else {
         if overloads.count > 1 || output.isInteractive {
-          let mark = procedure.language == .lua ? "--" : "#"
+          let mark = Languages.all[procedure.language]?.comment ?? "#"
           output.emit(.note("\(mark) \(procedure.signature)  [\(procedure.sourceName)]"))
         }
         output.emit(.text(text))

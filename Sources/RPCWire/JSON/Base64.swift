@@ -1,9 +1,9 @@
 /// Base64 as RFC 4648 section 4 has it, padded: how `bytes` travel in JSON.
-public enum Base64 {
+package enum Base64 {
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
   private static let padding = UInt8(ascii: "=")
 
-  public static func encode(_ bytes: [UInt8]) -> String {
+  package static func encode(_ bytes: [UInt8]) -> String {
     var queue = ByteQueue()
     encode(bytes, to: &queue)
     return queue.text
@@ -35,7 +35,7 @@ public enum Base64 {
 
   /// The bytes, or nil where the text is not exactly what `encode` writes: another alphabet, missing
   /// padding, spaces and stray bits are refused.
-  public static func decode(_ text: some StringProtocol) -> [UInt8]? {
+  package static func decode(_ text: some StringProtocol) -> [UInt8]? {
     unsafe decode(Array(text.utf8).span.bytes)
   }
 

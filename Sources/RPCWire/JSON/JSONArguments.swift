@@ -1,8 +1,8 @@
 /// Why a JSON value does not fit a declared type; reads on after "argument 2: ".
-public struct JSONMismatch: Error, Hashable, Sendable, CustomStringConvertible {
-  public var message: String
-  public init(_ message: String) { self.message = message }
-  public var description: String { message }
+package struct JSONMismatch: Error, Hashable, Sendable, CustomStringConvertible {
+  package var message: String
+  package init(_ message: String) { self.message = message }
+  package var description: String { message }
 }
 
 /// A list of arguments as JSON text that is known to be well-formed: nothing is built of them before it is known
@@ -14,7 +14,7 @@ public struct JSONMismatch: Error, Hashable, Sendable, CustomStringConvertible {
 /// - `"NaN"`, `"Infinity"` and `"-Infinity"` are floats, base64 and `{"$bytes":"…"}` bytes;
 /// - where `Any` is declared, an object that is exactly `{"$bytes":"<base64>"}` means bytes and everything else itself;
 /// - an argument that is a string stands for any type: `"32"` for an int, `"[1,2]"` for a list.
-public struct JSONArguments: ~Escapable {
+package struct JSONArguments: ~Escapable {
   private let text: RawSpan
   private let shape: JSONShape
 
@@ -25,10 +25,10 @@ public struct JSONArguments: ~Escapable {
   }
 
   /// How many there are.
-  public var count: Int { shape.counts.first.map { Int($0) } ?? 0 }
+  package var count: Int { shape.counts.first.map { Int($0) } ?? 0 }
 
   /// The narrowest types that describe them as they stand.
-  public var types: [ValueType] {
+  package var types: [ValueType] {
     var types: [ValueType] = []
     var reader = start
     for _ in 0..<count {
@@ -40,7 +40,7 @@ public struct JSONArguments: ~Escapable {
   }
 
   /// Appends a MessagePack list of them as `types`, of which there are as many.
-  public func encode(as types: [ValueType], to output: inout ByteQueue) throws(JSONMismatch) {
+  package func encode(as types: [ValueType], to output: inout ByteQueue) throws(JSONMismatch) {
     precondition(types.count == count, "each argument has its type")
     output.appendListHeader(count: count)
     var encoder = JSONToMessagePack(shape: shape)
@@ -74,18 +74,18 @@ public struct JSONArguments: ~Escapable {
 
 extension ValueType {
   /// What one JSON value means where this type is declared, see `JSONArguments`.
-  public func value(fromJSON text: String) throws(JSONMismatch) -> Value {
+  package func value(fromJSON text: String) throws(JSONMismatch) -> Value {
     try value(Array(text.utf8), isArgument: false)
   }
 
   /// As `value(fromJSON:)` of a value's own JSON: for what was read before its type was known.
-  public func value(fromJSON value: Value) throws(JSONMismatch) -> Value {
+  package func value(fromJSON value: Value) throws(JSONMismatch) -> Value {
     try self.value(fromJSON: value.json)
   }
 
   /// Reads an argument that was written as text: `32` as an int, `[1,2]` as a list, base64 as bytes. A `str` is the
   /// text itself, and so is `Any`.
-  public func value(fromText text: String) throws(JSONMismatch) -> Value {
+  package func value(fromText text: String) throws(JSONMismatch) -> Value {
     try value(Array(Value.string(text).json.utf8), isArgument: true)
   }
 

@@ -1,31 +1,31 @@
 extension JSONDialect {
   /// A call as a line asks for it. Its arguments are still text: see `arguments(in:)`.
-  public struct Request: Sendable {
+  package struct Request: Sendable {
     /// Any JSON value, echoed in the answer.
-    public var id: ID?
-    public var service: String
-    public var rpc: String
+    package var id: ID?
+    package var service: String
+    package var rpc: String
     /// `argument-types`, nil where the caller leaves them to the arguments.
-    public var argumentTypes: [ValueType]?
+    package var argumentTypes: [ValueType]?
     /// `return-types`, nil where the caller takes what comes.
-    public var returnTypes: [ValueType]?
+    package var returnTypes: [ValueType]?
     /// `timeout`, in seconds on the line.
-    public var timeoutMicroseconds: UInt64?
+    package var timeoutMicroseconds: UInt64?
     /// `client`: who the caller says it is, a name of `network.clients`.
-    public var client: String?
+    package var client: String?
     private let argumentRange: Range<Int>
     private let argumentShape: JSONShape
 
     /// The arguments, of the line that this request was read from.
     @_lifetime(copy line)
-    public func arguments(in line: RawSpan) -> JSONArguments {
+    package func arguments(in line: RawSpan) -> JSONArguments {
       JSONArguments(line.extracting(argumentRange), shape: argumentShape)
     }
 
     /// A day: a longer timeout is a mistake in the unit.
     private static let timeoutSecondsMax = 86_400.0
 
-    /// - Throws: `ProtocolError` where the line is no request at all, `InvalidArguments` where its types are none or
+    /// - Throws: `ProtocolError` where the line is not a request at all, `InvalidArguments` where its types are not types or
     ///   are not as many as the arguments.
     internal init(_ fields: JSONRequestFields, id: ID?, in line: RawSpan) throws(RPCError) {
       self.id = id

@@ -3,30 +3,30 @@
 ///
 /// A request is `{"header":"RPC-REQ","value":{…}}` with the fields of `JSONDialect.Request`; it is answered
 /// by one `RPC-RES` or `RPC-EX`, which echoes the request's `id` where it has one.
-public enum JSONDialect {
+package enum JSONDialect {
   /// A value as it was written, echoed as it was written: it is compared with nothing and read by nobody here.
-  public struct ID: Hashable, Sendable, CustomStringConvertible {
+  package struct ID: Hashable, Sendable, CustomStringConvertible {
     internal var json: [UInt8]
 
     internal init(json: [UInt8]) { self.json = json }
     /// The id that is written like this value.
-    public init(_ value: Value) { json = Array(value.json.utf8) }
-    public var description: String { String(decoding: json, as: UTF8.self) }
+    package init(_ value: Value) { json = Array(value.json.utf8) }
+    package var description: String { String(decoding: json, as: UTF8.self) }
   }
 
-  /// Why a line is no request, and the id to answer it with where one was found.
-  public struct Rejection: Error, Hashable, Sendable {
-    public var id: ID?
-    public var error: RPCError
+  /// Why a line is not a request, and the id to answer it with where one was found.
+  package struct Rejection: Error, Hashable, Sendable {
+    package var id: ID?
+    package var error: RPCError
 
-    public init(id: ID?, error: RPCError) {
+    package init(id: ID?, error: RPCError) {
       self.id = id
       self.error = error
     }
   }
 
   /// Reads one line, without its line end.
-  public static func request(from line: RawSpan) throws(Rejection) -> Request {
+  package static func request(from line: RawSpan) throws(Rejection) -> Request {
     let fields: JSONRequestFields
     do throws(JSONError) {
       fields = try JSONRequestFields(line)
@@ -46,7 +46,7 @@ public enum JSONDialect {
   // MARK: Answers
 
   /// Appends the line that answers with values, given as a MessagePack list. Where that is none, nothing is appended.
-  public static func appendResult(
+  package static func appendResult(
     messagePack bytes: [UInt8], id: ID?, to queue: inout ByteQueue
   ) throws(WireError) {
     let mark = queue.count
@@ -73,7 +73,7 @@ public enum JSONDialect {
   }
 
   /// Appends the line that answers with an exception.
-  public static func appendException(_ error: RPCError, id: ID?, to queue: inout ByteQueue) {
+  package static func appendException(_ error: RPCError, id: ID?, to queue: inout ByteQueue) {
     var fields: [Value.Entry] = [
       .init("exception-type", .string(error.exception.rawValue)),
       .init("exception-message", .string(error.message)),

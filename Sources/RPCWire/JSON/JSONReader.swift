@@ -4,26 +4,26 @@
 /// A number without fraction and exponent is an int, exactly, and an error beyond 64 bits; any other is a
 /// float. Nesting is bounded as on the native wire. JSON has no bytes and no NaN: what stands for them depends on
 /// the declared type, see `JSONArguments`.
-public struct JSONReader: ~Escapable {
+package struct JSONReader: ~Escapable {
   internal let bytes: RawSpan
   /// Where the next token is looked for.
-  public internal(set) var offset = 0
+  package internal(set) var offset = 0
 
   @_lifetime(copy bytes)
-  public init(_ bytes: RawSpan) {
+  package init(_ bytes: RawSpan) {
     self.bytes = bytes
   }
 
   /// Reads the next value with the white space around it.
   @_lifetime(self: copy self)
-  public mutating func readValue() throws(JSONError) -> Value {
+  package mutating func readValue() throws(JSONError) -> Value {
     let value = try readValue(depth: 0)
     skipSpace()
     return value
   }
 
   /// Ends the reading: anything that is left is an error.
-  public func finish() throws(JSONError) {
+  package func finish() throws(JSONError) {
     if offset < bytes.byteCount {
       throw JSONError("\(found(at: offset)) follows the end of the value", at: offset)
     }
@@ -132,19 +132,19 @@ public struct JSONReader: ~Escapable {
 
 extension Value {
   /// Reads a text that is exactly one JSON value.
-  public init(json bytes: RawSpan) throws(JSONError) {
+  package init(json bytes: RawSpan) throws(JSONError) {
     var reader = JSONReader(bytes)
     self = try reader.readValue()
     try reader.finish()
   }
 
   /// Reads a text that is exactly one JSON value.
-  public init(json text: String) throws(JSONError) {
+  package init(json text: String) throws(JSONError) {
     try self.init(json: Array(text.utf8))
   }
 
   /// Reads a text that is exactly one JSON value.
-  public init(json bytes: [UInt8]) throws(JSONError) {
+  package init(json bytes: [UInt8]) throws(JSONError) {
     self = try unsafe Value(json: bytes.span.bytes)
   }
 }

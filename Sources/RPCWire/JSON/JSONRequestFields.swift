@@ -65,7 +65,7 @@ internal struct JSONRequestFields {
       let range = try Self.pass(&reader, &shape)
       guard let field = Field(rawValue: key) else {
         fields.note(
-          "'\(key.prefix(40))' is no field of a request, which has id, service, rpc, arguments, argument-types, return-types, timeout, client"
+          "'\(key.prefix(40))' is not a field of a request, which has id, service, rpc, arguments, argument-types, return-types, timeout, client"
         )
         return
       }

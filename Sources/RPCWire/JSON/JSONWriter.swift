@@ -7,7 +7,7 @@
 ///
 /// Control characters are escaped, C1 and DEL too, so that the text is one line and harmless to a terminal.
 extension ByteQueue {
-  public mutating func appendJSON(_ value: Value) {
+  package mutating func appendJSON(_ value: Value) {
     appendJSON(value, separator: "")
   }
 
@@ -52,7 +52,7 @@ extension ByteQueue {
       append("{\"\(JSONConvention.bytesKey)\":\"")
       Base64.encode(value, to: &self)
       append("\"}" as StaticString)
-    case .list, .map: preconditionFailure("a list is no scalar")
+    case .list, .map: preconditionFailure("a list is not a scalar")
     }
   }
 
@@ -67,14 +67,14 @@ extension ByteQueue {
   }
 
   /// A JSON string, quotes included.
-  public mutating func appendJSON(string text: String) {
+  package mutating func appendJSON(string text: String) {
     append(UInt8(ascii: "\""))
     append(escaped: text)
     append(UInt8(ascii: "\""))
   }
 
   /// What stands between the quotes of a JSON string: one line, harmless to a terminal.
-  public mutating func append(escaped text: String) {
+  package mutating func append(escaped text: String) {
     var text = text
     text.withUTF8 { unsafe append(escaped: RawSpan(_unsafeBytes: UnsafeRawBufferPointer($0))) }
   }
@@ -124,7 +124,7 @@ extension ByteQueue {
   // MARK: For people
 
   /// Writes over several lines what does not fit `width` columns; short lists and objects stay on one line.
-  public mutating func appendPrettyJSON(_ value: Value, width: Int = 100) {
+  package mutating func appendPrettyJSON(_ value: Value, width: Int = 100) {
     appendPretty(value, indent: 0, column: 0, width: width)
   }
 
@@ -172,7 +172,7 @@ extension ByteQueue {
     text.withUTF8Buffer { unsafe append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer($0))) }
   }
 
-  /// The waiting bytes as text; what is no UTF-8 becomes U+FFFD.
+  /// The waiting bytes as text; what is not UTF-8 becomes U+FFFD.
   internal var text: String {
     unsafe withReadable { unsafe String(decoding: $0, as: UTF8.self) }
   }
@@ -180,14 +180,14 @@ extension ByteQueue {
 
 extension Value {
   /// One line of JSON.
-  public var json: String {
+  package var json: String {
     var queue = ByteQueue()
     queue.appendJSON(self)
     return queue.text
   }
 
   /// JSON laid out for people, see `ByteQueue.appendPrettyJSON`.
-  public func prettyJSON(width: Int = 100) -> String {
+  package func prettyJSON(width: Int = 100) -> String {
     var queue = ByteQueue()
     queue.appendPrettyJSON(self, width: width)
     return queue.text

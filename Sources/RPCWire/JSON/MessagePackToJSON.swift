@@ -2,7 +2,7 @@
 /// is written is what `appendJSON` of the value would write.
 extension ByteQueue {
   /// - Throws: `WireError` where the bytes are no value; what was appended until then stays.
-  public mutating func appendJSON(messagePack reader: inout MessagePackReader) throws(WireError) {
+  package mutating func appendJSON(messagePack reader: inout MessagePackReader) throws(WireError) {
     try appendJSON(messagePack: &reader, depth: 0)
   }
 

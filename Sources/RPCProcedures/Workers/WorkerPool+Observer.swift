@@ -1,13 +1,12 @@
 internal import Glibc
 internal import RPCSystem
-internal import RPCTransport
-internal import RPCWire
+package import RPCWire
 
-/// What the parent of the workers reports, and what follows from it.
-extension PythonRuntime: PythonParentObserver {
-  /// Lines that came past Python's own streams: from a program that a procedure started, or from the
-  /// interpreter itself when it crashed.
-  internal func workerWrote(_ id: UInt32, _ bytes: ArraySlice<UInt8>) {
+/// What the launcher of the workers reports, and what follows from it.
+extension WorkerPool: WorkerLauncherObserver {
+  /// Lines that came past the language's own streams: from a program that a procedure started, or from the
+  /// worker itself when it crashed.
+  package func workerWrote(_ id: UInt32, _ bytes: ArraySlice<UInt8>) {
     guard let procedure = workers[id]?.latestUnit?.procedure ?? orphans[id]?.unit.procedure else { return }
     for line in bytes.split(separator: UInt8(ascii: "\n")) {
       log(
@@ -16,23 +15,23 @@ extension PythonRuntime: PythonParentObserver {
     }
   }
 
-  /// Counts what a call wrote past Python's own streams, which bound it themselves.
-  internal func workerWroteMuch(_ id: UInt32, _ count: Int) {
+  /// Counts what a call wrote past the language's own streams, which bound it themselves.
+  package func workerWroteMuch(_ id: UInt32, _ count: Int) {
     guard let worker = workers[id], case .busy(let job) = worker.state else { return }
     job.rawOutputBytes += count
     // Some of it may be an earlier call's: a pipe's content and less than a report.
-    guard job.rawOutputBytes > limits.pythonPrintBytes + 2 * PythonParent.reportBytes else { return }
+    guard job.rawOutputBytes > bounds.printBytes + 2 * WorkerOutput.reportBytes else { return }
     kill(worker)
     job.finish(
       .failure(
         RPCError(
           .executionException,
-          "the procedure wrote more than \(limits.pythonPrintBytes) bytes to its standard output and error in one call; its worker was killed",
-          executed: .maybe, limit: limits.pythonPrintBytes)))
+          "the procedure wrote more than \(bounds.printBytes) bytes to its standard output and error in one call; its worker was killed",
+          executed: .maybe, limit: bounds.printBytes)))
     startWaiting()
   }
 
-  internal func workerUsedTooMuch(_ id: UInt32, used: Int, limit: Int) {
+  package func workerUsedTooMuch(_ id: UInt32, used: Int, limit: Int) {
     guard let worker = workers[id], case .busy(let job) = worker.state else { return }
     kill(worker)
     job.finish(
@@ -44,24 +43,24 @@ extension PythonRuntime: PythonParentObserver {
     startWaiting()
   }
 
-  internal func workerLeftSomething(_ id: UInt32) {
+  package func workerLeftSomething(_ id: UInt32) {
     // A call that has begun meanwhile must not suffer; the next look finds it again.
     guard let worker = workers[id], worker.isIdle else { return }
     kill(worker)
   }
 
-  internal func workerEnded(_ id: UInt32, _ end: PythonParent.WorkerEnd) {
+  package func workerEnded(_ id: UInt32, _ end: WorkerEnd) {
     var job = orphans.removeValue(forKey: id)
     if let worker = workers.removeValue(forKey: id) {
       idle.removeAll { $0 === worker }
       if case .busy(let running) = worker.state { job = running }
       worker.end()
     }
-    job?.finish(.failure(Self.describe(end)))
+    job?.finish(.failure(describe(end)))
     startWaiting()
   }
 
-  private static func describe(_ end: PythonParent.WorkerEnd) -> RPCError {
+  private func describe(_ end: WorkerEnd) -> RPCError {
     switch end {
     case .exited(let status):
       RPCError(
@@ -69,10 +68,10 @@ extension PythonRuntime: PythonParentObserver {
         executed: .maybe)
     case .signalled(let signal):
       RPCError(
-        .executionException, "the procedure's worker process was ended by signal \(signalName(signal))",
+        .executionException, "the procedure's worker process was ended by signal \(Self.signalName(signal))",
         executed: .maybe)
-    case .notForked(let code):
-      RPCError(.unavailable, SystemError(code: code, operation: "fork a Python worker").description)
+    case .notStarted(let code):
+      RPCError(.unavailable, SystemError(code: code, operation: "fork a \(title) worker").description)
     }
   }
 
@@ -87,38 +86,15 @@ extension PythonRuntime: PythonParentObserver {
     return names[signal].map { "\(signal) (\($0))" } ?? "\(signal)"
   }
 
-  /// The workers as they are now, for the parent to look after.
-  internal var workerViews: [PythonParent.WorkerView] {
-    workers.values.map {
-      PythonParent.WorkerView(id: $0.id, callsStarted: $0.callsStarted, isBusy: !$0.isIdle)
-    }
+  package var workerViews: [WorkerView] {
+    workers.values.map { WorkerView(id: $0.id, callsStarted: $0.callsStarted, isBusy: !$0.isIdle) }
   }
 
-  internal func parentAnswered() {
-    watch.answered()
-  }
-
-  /// Somebody stopped the parent, or it hangs: it is replaced.
-  internal func parentIsSilent(_ why: String) {
-    parent?.stop()
-    parentEnded(why)
-  }
-
-  /// The interpreter process is gone, or about to be, and its workers with it.
-  internal func parentEnded(_ why: String) {
-    let wasReady = parent?.isReady ?? false
-    endings.removeAll(where: \.isOver)
-    if let ending = parent?.ending { endings.append(ending) }
-    parent = nil
-    watch.parentEnded()
-    let error = RPCError(
-      .unavailable, "Python's parent process cannot be used: \(why)", executed: .maybe,
-      retryAfterMilliseconds: limits.pythonRestartMilliseconds)
-    if !wasReady { lastFailure = (RPCError(.unavailable, error.message), loop.now) }
-    let waiting = wasReady ? [] : queue.removeAll() + loads.removeAll()
+  package func workersLost(_ error: RPCError, canStart: Bool) {
+    if !canStart { lastFailure = RPCError(.unavailable, error.message) }
+    let waiting = canStart ? [] : queue.removeAll() + loads.removeAll()
     let running = takeRunning()
     for job in running + waiting { job.finish(.failure(error)) }
     startWaiting()
   }
-
 }

@@ -1,7 +1,7 @@
 internal import RPCWire
 
 /// A procedure as the workers know it: by a number, once they have been told the rest.
-internal final class PythonUnit {
+internal final class WorkerUnit {
   /// What makes two source units the same procedure to a worker, whatever generation they are of.
   struct Key: Hashable {
     let signature: Signature

@@ -2,10 +2,10 @@ internal import Glibc
 internal import RPCSystem
 internal import RPCTransport
 
-/// The end of a parent that is no longer used. Its guardian is asked to kill it, its workers and what they started, which
-/// takes some milliseconds, in which the loop goes on with its work.
-internal final class PythonEnding: TimerTarget {
-  /// The time that the guardian has before it is killed itself. The parent, where it can, then ends the rest.
+/// The end of a fork server that is no longer used. Its guardian is asked to kill it, its workers and what they started,
+/// which takes some milliseconds, in which the loop goes on with its work.
+internal final class ForkServerEnding: TimerTarget {
+  /// The time that the guardian has before it is killed itself. The server, where it can, then ends the rest.
   private static let limitNanoseconds: UInt64 = 2_000_000_000
   private static let lookNanoseconds: UInt64 = 5_000_000
   private static let waitMicroseconds: UInt32 = 500

@@ -1,63 +1,62 @@
-public import RPCTransport
-public import RPCWire
+internal import RPCSystem
+internal import RPCTransport
+package import RPCWire
 
-/// Runs Python procedures in worker processes: a bounded pool of them for each loop, forked from a warm
-/// interpreter, one call at a time each, first come first served. A worker that runs out of time, crashes or
-/// breaks the protocol is killed; its call fails, and nothing else does.
-public final class PythonRuntime: ProcedureRuntime {
+/// Runs the procedures of a language in worker processes: a bounded pool of them for each loop, one call at a time
+/// each, first come first served. A worker whose call is cancelled, that crashes or breaks the protocol is killed; its
+/// call fails, and nothing else does.
+package final class WorkerPool: ProcedureRuntime {
+  /// The language, in messages.
+  internal let title: String
   internal let loop: EventLoop
   internal let limits: RuntimeLimits
-  internal let program: String
+  internal let bounds: WorkerLimits
+  internal let launcher: any WorkerLauncher
   internal let log: ProcedureOutput.Sink
-  internal let nested: (any NestedCaller)?
-  internal let usesNamespaces: Bool
+  private let nested: (any NestedCaller)?
 
-  private var unitsByObject: [ObjectIdentifier: PythonUnit] = [:]
-  private var unitsByKey: [PythonUnit.Key: PythonUnit] = [:]
+  private var unitsByObject: [ObjectIdentifier: WorkerUnit] = [:]
+  private var unitsByKey: [WorkerUnit.Key: WorkerUnit] = [:]
   private var lastUnitID: UInt32 = 0
 
-  internal var parent: PythonParent?
-  /// Those of earlier parents that may not be over.
-  internal var endings: [PythonEnding] = []
-  internal var lastFailure: (error: RPCError, at: UInt64)?
-  internal var workers: [UInt32: PythonWorker] = [:]
+  /// Why no worker could be started last.
+  internal var lastFailure: RPCError?
+  internal var workers: [UInt32: WorkerConnection] = [:]
   /// Idle workers; the last is the warmest.
-  internal var idle: [PythonWorker] = []
-  /// Jobs of workers whose connection ended, until their parent tells how they ended.
-  internal var orphans: [UInt32: PythonJob] = [:]
+  internal var idle: [WorkerConnection] = []
+  /// Jobs of workers whose connection ended, until their launcher tells how they ended.
+  internal var orphans: [UInt32: WorkerJob] = [:]
   internal var lastWorkerID: UInt32 = 0
   /// Calls that wait for a worker.
-  internal var queue = CallQueue<PythonJob>(depthMax: WireLimits.callDepthMax)
+  internal var queue = CallQueue<WorkerJob>(depthMax: WireLimits.callDepthMax)
   /// Workers whose call waits for another call.
   internal var waiting: WaitingWorkers
   /// Sources that wait to be loaded, and the one that is.
-  internal var loads = RemovableQueue<PythonJob>()
-  internal var loading: PythonJob?
-  internal private(set) lazy var watch = PythonWatch(loop: loop, limits: limits, runtime: self)
+  internal var loads = RemovableQueue<WorkerJob>()
+  internal var loading: WorkerJob?
   private var isShutDown = false
 
   /// - Parameters:
-  ///   - program: the interpreter, found in PATH.
-  ///   - nested: how procedures call others; nil where they cannot.
-  ///   - usesNamespaces: give the workers process ids of their own, where the kernel allows that.
-  ///   - log: takes what procedures print.
-  public init(
-    loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), program: String = "python3",
-    nested: (any NestedCaller)? = nil, usesNamespaces: Bool = true,
-    log: @escaping ProcedureOutput.Sink = { _ in }
+  ///   - title: the language, in messages.
+  ///   - bounds: those of the workers.
+  ///   - launcher: starts them; it belongs to this pool from now on.
+  package init(
+    title: String, context: RuntimeContext, bounds: WorkerLimits, launcher: any WorkerLauncher
   ) {
-    self.loop = loop
-    self.limits = limits
-    self.program = program
-    self.nested = nested
-    self.usesNamespaces = usesNamespaces
-    self.log = log
-    waiting = WaitingWorkers(depthMax: WireLimits.callDepthMax, limit: limits.pythonWaitingWorkers)
+    self.title = title
+    self.loop = context.loop
+    self.limits = context.limits
+    self.bounds = bounds
+    self.launcher = launcher
+    self.nested = context.nested
+    self.log = context.log
+    waiting = WaitingWorkers(depthMax: WireLimits.callDepthMax, limit: bounds.waitingWorkers)
+    launcher.observer = self
   }
 
   // MARK: Asking
 
-  public func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
+  package func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
     guard !isShutDown else {
       return completion(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
@@ -71,19 +70,19 @@ public final class PythonRuntime: ProcedureRuntime {
             source: unit.procedure.sourceName)))
     }
     let known = register(unit)
-    loads.append(PythonJob(.load(completion), unit: known, deadline: nil))
+    loads.append(WorkerJob(.load(completion), unit: known))
     startWaiting()
   }
 
-  public func invoke(_ invocation: Invocation) {
+  package func invoke(_ invocation: Invocation) {
     let unit = unitsByObject[ObjectIdentifier(invocation.unit)] ?? register(invocation.unit)
-    let job = PythonJob(.call(invocation), unit: unit, deadline: invocation.deadline)
+    let job = WorkerJob(.call(invocation), unit: unit)
     invocation.state = job
     submit(job)
   }
 
-  public func cancel(_ invocation: Invocation, reason: RPCError) {
-    guard let job = invocation.state as? PythonJob, !job.isFinished else { return }
+  package func cancel(_ invocation: Invocation, reason: RPCError) {
+    guard let job = invocation.state as? WorkerJob, !job.isFinished else { return }
     var reason = reason
     if let worker = job.worker {
       reason.executed = .maybe
@@ -98,7 +97,7 @@ public final class PythonRuntime: ProcedureRuntime {
     startWaiting()
   }
 
-  public func forget(digests: [String]) {
+  package func forget(digests: [String]) {
     let forgotten = Set(digests)
     let units = unitsByKey.values.filter { forgotten.contains($0.key.digest) }
     for unit in units {
@@ -108,21 +107,16 @@ public final class PythonRuntime: ProcedureRuntime {
     for worker in workers.values { worker.forget(units: units.map(\.id), digests: digests) }
   }
 
-  public func shutdown() {
+  package func shutdown() {
     isShutDown = true
-    watch.stop()
     let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
     for job in takeEverything() { job.finish(.failure(gone)) }
-    parent?.stop()
-    if let ending = parent?.ending { endings.append(ending) }
-    parent = nil
-    for ending in endings { ending.wait() }
-    endings = []
+    launcher.shutDown()
   }
 
-  private func register(_ unit: SourceUnit) -> PythonUnit {
-    let key = PythonUnit.Key(unit.procedure)
-    let known: PythonUnit
+  private func register(_ unit: SourceUnit) -> WorkerUnit {
+    let key = WorkerUnit.Key(unit.procedure)
+    let known: WorkerUnit
     if let old = unitsByKey[key] {
       // The same procedure in a new generation: its workers know it already.
       unitsByObject[ObjectIdentifier(old.unit)] = nil
@@ -130,7 +124,7 @@ public final class PythonRuntime: ProcedureRuntime {
       known = old
     } else {
       lastUnitID += 1
-      known = PythonUnit(id: lastUnitID, unit: unit)
+      known = WorkerUnit(id: lastUnitID, unit: unit)
       unitsByKey[key] = known
     }
     unitsByObject[ObjectIdentifier(unit)] = known
@@ -139,22 +133,22 @@ public final class PythonRuntime: ProcedureRuntime {
 
   // MARK: Jobs
 
-  private func submit(_ job: PythonJob) {
+  private func submit(_ job: WorkerJob) {
     guard !isShutDown else {
       return job.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
     let waitingCalls = queue.count(at: job.depth)
     if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth),
-      let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers)
+      let worker = takeWorker(for: job.unit, limit: bounds.workers)
     {
       worker.start(job)
-    } else if waitingCalls >= limits.pythonQueue {
+    } else if waitingCalls >= bounds.queue {
       job.finish(
         .failure(
           RPCError(
             .resourceExhausted,
-            "\(waitingCalls) calls wait for a Python worker, the limit is \(limits.pythonQueue)",
-            actual: waitingCalls + 1, limit: limits.pythonQueue, unit: .calls)))
+            "\(waitingCalls) calls wait for a \(title) worker, the limit is \(bounds.queue)",
+            actual: waitingCalls + 1, limit: bounds.queue, unit: .calls)))
     } else {
       job.place = queue.append(job, depth: job.depth)
       startWaiting()
@@ -165,24 +159,21 @@ public final class PythonRuntime: ProcedureRuntime {
   private var runningWorkers: Int { workers.count - idle.count - waiting.count }
 
   /// Whether calls or loads are in progress or wait.
-  internal var isBusy: Bool { idle.count < workers.count || !orphans.isEmpty || queue.count > 0 }
+  package var isBusy: Bool { idle.count < workers.count || !orphans.isEmpty || queue.count > 0 }
 
   /// An idle worker, one that knows the unit if there is one, or a new one; nil where as many run as may.
-  internal func takeWorker(for unit: PythonUnit, limit: Int) -> PythonWorker? {
+  internal func takeWorker(for unit: WorkerUnit, limit: Int) -> WorkerConnection? {
     guard runningWorkers < limit else { return nil }
     if let index = idle.lastIndex(where: { $0.knows(unit) }) { return idle.remove(at: index) }
-    return idle.popLast() ?? fork()
+    return idle.popLast() ?? launch()
   }
 
   /// Gives waiting calls to free workers.
   internal func startWaiting() {
     startLoading()
-    while runningWorkers < limits.pythonWorkers, let job = queue.popNext(where: waiting.mayStart) {
+    while runningWorkers < bounds.workers, let job = queue.popNext(where: waiting.mayStart) {
       job.place = nil
-      if let deadline = job.deadline, deadline <= loop.now {
-        job.finish(
-          .failure(RPCError(.deadlineExceeded, "the deadline passed before a Python worker was free")))
-      } else if let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers) {
+      if let worker = takeWorker(for: job.unit, limit: bounds.workers) {
         worker.start(job)
       } else {
         // No worker can be started now. Where calls run, those that wait get their workers.
@@ -201,7 +192,7 @@ public final class PythonRuntime: ProcedureRuntime {
   private func startLoading() {
     while loading?.isFinished ?? true, let job = loads.popFirst() {
       loading = job
-      if let worker = takeWorker(for: job.unit, limit: limits.pythonWorkers + 1) {
+      if let worker = takeWorker(for: job.unit, limit: bounds.workers + 1) {
         worker.start(job)
       } else {
         job.finish(.failure(startFailure))
@@ -210,7 +201,7 @@ public final class PythonRuntime: ProcedureRuntime {
   }
 
   private var startFailure: RPCError {
-    lastFailure?.error ?? RPCError(.unavailable, "Python cannot be started")
+    lastFailure ?? RPCError(.unavailable, "\(title) cannot be started")
   }
 
   private func failWaiting() {
@@ -221,8 +212,24 @@ public final class PythonRuntime: ProcedureRuntime {
     }
   }
 
+  /// Calls another procedure for one of ours.
+  ///
+  /// - Returns: what ends that call, nil where it is answered already.
+  internal func call(
+    _ procedure: String, _ arguments: [Value], on server: String?, for job: WorkerJob,
+    completion: @escaping (Result<[Value], RPCError>) -> Void
+  ) -> (() -> Void)? {
+    guard let nested else {
+      completion(.failure(RPCError(.unavailable, "procedures cannot call others here")))
+      return nil
+    }
+    return nested.call(
+      procedure, arguments, on: server, deadline: job.invocation?.deadline, depth: job.depth + 1,
+      completion: completion)
+  }
+
   /// The procedure that the workers know by this number.
-  internal func unit(_ id: UInt32) -> PythonUnit? {
+  internal func unit(_ id: UInt32) -> WorkerUnit? {
     unitsByKey.values.first { $0.id == id }
   }
 }

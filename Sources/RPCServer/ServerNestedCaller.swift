@@ -4,18 +4,6 @@ internal import RPCProcedures
 internal import RPCTransport
 internal import RPCWire
 
-/// Makes the runtimes of a loop when the first procedure of their language arrives.
-internal enum RuntimeFactory {
-  static func make(_ language: Language, on host: ServerLoop) -> (any ProcedureRuntime)? {
-    let output = host.procedureOutput
-    switch language {
-    case .swift: return nil
-    case .python: return PythonRuntime(loop: host.loop, nested: host.nestedCaller) { output.log($0) }
-    case .lua: return LuaRuntime(loop: host.loop, nested: host.nestedCaller) { output.log($0) }
-    }
-  }
-}
-
 /// How procedures call others: the server's own client on the loop they run on.
 internal final class ServerNestedCaller: NestedCaller {
   private unowned let host: ServerLoop

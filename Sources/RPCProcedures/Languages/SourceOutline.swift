@@ -1,5 +1,3 @@
-package import RPCProcedures
-
 /// What can be seen of a source without running it.
 ///
 /// Only its language can say what a source defines: a server runs it before it says that it is prepared, and
@@ -26,15 +24,6 @@ package struct SourceOutline {
     !mayDefineOthers && !words.contains(name)
   }
 
-  /// The functions that a source of that language defines.
-  package static func read(_ bytes: [UInt8], _ language: Language) -> SourceOutline {
-    switch language {
-    case .python: PythonOutline.read(bytes)
-    case .lua: LuaOutline.read(bytes)
-    case .swift: SourceOutline(mayDefineOthers: true)
-    }
-  }
-
   /// Every run of ASCII letters, digits and underscores.
   package static func words(in bytes: [UInt8]) -> Set<String> {
     var words: Set<String> = []
@@ -44,25 +33,12 @@ package struct SourceOutline {
     return words
   }
 
-  static func isWord(_ byte: UInt8) -> Bool {
+  package static func isWord(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
       UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
       true
     default: false
     }
-  }
-}
-
-/// A guess about a source: shown where a server has refused that source, and of no effect otherwise.
-public struct SourceHint: Hashable, Sendable {
-  /// The source's file name, by which a server's error names it.
-  public var sourceName: String
-  /// Where the file names the function, and what was not found.
-  public var diagnostic: Diagnostic
-
-  public init(sourceName: String, diagnostic: Diagnostic) {
-    self.sourceName = sourceName
-    self.diagnostic = diagnostic
   }
 }

@@ -4,10 +4,10 @@ internal import RPCWire
 
 /// One worker process seen from the server: the connection to it and the job it has. It speaks the worker
 /// dialect and decides nothing: what follows from a job's end is the pool's business.
-internal final class PythonWorker: ConnectionHandler, TimerTarget {
+internal final class WorkerConnection: ConnectionHandler, TimerTarget {
   enum State {
     case idle
-    case busy(PythonJob)
+    case busy(WorkerJob)
     /// Told to end; it is heard no more.
     case ending
   }
@@ -15,7 +15,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
   let id: UInt32
   private(set) var state = State.idle
   /// The procedure of its latest job: whatever comes out late is put down to that.
-  private(set) var latestUnit: PythonUnit?
+  private(set) var latestUnit: WorkerUnit?
   private(set) var callsStarted = 0
   /// Calls after which it is replaced.
   let callsMax: Int
@@ -26,36 +26,39 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
   private var digests: Set<String> = []
   private var connection: Connection?
   private var callID: UInt64 = 0
+  /// Ends the loading of a source that takes too long. A call's deadline is the server's business.
   private var timer: TimerID?
   private let loop: EventLoop
   private let limits: RuntimeLimits
-  private weak var pool: PythonRuntime?
+  private weak var pool: WorkerPool?
 
   init(
-    id: UInt32, descriptor: consuming Descriptor, loop: EventLoop, limits: RuntimeLimits, pool: PythonRuntime
+    id: UInt32, descriptor: consuming Descriptor, loop: EventLoop, limits: RuntimeLimits,
+    bounds: WorkerLimits,
+    pool: WorkerPool
   ) throws(SystemError) {
     self.id = id
     self.loop = loop
     self.limits = limits
     self.pool = pool
-    callsMax = Int.random(in: max(1, limits.pythonCallsPerWorker / 2)...max(1, limits.pythonCallsPerWorker))
+    callsMax = Int.random(in: max(1, bounds.callsPerWorker / 2)...max(1, bounds.callsPerWorker))
     let connection = Connection(adopting: descriptor, on: loop)
     try connection.start(self)
     self.connection = connection
   }
 
-  func knows(_ unit: PythonUnit) -> Bool { units.contains(unit.id) }
+  func knows(_ unit: WorkerUnit) -> Bool { units.contains(unit.id) }
 
   var isIdle: Bool { if case .idle = state { true } else { false } }
 
   // MARK: Work
 
   /// Gives an idle worker a job: one write, with the source in front where the worker lacks it.
-  func start(_ job: PythonJob) {
+  func start(_ job: WorkerJob) {
     guard isIdle, let connection else { preconditionFailure("only an idle worker takes a job") }
     state = .busy(job)
     job.worker = self
-    pool?.watch.workBegan()
+    pool?.launcher.workBegan()
     callsStarted += 1
     latestUnit = job.unit
     callID &+= 1
@@ -74,9 +77,9 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
         queue.endFrame(mark)
       }
     }
-    let loadDeadline =
-      invocation == nil ? loop.now &+ UInt64(limits.loadMilliseconds) &* 1_000_000 : nil
-    if let deadline = job.deadline ?? loadDeadline { timer = loop.schedule(at: deadline, self) }
+    if invocation == nil {
+      timer = loop.schedule(after: UInt64(limits.loadMilliseconds) &* 1_000_000, self)
+    }
   }
 
   /// Lets go of sources that no generation needs.
@@ -147,7 +150,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
   }
 
   /// - Parameter unit: whose output it is; nil for a late line of a procedure that is no longer deployed.
-  private func log(_ payload: RawSpan, _ unit: PythonUnit?) {
+  private func log(_ payload: RawSpan, _ unit: WorkerUnit?) {
     guard let pool, let unit else { return }
     do {
       var reader = MessagePackReader(payload)
@@ -167,7 +170,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
   }
 
   /// The call in progress calls another procedure, and waits.
-  private func ask(_ payload: RawSpan, _ job: PythonJob) {
+  private func ask(_ payload: RawSpan, _ job: WorkerJob) {
     let request: (server: String?, procedure: String, arguments: [Value])
     do {
       var reader = MessagePackReader(payload)
@@ -185,7 +188,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
     waitingDepth = job.depth
     pool?.workerBeganWaiting(depth: job.depth)
     job.endNested = pool?.call(
-      request.procedure, request.arguments, on: request.server, deadline: job.deadline, depth: job.depth + 1
+      request.procedure, request.arguments, on: request.server, for: job
     ) { [weak self, weak job] result in
       guard let self, case .busy(let current) = state, current === job, callID == asked else { return }
       guard !current.isFinished else { return }
@@ -220,7 +223,7 @@ internal final class PythonWorker: ConnectionHandler, TimerTarget {
     }
   }
 
-  private func finish(_ job: PythonJob, _ result: Result<[UInt8], RPCError>, replace: Bool) {
+  private func finish(_ job: WorkerJob, _ result: Result<[UInt8], RPCError>, replace: Bool) {
     stopTimer()
     stopWaiting()
     state = .idle

@@ -2,31 +2,28 @@ internal import RPCTransport
 internal import RPCWire
 
 /// What a worker is asked to do: a call, or the loading of a source.
-internal final class PythonJob {
+internal final class WorkerJob {
   enum Work {
     case call(Invocation)
     case load((Result<Void, RPCError>) -> Void)
   }
 
-  let unit: PythonUnit
-  /// When it must have ended, on the loop's clock.
-  let deadline: UInt64?
+  let unit: WorkerUnit
   private var work: Work?
   /// How deep it is nested in other calls.
   let depth: Int
   /// Where it waits for a worker; nil once it waits no more.
-  var place: RemovableQueue<PythonJob>.Ticket?
+  var place: RemovableQueue<WorkerJob>.Ticket?
   /// Who does it; nil while it waits.
-  weak var worker: PythonWorker?
-  /// What it wrote to its worker's descriptors 1 and 2, as far as the parent has told.
+  weak var worker: WorkerConnection?
+  /// What it wrote to its worker's descriptors 1 and 2, as far as its launcher has told.
   var rawOutputBytes = 0
   /// Ends the call of another procedure that it waits for.
   var endNested: (() -> Void)?
 
-  init(_ work: Work, unit: PythonUnit, deadline: UInt64?) {
+  init(_ work: Work, unit: WorkerUnit) {
     self.work = work
     self.unit = unit
-    self.deadline = deadline
     if case .call(let invocation) = work { depth = invocation.depth } else { depth = 0 }
   }
 
