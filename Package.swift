@@ -210,6 +210,8 @@ let package = Package(
       name: "RPCServerTests",
       dependencies: [
         "TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
+        "RPCProto", "CNGHTTP2",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       swiftSettings: swiftSettings),
     .target(

@@ -125,6 +125,13 @@ final class RawPeer {
     }
   }
 
+  /// What comes next, however much it is; nil where the server closed.
+  func nextBytes() -> [UInt8]? {
+    while buffer.isEmpty { guard readMore() else { return nil } }
+    defer { buffer = [] }
+    return buffer
+  }
+
   /// Whether the server closed, with everything it said before thrown away.
   /// All bytes until the server's end.
   func everything() -> [UInt8] {

@@ -74,6 +74,11 @@ extension GRPCDialect {
     guard stream.status == nil else { return }
     if !stream.isAnswered, status.code != .ok { return respond(stream, status) }
     stream.status = status
+    if stream.head.content == .web {
+      let before = stream.reply.count
+      appendWebTrailers(stream, status)
+      held(stream.reply.count - before)
+    }
     submitReply(stream)
     resume(stream)
   }

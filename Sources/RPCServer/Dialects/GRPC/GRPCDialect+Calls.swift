@@ -31,8 +31,8 @@ extension GRPCDialect {
     case .builtin(let builtin):
       refuseCompression(stream)
       guard builtin.isStream, !stream.isAnswered else { return }
-      guard head.content == .grpc else {
-        return respond(stream, GRPCStatus(.unimplemented, "streams are offered in gRPC, not in gRPC-Web"))
+      guard head.content != .webText else {
+        return respond(stream, GRPCStatus(.unimplemented, "a stream is not offered as text"))
       }
       stream.builtin = builtin.makeStream(stream, self)
     }
