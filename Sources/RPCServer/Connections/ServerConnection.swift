@@ -226,7 +226,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   }
 
   /// Whether a connection that takes no more calls has nothing more to do.
-  private var mayEnd: Bool { isIdle && !(dialect?.isBusy ?? false) }
+  private var mayEnd: Bool { isIdle && !(dialect?.holdsOpen ?? false) }
 
   /// Says that what the peer knows of procedures may be outdated.
   func announce(generation: Int) {

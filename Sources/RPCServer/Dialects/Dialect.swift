@@ -72,7 +72,7 @@ internal protocol Dialect: AnyObject, SendableMetatype {
   func ping(into output: inout ByteQueue) -> Bool
 
   /// Whether something is under way that is no call, so that the connection may not end yet.
-  var isBusy: Bool { get }
+  var holdsOpen: Bool { get }
 
   /// When something of its own is due, on the loop's clock, if anything is. The connection's timer is armed anew after each
   /// change by `armTimer`.
@@ -90,7 +90,7 @@ extension Dialect {
   func drain(into output: inout ByteQueue) {}
   func generationChanged(_ serial: Int, into output: inout ByteQueue) {}
   func ping(into output: inout ByteQueue) -> Bool { false }
-  var isBusy: Bool { false }
+  var holdsOpen: Bool { false }
   var due: UInt64? { nil }
   func becameDue(at now: UInt64, into output: inout ByteQueue) -> RPCError? { nil }
 }

@@ -12,7 +12,7 @@ extension GRPCDialect {
     return Self.fatal
   }
 
-  private var tooManyIdleFrames: RPCError {
+  var tooManyIdleFrames: RPCError {
     RPCError(
       .resourceExhausted,
       "too many frames that bring nothing (resets, pings, settings, window updates, empty data): "

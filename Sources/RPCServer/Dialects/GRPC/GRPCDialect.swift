@@ -83,6 +83,7 @@ internal final class GRPCDialect: Dialect {
       nghttp2_session_mem_recv(session, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
     }
     isReading = false
+    if violation == nil, taken == Int(NGHTTP2_ERR_FLOODED.rawValue) { violation = tooManyIdleFrames }
     if violation == nil, taken < 0 {
       violation = RPCError(.protocolError, "not HTTP/2: \(String(cString: nghttp2_strerror(Int32(taken))))")
     }
@@ -143,7 +144,7 @@ internal final class GRPCDialect: Dialect {
     if nghttp2_session_want_read(session) == 0, nghttp2_session_want_write(session) == 0 {
       return socket.closeAfterFlush()
     }
-    if connection.isDraining, !isBusy { connection.afterAnswer() }
+    if connection.isDraining, !holdsOpen { connection.afterAnswer() }
   }
 
   // MARK: Streams
@@ -295,7 +296,7 @@ internal final class GRPCDialect: Dialect {
   /// The peer ends its calls with its side.
   func inputEnded() -> EndOfInput { .closeNow }
 
-  var isBusy: Bool {
+  var holdsOpen: Bool {
     if case .announced = goodbye { return true }
     return openStreams > 0
   }
@@ -313,8 +314,11 @@ internal final class GRPCDialect: Dialect {
 
   func drain(into output: inout ByteQueue) {
     goodbye = .announced(at: host.loop.now)
+    // Who watches health hears of it before the connection does.
     for stream in streams where stream.id != 0 { stream.builtin?.serverDrains() }
+    pump(into: &output)
     nghttp2_submit_shutdown_notice(session)
+    pump(into: &output)
     HTTP2Session.ping(session, HTTP2Session.goodbyePing)
     pump(into: &output)
     connection.armTimer()
