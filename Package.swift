@@ -31,6 +31,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
@@ -89,6 +90,7 @@ let package = Package(
         "RPCClient",
         "RPCDeployment", "CLinux", "CNGHTTP2", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       swiftSettings: swiftSettings),
     .target(
@@ -212,13 +214,16 @@ let package = Package(
         "TestSupport", "RPCServer", "RPCKeys", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
         "RPCProto", "CNGHTTP2",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       swiftSettings: swiftSettings),
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCDeployment",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCDeployment",
         "RPCClient", "RPCServer", "RPCShell", "CLua",
+        .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(

@@ -28,12 +28,17 @@ public struct Topology: Hashable, Sendable {
     public var port: UInt16?
     /// The key that servers know the client by, nil where its address is enough.
     public var key: PublicKey?
+    /// The SHA-256 of the token that servers know the client by over HTTP and gRPC, nil where it has none.
+    public var token: TokenDigest?
 
-    public init(name: String, host: String? = nil, port: UInt16? = nil, key: PublicKey? = nil) {
+    public init(
+      name: String, host: String? = nil, port: UInt16? = nil, key: PublicKey? = nil, token: TokenDigest? = nil
+    ) {
       self.name = name
       self.host = host
       self.port = port
       self.key = key
+      self.token = token
     }
 
     /// The addresses that it may call from; nil for any, and where `host` is none.

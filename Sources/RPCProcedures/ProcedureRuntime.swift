@@ -22,11 +22,15 @@ package protocol ProcedureRuntime: AnyObject {
 
   /// Ends every call and every process, at once.
   func shutdown()
+
+  /// How busy it is.
+  var load: RuntimeLoad { get }
 }
 
 extension ProcedureRuntime {
   /// For runtimes that load at once.
   package func cancelPreparing(_ units: [SourceUnit]) {}
+  package var load: RuntimeLoad { RuntimeLoad() }
 }
 
 /// One call that a runtime executes.

@@ -60,6 +60,8 @@ enum ProtoAny {
   }
 
   private static func number(_ value: Double, to output: inout ByteQueue) {
+    // There is one NaN, as in `$float`.
+    guard !value.isNaN else { return output.appendDouble(.nan) }
     let isNegativeZero = value == 0 && value.sign == .minus
     if !isNegativeZero, value.magnitude <= Double(exactMax), let integer = Int64(exactly: value) {
       output.appendInt(integer)
@@ -81,7 +83,7 @@ enum ProtoAny {
     }
     let start = output.count
     try ProtoDecoder.value(of: slot, 1, form, in: bytes, depth: depth, to: &output)
-    if kind == structField, slot.parts == 1 { replaceSpecial(at: start, in: &output) }
+    if kind == structField { replaceSpecial(at: start, in: &output) }
   }
 
   /// Puts the value that an object with one `$` key means in its place.

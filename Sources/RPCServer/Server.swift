@@ -56,6 +56,7 @@ public final class Server: Sendable {
     let core = ServerCore(
       options: options, agent: Release.agent, natives: procedures, log: log)
     self.core = core
+    core.setHost(host)
     let catalogue = core.activate(ActiveGeneration())
     let hosts = Lock<[ServerCore.LoopHandle]>([])
     var threads: [LoopThread] = []

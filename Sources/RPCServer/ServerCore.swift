@@ -32,6 +32,8 @@ internal final class ServerCore: Sendable {
     var topology = Topology(servers: [], clients: [], services: [])
     var deployments: DeploymentService?
     var degraded: String?
+    var browserGuard = BrowserGuard(hosts: [], origins: [])
+    var listensOn: String?
     var key = PrivateKey.random()
   }
 
@@ -64,6 +66,24 @@ internal final class ServerCore: Sendable {
   /// Where the servers of the generation in force are.
   var topology: Topology { state.withLock { $0.topology } }
   var loops: [LoopHandle] { state.withLock { $0.hosts } }
+
+  /// What keeps other pages out.
+  var browserGuard: BrowserGuard { state.withLock { $0.browserGuard } }
+
+  /// Notes the name that the server was told to listen on.
+  func setHost(_ host: String) {
+    state.withLock { state in
+      state.listensOn = host
+      updateBrowserGuard(&state)
+    }
+  }
+
+  private func updateBrowserGuard(_ state: inout State) {
+    var hosts = options.allowedHosts
+    if let host = state.listensOn { hosts.append(host) }
+    if let name = state.serverName, let server = state.topology.server(name) { hosts += [name, server.host] }
+    state.browserGuard = BrowserGuard(hosts: hosts, origins: options.allowedOrigins)
+  }
 
   func setDeployments(_ service: DeploymentService) {
     state.withLock { $0.deployments = service }
@@ -102,6 +122,7 @@ internal final class ServerCore: Sendable {
     state.withLock { state in
       state.serverName = generation.serverName ?? state.serverName
       state.topology = generation.topology ?? state.topology
+      updateBrowserGuard(&state)
       var services = [
         CatalogueService(name: SystemContract.service, tenants: nil, providers: [], isServedHere: true)
       ]

@@ -14,9 +14,14 @@ internal final class ServerLoop {
   private(set) var catalogue: Catalogue
   let metrics = LoopCell(LoopMetrics())
   private let procedureMetrics = LoopCell(ContiguousArray<ProcedureMetrics>())
+  /// Calls that were refused before it was known what they are of.
+  private let otherMetrics = LoopCell(ProcedureMetrics())
   private var runtimes: [Language: any ProcedureRuntime] = [:]
   private(set) lazy var calls = CallCore(host: self)
   private(set) lazy var side = SideThread(beside: loop)
+  private(set) lazy var httpWorkbench = HTTPWorkbench()
+  /// What keeps pages of others out, with the names that this server has in the generation in force.
+  private(set) lazy var browserGuard = core.browserGuard
   private(set) lazy var nestedCaller = ServerNestedCaller(host: self)
   /// What procedures print and log.
   private(set) lazy var procedureOutput = OutputLimiter(loop: loop, limits: options.procedures) {
@@ -88,7 +93,7 @@ internal final class ServerLoop {
     procedureMetrics.value[Int(procedure.id)].calls &+= count
   }
 
-  func countFailure(_ procedure: BoundProcedure?, _ error: RPCError) {
+  func countFailure(_ procedure: BoundProcedure?, _ error: RPCError, code: StatusCode) {
     metrics.value.errors &+= 1
     switch error.exception {
     case .cancelled: metrics.value.cancelled &+= 1
@@ -96,14 +101,18 @@ internal final class ServerLoop {
     case .clientNotRegistered, .resourceExhausted: metrics.value.refused &+= 1
     default: break
     }
-    if let procedure { procedureMetrics.value[Int(procedure.id)].errors &+= 1 }
+    if let procedure {
+      procedureMetrics.value[Int(procedure.id)].countError(code)
+    } else {
+      otherMetrics.value.countError(code)
+    }
   }
 
   func count(_ call: ServerCall, _ result: Result<[UInt8], RPCError>) {
     countExecutions(call.procedure, 1)
-    procedureMetrics.value[Int(call.procedure.id)].nanoseconds &+=
-      SystemClock.monotonicNanoseconds() &- call.started
-    if case .failure(let error) = result { countFailure(call.procedure, error) }
+    procedureMetrics.value[Int(call.procedure.id)].countDuration(
+      SystemClock.monotonicNanoseconds() &- call.started)
+    if case .failure(let error) = result { countFailure(call.procedure, error, code: error.code) }
   }
 
   private func resizeMetrics() {
@@ -119,7 +128,20 @@ internal final class ServerLoop {
       totals.bytesIn &+= connection.socket.bytesReceived
       totals.bytesOut &+= connection.socket.bytesSent
     }
-    return LoopSnapshot(totals: totals, procedures: Array(procedureMetrics.value))
+    return LoopSnapshot(
+      totals: totals, procedures: Array(procedureMetrics.value), other: otherMetrics.value,
+      loads: runtimes.mapValues(\.load))
+  }
+
+  /// Whether this server serves.
+  var health: ServerHealth {
+    let degraded = core.degraded
+    let isEmpty =
+      degraded != nil
+      && catalogue.allProcedures.allSatisfy { procedure in
+        if case .system = procedure.implementation { true } else { false }
+      }
+    return ServerHealth(isDraining: isDraining, degraded: degraded, isEmpty: isEmpty)
   }
 
   // MARK: Generations
@@ -128,6 +150,7 @@ internal final class ServerLoop {
   func adopt(_ next: Catalogue) {
     let before = catalogue
     catalogue = next
+    browserGuard = core.browserGuard
     nestedCaller.update(core.topology)
     resizeMetrics()
     for connection in connections.values { connection.announce(generation: next.serial) }
@@ -201,23 +224,5 @@ internal final class ServerLoop {
     side.stop()
     procedureOutput.flush()
     log.flush()
-  }
-}
-
-/// One loop's counters at one time.
-internal struct LoopSnapshot: Sendable {
-  var totals = LoopMetrics()
-  var procedures: [ProcedureMetrics] = []
-
-  static func + (left: LoopSnapshot, right: LoopSnapshot) -> LoopSnapshot {
-    var sum = LoopSnapshot(totals: left.totals + right.totals, procedures: left.procedures)
-    for (index, metrics) in right.procedures.enumerated() {
-      if index < sum.procedures.count {
-        sum.procedures[index] = sum.procedures[index] + metrics
-      } else {
-        sum.procedures.append(metrics)
-      }
-    }
-    return sum
   }
 }

@@ -59,6 +59,14 @@ public struct ServerOptions: Sendable {
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax
 
+  /// Names of this server, besides its addresses, `localhost` and what init.yaml calls it, that requests over HTTP may have
+  /// as their `Host`.
+  public var allowedHosts: [String] = []
+  /// Origins whose pages may call over HTTP, as browsers write them: `https://example.org`.
+  public var allowedOrigins: [String] = []
+  /// Whether idempotent procedures may be called with GET, without a token, over HTTP.
+  public var allowsGet = false
+
   /// What may stand between the sockets and the dialects, in the order in which they look at the first bytes.
   internal var filters: [FilterEntry] = []
   /// What the loops' timers go by, in tests.

@@ -48,6 +48,7 @@ struct RPCServerCommand: ParsableCommand {
   @OptionGroup(title: "Procedures, on each loop") var procedures: ProcedureOptions
   @OptionGroup(title: "Python, on each loop") var python: PythonOptions
   @OptionGroup(title: "Lua, on each loop") var lua: LuaOptions
+  @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Log") var log: LogArguments
 
   func validate() throws {
@@ -74,6 +75,7 @@ struct RPCServerCommand: ParsableCommand {
     for bound in procedures.bounds + python.bounds + lua.bounds {
       options.procedures[keyPath: bound.limit] = bound.value
     }
+    http.apply(to: &options)
     options.log = log.options
     throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
   }

@@ -64,6 +64,21 @@ struct GRPCInteropTests {
     #expect(wrong.ending != .code(0) && wrong.errors.contains("ExecutionException"), "\(wrong)")
   }
 
+  @Test("buf curl calls in Connect's protocol, with the files that the initializer writes")
+  func bufCurlConnect() throws {
+    let network = try Self.network()
+    let schema = network.directory.file("api")
+    let written = try run(Programs.initializer, ["proto", schema, "--file", network.file])
+    #expect(written.lines.contains("\(schema)/math.proto"), "\(written)")
+    let address = "http://127.0.0.1:\(try network.port("s1"))"
+    let buf = try InteropClients.program("buf")
+    for options in [[], ["--http2-prior-knowledge"]] {
+      let sum = try run(
+        buf, ["curl", "--schema", schema] + options + ["-d", #"{"a":1,"b":2}"#, "\(address)/math/add"])
+      #expect(sum.output.contains(#""result": "3""#), "\(sum)")
+    }
+  }
+
   @Test("h2load prints no error")
   func h2load() throws {
     let network = try Self.network()

@@ -39,6 +39,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case recording
   /// The shell's history.
   case history
+  /// Requests of HTTP/1.1.
+  case http1
+  /// A message of protobuf: read as arguments, and its values written again.
+  case proto
   /// All that a client sends over a connection.
   case session
   /// All that a server sends over a connection.
@@ -65,6 +69,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .shell: try ShellTargets.shell(bytes)
     case .recording: try ShellTargets.recording(bytes)
     case .history: try ShellTargets.history(bytes)
+    case .http1: try HTTPTargets.http1(bytes)
+    case .proto: try ProtoTargets.message(bytes)
     case .session: try SessionTarget.session(bytes)
     case .client: try ClientTarget.client(bytes)
     }

@@ -93,10 +93,13 @@ struct DialectTests {
   static let beginnings: [(String, String?, String)] = [
     ("", nil, "wait for 1"), ("{", nil, "json"), (" ", nil, "json"), ("\n", nil, "json"),
     ("E", nil, "wait for 5"), ("ECHO", nil, "wait for 5"), ("ECHO ", nil, "echo"), ("ECHO x", nil, "echo"),
-    ("ECHx", nil, "none"), ("P", nil, "wait for 24"), ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r", nil, "wait for 24"),
-    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", nil, "long"), ("POST", nil, "none"), ("\u{16}", nil, "none"),
+    ("ECHx", nil, "none"), ("P", nil, "wait for 3"), ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r", nil, "wait for 24"),
+    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", nil, "long"), ("\u{16}", nil, "none"),
+    ("PO", nil, "wait for 3"), ("POST", nil, "http"), ("PUT", nil, "http"), ("PUS", nil, "none"),
+    ("G", nil, "wait for 3"), ("GE", nil, "wait for 3"), ("GET", nil, "http"), ("GETS ", nil, "none"),
+    ("get ", nil, "none"), ("OPT", nil, "http"), ("HEA", nil, "http"),
     // What was agreed on decides, whatever the bytes look like.
-    ("{", "echo", "echo"), ("ECHO ", "h2", "none"),
+    ("{", "echo", "echo"), ("ECHO ", "h2", "none"), ("{", "http/1.1", "http"),
   ]
 
   @Test(
@@ -136,8 +139,8 @@ struct DialectTests {
   func none() throws {
     let server = try TestServer()
     let peer = try RawPeer(port: server.port)
-    peer.send(Array("GET / HTTP/1.1\r\n".utf8))
-    #expect(peer.nextLine()?.contains("unknown protocol; this port speaks native, json") == true)
+    peer.send(Array("EHLO localhost\r\n".utf8))
+    #expect(peer.nextLine()?.contains("unknown protocol; this port speaks native, json, http") == true)
     #expect(peer.isClosed())
   }
 

@@ -60,7 +60,7 @@ struct GRPCHostileTests {
       ("PRIORITY", HTTP2Peer.frame(2, 0, 1, [0, 0, 0, 0, 1])),
       ("WINDOW_UPDATE", HTTP2Peer.frame(8, 0, 0, HTTP2Peer.number(1))),
       ("empty DATA", HTTP2Peer.frame(0, 0, 1)),
-      ("padding", HTTP2Peer.frame(0, 8, 1, [1, 0]))
+      ("padding", HTTP2Peer.frame(0, 8, 1, [1, 0])),
     ])
   func idleFrames(_ name: String, _ frame: [UInt8]) throws {
     let server = try TestServer()

@@ -49,8 +49,8 @@ struct GRPCTests {
       (HTTP2Peer.head("/math/add", [("grpc-timeout", "123456789S")]), "400", 13),
       (HTTP2Peer.head("/test/wait", [("some-bin", "!")]), "400", 13),
       (HTTP2Peer.head("/math/add", [("grpc-encoding", "gzip")]), "200", 12),
-      (HTTP2Peer.head("/math/add", [("origin", "http://evil.example")]), "200", 7),
-      (HTTP2Peer.head("/math/add", [("sec-fetch-site", "cross-site")]), "200", 7),
+      (HTTP2Peer.head("/math/add", [("origin", "http://evil.example")]), "403", 7),
+      (HTTP2Peer.head("/math/add", [("sec-fetch-site", "cross-site")]), "403", 7),
       (HTTP2Peer.head("/system/deploy_begin"), "200", 12),
     ] as [([(String, String)], String, Int?)])
   func refusedHeads(_ head: [(String, String)], _ status: String, _ code: Int?) throws {
@@ -170,6 +170,44 @@ struct GRPCTests {
     #expect(Base64.decode(String(decoding: text.body, as: UTF8.self)) == answer.body)
     let wrong = peer.call(HTTP2Peer.head("/math/nothing", type: "application/grpc-web"), HTTP2Peer.add(1, 2))
     #expect(String(decoding: wrong.body, as: UTF8.self).contains("grpc-status: 12\r\n"))
+  }
+
+  @Test("gRPC-Web and Connect with protobuf are the same over HTTP/1.1")
+  func overHTTP1() throws {
+    let server = try TestServer()
+    for (type, body, answer) in [
+      (
+        "application/grpc-web", HTTP2Peer.add(1, 2),
+        HTTP2Peer.message([0x08, 3]) + HTTP2Peer.message(Array("grpc-status: 0\r\n".utf8), flag: 0x80)
+      ),
+      ("application/proto", [0x08, 1, 0x10, 2], [0x08, 3]),
+    ] {
+      let peer = try RawPeer(port: server.port)
+      peer.send(
+        Array(
+          "POST /math/add HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: \(type)\r\ncontent-length: \(body.count)\r\n\r\n"
+            .utf8) + body)
+      let all = peer.everything()
+      #expect(all.starts(with: Array("HTTP/1.1 200 OK".utf8)), "\(String(decoding: all, as: UTF8.self))")
+      #expect(all.suffix(answer.count).elementsEqual(answer), "\(type)")
+    }
+  }
+
+  @Test("Connect's formats are spoken over HTTP/2 too")
+  func connect() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let json = peer.call(
+      HTTP2Peer.head("/math/add", type: "application/json"), Array(#"{"arg1":1,"arg2":2}"#.utf8))
+    #expect(String(decoding: json.body, as: UTF8.self) == #"{"result":3}"#)
+    #expect(json.fields["content-type"] == "application/json")
+    let proto = peer.call(HTTP2Peer.head("/math/add", type: "application/proto"), [0x08, 1, 0x10, 2])
+    #expect(proto.body == [0x08, 3])
+    let wrong = peer.call(HTTP2Peer.head("/math/nothing", type: "application/json"), Array("{}".utf8))
+    #expect(wrong.fields[":status"] == "404")
+    #expect(String(decoding: wrong.body, as: UTF8.self).contains(#""code":"unimplemented""#))
+    let form = peer.call(HTTP2Peer.head("/math/add", type: "application/x-www-form-urlencoded"), [])
+    #expect(form.fields[":status"] == "415")
   }
 
   @Test("answers keep to the peer's windows and go on when they grow")

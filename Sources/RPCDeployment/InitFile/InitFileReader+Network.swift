@@ -20,7 +20,7 @@ extension InitFileReader {
         network["servers"]?.place ?? node.place, "'servers' is missing in 'network': declare at least one")
     }
     if let node = network["clients"], !node.isNull {
-      let list = entries(node, "'clients'", known: ["ip", "port", "key"])
+      let list = entries(node, "'clients'", known: ["ip", "port", "key", "token"])
       var seen: [String: Place] = [:]
       for entry in list where declareOnce(entry.name, entry.key.place, "client", in: &seen) {
         readClient(entry.name, entry.value, at: entry.key.place)
@@ -78,7 +78,9 @@ extension InitFileReader {
   private mutating func readClient(_ name: String, _ node: YamlNode, at place: Place) {
     var client = Topology.Client(name: name)
     defer { clients.append(DeclaredClient(client: client, place: place)) }
-    guard let fields = section(node, "client '\(name)'", keys: [["ip", "host"], ["port"], ["key"]]) else {
+    guard
+      let fields = section(node, "client '\(name)'", keys: [["ip", "host"], ["port"], ["key"], ["token"]])
+    else {
       return
     }
     if let node = fields["ip"], let host = text(node, "'ip'") {
@@ -89,10 +91,24 @@ extension InitFileReader {
       }
     }
     if let node = fields["port"] { client.port = port(node) }
-    if let node = fields["key"] {
-      client.key = publicKey(node)
-    } else if fields["ip"] == nil {
-      report(place, "client '\(name)' needs an 'ip' that it calls from, or a 'key' that it proves")
+    if let node = fields["key"] { client.key = publicKey(node) }
+    if let node = fields["token"] { client.token = tokenDigest(node) }
+    if fields["key"] == nil, fields["token"] == nil, fields["ip"] == nil {
+      report(
+        place,
+        "client '\(name)' needs an 'ip' that it calls from, a 'key' that it proves, or a 'token' that it sends"
+      )
+    }
+  }
+
+  /// The digest of a token, which itself has no place in a file that servers get.
+  private mutating func tokenDigest(_ node: YamlNode) -> TokenDigest? {
+    guard let text = text(node, "'token'") else { return nil }
+    do throws(KeyError) {
+      return try TokenDigest(parsing: text)
+    } catch {
+      report(node.place, "'token': \(error)")
+      return nil
     }
   }
 
@@ -152,7 +168,14 @@ extension InitFileReader {
     }
     var clients: [String: DeclaredClient] = [:]
     var clientKeys: [PublicKey: DeclaredClient] = [:]
+    var tokens: [TokenDigest: DeclaredClient] = [:]
     for declared in self.clients {
+      if let token = declared.client.token, let first = tokens.updateValue(declared, forKey: token) {
+        report(
+          declared.place,
+          "client '\(declared.client.name)' has the token of client '\(first.client.name)' at line "
+            + "\(first.place.line)")
+      }
       if let key = declared.client.key {
         if let first = clientKeys.updateValue(declared, forKey: key) {
           report(
@@ -162,6 +185,7 @@ extension InitFileReader {
         }
         continue
       }
+      guard declared.client.token == nil else { continue }
       guard let block = declared.client.block else { continue }
       let port = declared.client.port.map { "port \($0)" } ?? "any port"
       if let first = clients.updateValue(declared, forKey: "\(block) \(port)") {

@@ -60,7 +60,8 @@ extension Manifest {
       name: name,
       host: try fields.optional("host", "a string", \.stringValue),
       port: try fields.port("port"),
-      key: try key(&fields, of: "client '\(name.prefix(64))'"))
+      key: try key(&fields, of: "client '\(name.prefix(64))'"),
+      token: try token(&fields, of: "client '\(name.prefix(64))'"))
     try fields.finish()
     return client
   }
@@ -73,6 +74,17 @@ extension Manifest {
       return try PublicKey(parsing: text)
     } catch {
       throw DeploymentError(.malformed, "\(owner) has no valid key: \(error)")
+    }
+  }
+
+  private static func token(
+    _ fields: inout Fields, of owner: String
+  ) throws(DeploymentError) -> TokenDigest? {
+    guard let text = try fields.optional("token", "a string", \.stringValue) else { return nil }
+    do throws(KeyError) {
+      return try TokenDigest(parsing: text)
+    } catch {
+      throw DeploymentError(.malformed, "\(owner) has no valid token: \(error)")
     }
   }
 

@@ -34,7 +34,8 @@ extension Manifest {
       ("name", .string(client.name)),
       ("host", client.host.map(Value.string)),
       ("port", client.port.map { .int(Int64($0)) }),
-      ("key", client.key.map { .string($0.description) }))
+      ("key", client.key.map { .string($0.description) }),
+      ("token", client.token.map { .string($0.description) }))
   }
 
   private static func value(_ service: Topology.Service) -> Value {

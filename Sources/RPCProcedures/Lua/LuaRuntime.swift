@@ -38,6 +38,10 @@ package final class LuaRuntime: ProcedureRuntime {
     self.context = LuaTask.Context(limits: context.limits, log: context.log)
   }
 
+  public var load: RuntimeLoad {
+    RuntimeLoad(running: inFlight - callsWaiting, queued: callsWaiting)
+  }
+
   // MARK: Asking
 
   package func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {

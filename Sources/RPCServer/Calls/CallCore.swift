@@ -28,11 +28,21 @@ internal final class CallCore {
   ///
   /// - Throws: `ServiceNotFound`, `RPCNotFound` or `ClientNotRegistered`.
   func overloads(
-    service: String, procedure: String, for connection: ServerConnection
+    service: String, procedure: String, for connection: ServerConnection, as token: TokenCaller? = nil
   ) throws(RPCError) -> [BoundProcedure] {
     let overloads = try host.catalogue.overloads(service: service, procedure: procedure)
-    try authorise(overloads[0], for: connection)
+    try authorise(overloads[0], for: connection, as: token)
     return overloads
+  }
+
+  /// - Parameter token: who calls, where the request says so by a token rather than the connection.
+  func authorise(
+    _ procedure: BoundProcedure, for connection: ServerConnection, as token: TokenCaller?
+  ) throws(RPCError) {
+    guard let token else { return try authorise(procedure, for: connection) }
+    guard token.allows(service: procedure.service, in: host.catalogue) else {
+      throw notAllowed(procedure, token.caller)
+    }
   }
 
   /// The overload that takes these types, which the caller may call. Access is decided before types are looked at.
@@ -53,11 +63,15 @@ internal final class CallCore {
   }
 
   func notAllowed(_ procedure: BoundProcedure, _ connection: ServerConnection) -> RPCError {
+    notAllowed(procedure, connection.caller)
+  }
+
+  private func notAllowed(_ procedure: BoundProcedure, _ caller: Caller) -> RPCError {
     RPCError(
       .clientNotRegistered,
-      connection.caller.refusal(
-        of: procedure.signature.service, in: host.catalogue,
-        isDeployer: host.core.deployers.contains(connection.caller)))
+      caller.refusal(
+        of: procedure.signature.service, in: host.catalogue, isDeployer: host.core.deployers.contains(caller))
+    )
   }
 
   /// A mismatch of arguments names every signature that would be right.
@@ -94,11 +108,12 @@ internal final class CallCore {
   ///   - isChecked: the arguments are known to fit the procedure.
   ///   - timeoutNanoseconds: the caller's, 0 for none.
   ///   - received: when the call came, on the loop's clock, where that was before this turn.
+  ///   - caller: who calls, where that is not the connection's caller.
   /// - Throws: why it is not begun, and then `sink` is not used.
   func start(
     _ id: UInt64, _ procedure: BoundProcedure, _ arguments: [UInt8], isChecked: Bool = true,
     timeoutNanoseconds: UInt64, received: UInt64? = nil, context: CallContext = CallContext(),
-    on connection: ServerConnection, sink: any ReplySink
+    on connection: ServerConnection, caller: Caller? = nil, sink: any ReplySink
   ) throws(RPCError) {
     try CallFrame.checkDepth(context.depth, of: procedure.signature.qualifiedName)
     try admit(arguments, on: connection)
@@ -114,7 +129,7 @@ internal final class CallCore {
     }
     let started = received ?? host.loop.now
     let call = ServerCall(
-      id: id, procedure: procedure, caller: connection.caller, started: started,
+      id: id, procedure: procedure, caller: caller ?? connection.caller, started: started,
       deadline: deadline(of: procedure, timeout: timeoutNanoseconds, from: started), arguments: arguments,
       context: context, sink: sink, core: self, connection: connection)
     connection.began(call)
@@ -287,8 +302,10 @@ internal final class CallCore {
   }
 
   /// A call that ended before it began, or a closure that raised.
-  func failed(_ procedure: BoundProcedure?, _ error: RPCError, by caller: Caller) {
-    host.countFailure(procedure, error)
+  ///
+  /// - Parameter code: what it is counted as, where the dialect has a more exact one.
+  func failed(_ procedure: BoundProcedure?, _ error: RPCError, by caller: Caller, code: StatusCode? = nil) {
+    host.countFailure(procedure, error, code: code ?? error.code)
     host.log.failed(procedure, error, by: caller)
   }
 }

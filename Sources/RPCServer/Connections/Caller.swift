@@ -13,6 +13,8 @@ internal final class Caller {
   let isOwnHost: Bool
   /// What it has proven to own.
   private(set) var key: PublicKey?
+  /// Of the token that came with a request.
+  private var token: TokenDigest?
   /// The name that the peer gave in its HELLO, checked against its address.
   private(set) var claimed: String?
   /// The address, and the name once it is known: how the log names the caller.
@@ -33,6 +35,13 @@ internal final class Caller {
     label = Array(peer.description.utf8)
   }
 
+  private init(peer: SocketAddress, bytes: [UInt8], isOwnHost: Bool) {
+    self.peer = peer
+    peerBytes = bytes
+    self.isOwnHost = isOwnHost
+    label = Array(peer.description.utf8)
+  }
+
   func remember(_ procedure: BoundProcedure, _ text: [UInt8]) {
     lastExecuted = procedure
     executedText = text
@@ -44,7 +53,7 @@ internal final class Caller {
     return catalogue.clients
       .filter {
         $0.name.hasSameUTF8(as: claimed ?? $0.name)
-          && $0.matches(address: peerBytes, port: port, key: key)
+          && $0.matches(address: peerBytes, port: port, key: key, token: token)
       }
       .map(\.name)
   }
@@ -66,13 +75,33 @@ internal final class Caller {
       throw RPCError(
         .unauthenticated, "the client '\(name)' is registered with another address than \(peer)")
     }
-    if !willProve, !rules.isEmpty, rules.allSatisfy({ $0.key != nil }) {
+    if !willProve, !rules.isEmpty, rules.allSatisfy(\.needsCredential) {
       throw RPCError(
         .unauthenticated,
-        "the client '\(name)' is registered with a key, which this connection does not prove")
+        rules.contains { $0.key != nil }
+          ? "the client '\(name)' is registered with a key, which this connection does not prove"
+          : "the client '\(name)' is registered with a token, which is sent over HTTP and gRPC alone")
     }
     claimed = name
     label = logEscaped("\(name)@\(peer)")
+  }
+
+  /// The caller that a token names: from the same place, with the rights of the token's client.
+  ///
+  /// - Throws: `Unauthenticated` where no client has it, or one that calls from elsewhere.
+  func presenting(_ token: TokenDigest, in catalogue: Catalogue) throws(RPCError) -> Caller {
+    guard let rule = catalogue.clients.first(where: { $0.token == token }) else {
+      throw RPCError(.unauthenticated, "no client is registered with this token")
+    }
+    guard rule.matches(address: peerBytes, port: peer.port, key: key, token: token) else {
+      throw RPCError(
+        .unauthenticated, "the token is of a client that is registered with another address than \(peer)")
+    }
+    let named = Caller(peer: peer, bytes: peerBytes, isOwnHost: isOwnHost)
+    named.token = token
+    named.claimed = rule.name
+    named.label = logEscaped("\(rule.name)@\(peer)")
+    return named
   }
 
   /// Takes the proof of a key.

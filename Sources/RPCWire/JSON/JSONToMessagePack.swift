@@ -3,6 +3,8 @@ internal struct JSONToMessagePack: ~Copyable {
   private let shape: JSONShape
   /// The position in the shape of the next list or object.
   var nextContainer = 0
+  /// Whether a string of digits is an int wherever one is declared, not as an argument alone.
+  var takesIntegersAsText = false
   /// Where strings with escapes are written out, to see how long they are.
   private var unescaped = ByteQueue()
   private var keys = KeyRanges()
@@ -46,6 +48,11 @@ internal struct JSONToMessagePack: ~Copyable {
         throw JSONMismatch("\(reader.excerpt(range)) does not fit a signed 64-bit integer")
       case .fraction: throw mismatch(reader, at: start, type)
       }
+    case (.int, UInt8(ascii: "\"")) where takesIntegersAsText:
+      guard let value = Int64(reader.text(Self.string(&reader).range, max: 24)) else {
+        throw mismatch(reader, at: start, type)
+      }
+      output.appendInt(value)
     case (.float, .some(let first)) where Self.startsNumber(first):
       try appendFloat(Self.number(&reader), reader, to: &output)
     case (.float, UInt8(ascii: "\"")):

@@ -74,7 +74,7 @@ extension GRPCDialect {
     guard stream.status == nil else { return }
     if !stream.isAnswered, status.code != .ok { return respond(stream, status) }
     stream.status = status
-    if stream.head.content == .web {
+    if stream.head.isWeb {
       let before = stream.reply.count
       appendWebTrailers(stream, status)
       held(stream.reply.count - before)

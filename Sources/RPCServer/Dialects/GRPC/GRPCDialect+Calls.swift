@@ -12,31 +12,51 @@ extension GRPCDialect {
 
   /// All header fields are there: what can be refused by them is, before any of the body is looked at.
   func headIsComplete(_ stream: GRPCStream) {
-    let head = stream.head
-    if !head.isPost {
-      return submit(
-        stream, [(":status", "405"), ("allow", "POST"), ("grpc-status", "\(StatusCode.internal.rawValue)")])
+    if stream.head.isFromBrowser, !admitBrowser(stream) { return }
+    if !stream.head.isPost { return refuseMethod(stream) }
+    if let problem = stream.head.problem { return refuse(stream, problem) }
+    do throws(RPCError) {
+      stream.token = try token(stream)
+    } catch {
+      return fail(stream, error)
     }
-    if head.content == .none || head.content == .other {
-      return submit(stream, [(":status", "415"), ("accept-post", "application/grpc, application/grpc-web")])
+    switch stream.head.content {
+    case .none: refuseContent(stream)
+    case .other(let type): beginUnary(stream, ContentType(type))
+    case .grpc, .web, .webText: beginCall(stream)
     }
-    if let problem = head.problem { return refuse(stream, problem) }
-    switch head.target {
-    case .unknown: fail(stream, host.grpcMethods.unknown(head.path))
+  }
+
+  private func beginCall(_ stream: GRPCStream) {
+    switch stream.head.target {
+    case .unknown: fail(stream, host.grpcMethods.unknown(stream.head.path))
     case .procedure(let method):
-      guard connection.allows(service: method.procedure.service, in: host.catalogue) else {
-        return fail(stream, core.notAllowed(method.procedure, connection), method.procedure)
-      }
+      guard allows(stream, method.procedure) else { return }
       refuseCompression(stream)
     case .builtin(let builtin):
       refuseCompression(stream)
       guard builtin.isStream, !stream.isAnswered else { return }
-      guard head.content != .webText else {
+      guard !stream.head.isWebText else {
         return respond(stream, GRPCStatus(.unimplemented, "a stream is not offered as text"))
       }
       stream.builtin = builtin.makeStream(stream, self)
     }
   }
+
+  /// Whether the caller may call a procedure: else it is told.
+  @inline(__always)
+  func allows(_ stream: GRPCStream, _ procedure: BoundProcedure) -> Bool {
+    if stream.token == nil, connection.allows(service: procedure.service, in: host.catalogue) { return true }
+    do throws(RPCError) {
+      try core.authorise(procedure, for: connection, as: stream.token)
+      return true
+    } catch {
+      fail(stream, error, procedure)
+      return false
+    }
+  }
+
+  func caller(of stream: GRPCStream) -> Caller { stream.token?.caller ?? connection.caller }
 
   private func refuseCompression(_ stream: GRPCStream) {
     let encoding = stream.head.encoding
@@ -68,17 +88,11 @@ extension GRPCDialect {
           .resourceExhausted,
           "a request's header fields are larger than the limit of \(GRPCLimits.headerBytesMax) bytes",
           actual: count, limit: GRPCLimits.headerBytesMax, unit: .bytes))
-    case .fromBrowser:
-      fail(
-        stream,
-        RPCError(
-          .clientNotRegistered,
-          "a page in a browser may not call this server: the request has an 'origin' or 'sec-fetch-site'"))
     }
   }
 
   private func refuseAsMalformed(_ stream: GRPCStream, _ message: String) {
-    core.failed(nil, RPCError(.protocolError, message), by: connection.caller)
+    core.failed(nil, RPCError(.protocolError, message), by: caller(of: stream))
     submit(
       stream,
       [(":status", "400"), ("content-type", "application/grpc")] + GRPCStatus(.internal, message).fields)
@@ -98,7 +112,11 @@ extension GRPCDialect {
     stream.body.append(RawSpan(_unsafeBytes: bytes))
     if let builtin = stream.builtin { return builtin.received() }
     let limit = host.options.frameBytes
-    if case .webText = stream.head.content {
+    if stream.unary != nil {
+      guard count > host.options.jsonBytes else { return }
+      return fail(stream, tooLarge(count, host.options.jsonBytes))
+    }
+    if stream.head.isWebText {
       // Four characters for three bytes.
       guard count > (limit + Self.prefixBytes) / 3 * 4 + 4 else { return }
       return fail(stream, tooLarge(count / 4 * 3, limit))
@@ -150,7 +168,8 @@ extension GRPCDialect {
 
   /// Runs a request that is whole.
   func run(_ stream: GRPCStream) {
-    if case .webText = stream.head.content, !decodeText(stream) {
+    if let unary = stream.unary { return unary.run() }
+    if stream.head.isWebText, !decodeText(stream) {
       return respond(stream, GRPCStatus(.internal, "the body is not base64"))
     }
     if let problem = problem(with: stream) { return respond(stream, problem) }
@@ -196,7 +215,7 @@ extension GRPCDialect {
     } catch {
       return fail(stream, core.explained(error, procedure), procedure)
     }
-    core.executed(procedure, times: 1, by: connection.caller)
+    core.executed(procedure, times: 1, by: caller(of: stream))
     answer(stream, method, values.bytes)
   }
 
@@ -231,7 +250,8 @@ extension GRPCDialect {
     do throws(RPCError) {
       try core.start(
         UInt64(stream.id), method.procedure, arguments, timeoutNanoseconds: stream.head.timeout,
-        received: received, context: context, on: connection, sink: GRPCReplySink(self, stream, method))
+        received: received, context: context, on: connection, caller: caller(of: stream),
+        sink: GRPCReplySink(self, stream, method))
     } catch {
       fail(stream, error, method.procedure)
     }
@@ -268,21 +288,22 @@ extension GRPCDialect {
   /// Sends a reply whose only message is in the stream.
   func finish(_ stream: GRPCStream) {
     stream.status = .ok
-    if stream.head.content != .grpc { appendWebTrailers(stream, .ok) }
+    if !stream.head.isGRPC { appendWebTrailers(stream, .ok) }
     held(stream.reply.count)
     submitReply(stream)
   }
 
   /// Ends a request that did not become a call, or a closure's that failed.
   func fail(_ stream: GRPCStream, _ error: RPCError, _ procedure: BoundProcedure? = nil) {
-    core.failed(procedure, error, by: connection.caller)
+    core.failed(procedure, error, by: caller(of: stream), code: GRPCStatus.code(of: error))
+    if case .other(let type) = stream.head.content { return answerUnary(stream, error, ContentType(type)) }
     respond(stream, GRPCStatus(error))
   }
 
   /// Answers with a status alone.
   func respond(_ stream: GRPCStream, _ status: GRPCStatus) {
     guard !stream.isAnswered else { return }
-    if stream.head.content == .web || stream.head.content == .webText {
+    if stream.head.isWeb || stream.head.isWebText {
       stream.status = status
       appendWebTrailers(stream, status)
       held(stream.reply.count)

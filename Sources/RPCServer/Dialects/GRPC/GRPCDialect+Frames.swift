@@ -60,11 +60,12 @@ extension GRPCDialect {
     if name.first == UInt8(ascii: ":") {
       if name.equals(":path") {
         stream.head.target = host.grpcMethods.find(value)
-        if case .unknown = stream.head.target {
-          stream.head.path = String(decoding: value.prefix(1024), as: UTF8.self)
-        }
+        stream.head.take(path: value)
       } else if name.equals(":method") {
         stream.head.isPost = value.equals("POST")
+        stream.head.isOptions = value.equals("OPTIONS")
+      } else if name.equals(":authority") {
+        stream.head.take(authority: value)
       }
     } else {
       stream.head.take(name, value)
@@ -138,21 +139,21 @@ extension GRPCDialect {
   func submitReply(_ stream: GRPCStream) {
     guard !stream.isAnswered else { return }
     stream.isAnswered = true
+    if stream.answerHead == nil, stream.head.allowedOrigin != nil {
+      let type = stream.head.isWebText ? "application/grpc-web-text+proto" : "application/grpc-web+proto"
+      stream.answerHead = [(":status", "200"), ("content-type", type)] + Self.originFields(stream)
+    }
+    if let head = stream.answerHead {
+      return HTTP2Session.submit(session, stream.id, head, body: stream)
+    }
     let content: rpc_h2_content =
       switch stream.head.content {
       case .web: RPC_H2_GRPC_WEB
       case .webText: RPC_H2_GRPC_WEB_TEXT
       default: RPC_H2_GRPC
       }
-    rpc_h2_submit_reply(session, stream.id, content, Unmanaged.passUnretained(stream).toOpaque()) {
-      session, id, _, limit, flags, source, user in
-      guard let pointer = source?.pointee.ptr, let flags, let user else { return -1 }
-      return Unmanaged<GRPCStream>.fromOpaque(pointer)._withUnsafeGuaranteedRef { stream in
-        Unmanaged<GRPCDialect>.fromOpaque(user)._withUnsafeGuaranteedRef { dialect in
-          dialect.give(stream, limit, &flags.pointee)
-        }
-      }
-    }
+    rpc_h2_submit_reply(
+      session, stream.id, content, Unmanaged.passUnretained(stream).toOpaque(), HTTP2Session.giveBody)
   }
 
   /// How many bytes of a reply go into the next DATA frame, and whether it is the last.
@@ -167,7 +168,7 @@ extension GRPCDialect {
     }
     flags |= NGHTTP2_DATA_FLAG_EOF.rawValue
     // gRPC-Web has its trailers in the body.
-    guard case .grpc = stream.head.content else { return count }
+    guard stream.head.isGRPC else { return count }
     flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
     if status.code == .ok {
       rpc_h2_submit_ok(session, stream.id)

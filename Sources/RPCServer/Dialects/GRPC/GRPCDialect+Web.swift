@@ -7,7 +7,7 @@ extension GRPCDialect {
 
   func appendWebTrailers(_ stream: GRPCStream, _ status: GRPCStatus) {
     Self.appendWebTrailers(status, to: &stream.reply)
-    guard case .webText = stream.head.content else { return }
+    guard stream.head.isWebText else { return }
     let text = Base64.encode(stream.reply.copy())
     stream.reply.removeAll()
     stream.reply.append(text)

@@ -15,6 +15,8 @@ internal final class GRPCDialect: Dialect {
   let host: ServerLoop
   let core: CallCore
   let session: OpaquePointer
+  /// The caller that the last token named: most connections have one at most.
+  var tokenCaller: TokenCaller?
   var isGreeted = false
   /// Every stream there is, by slot; those with the number 0 are free.
   private var streams: [GRPCStream] = []

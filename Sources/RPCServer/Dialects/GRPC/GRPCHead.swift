@@ -8,8 +8,8 @@ internal struct GRPCHead {
     case grpc
     case web
     case webText
-    /// Something else.
-    case other
+    /// Something else, which may be one of the formats of Connect.
+    case other(String)
   }
 
   /// What is wrong with the fields, where something is.
@@ -17,21 +17,30 @@ internal struct GRPCHead {
     case malformedTimeout
     case tooManyFields(Int)
     case tooManyBytes(Int)
-    /// It was sent by a page in a browser.
-    case fromBrowser
     case malformedMetadata(String)
   }
 
   var isPost = false
+  var isOptions = false
   var target = GRPCTarget.unknown
-  /// What the path was, where it leads nowhere.
-  var path = ""
+  private var pathBytes: [UInt8] = []
   var content = Content.none
   /// Nanoseconds, 0 for none.
   var timeout: UInt64 = 0
   /// How messages are compressed, where they are.
   var encoding: [UInt8] = []
   var problem: Problem?
+  /// `:authority`, or `host`.
+  private var authority: [UInt8] = []
+  /// `origin` and `sec-fetch-site`, which browsers send.
+  private(set) var origin: String?
+  private(set) var site: String?
+  /// Who calls, where the request says so: a token.
+  private(set) var authorization: String?
+  private(set) var connectVersion: String?
+  private(set) var connectTimeout: String?
+  /// The origin that may read the answer.
+  var allowedOrigin: String?
   /// Names and values for the procedure.
   private var metadata: [(name: String, value: Value)] = []
   private var fields = 0
@@ -41,12 +50,20 @@ internal struct GRPCHead {
 
   mutating func reset() {
     isPost = false
+    isOptions = false
     target = .unknown
-    if !path.isEmpty { path = "" }
+    pathBytes.removeAll(keepingCapacity: true)
     content = .none
     timeout = 0
     if !encoding.isEmpty { encoding = [] }
     problem = nil
+    authority.removeAll(keepingCapacity: true)
+    if origin != nil { origin = nil }
+    if site != nil { site = nil }
+    if authorization != nil { authorization = nil }
+    if connectVersion != nil { connectVersion = nil }
+    if connectTimeout != nil { connectTimeout = nil }
+    if allowedOrigin != nil { allowedOrigin = nil }
     if !metadata.isEmpty { metadata.removeAll() }
     fields = 0
     bytes = 0
@@ -73,13 +90,38 @@ internal struct GRPCHead {
     return method.procedure.spotBytesMax < 0 && problem == nil
   }
 
+  /// Takes `:path`.
+  mutating func take(path value: UnsafeBufferPointer<UInt8>) {
+    pathBytes.removeAll(keepingCapacity: true)
+    pathBytes.append(contentsOf: value.prefix(1024))
+  }
+
+  var path: String { String(decoding: pathBytes, as: UTF8.self) }
+
+  /// Takes `:authority`.
+  mutating func take(authority value: UnsafeBufferPointer<UInt8>) {
+    authority.removeAll(keepingCapacity: true)
+    authority.append(contentsOf: value)
+  }
+
+  var hostName: String { String(decoding: authority, as: UTF8.self) }
+
+  var isGRPC: Bool { if case .grpc = content { true } else { false } }
+  var isWeb: Bool { if case .web = content { true } else { false } }
+  var isWebText: Bool { if case .webText = content { true } else { false } }
+
+  /// Whether a browser sent it.
+  var isFromBrowser: Bool { origin != nil || site != nil }
+
   /// Takes one regular field.
   mutating func take(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     switch name.count {
     case 2 where name.equals("te"): return
-    case 4 where name.equals("host"): return
+    case 4 where name.equals("host"):
+      if authority.isEmpty { take(authority: value) }
+      return
     case 6 where name.equals("cookie"): return
-    case 6 where name.equals("origin"): problem = .fromBrowser
+    case 6 where name.equals("origin"): origin = Self.text(value)
     case 12 where name.equals("content-type"):
       content = Self.content(value)
       return
@@ -90,8 +132,17 @@ internal struct GRPCHead {
     case 13 where name.equals("grpc-encoding"):
       if !value.equals("identity") { encoding = Array(value) }
       return
-    case 13 where name.equals("authorization"): return
-    case 14 where name.equals("sec-fetch-site"): problem = .fromBrowser
+    case 13 where name.equals("authorization"):
+      authorization = Self.text(value)
+      return
+    case 14 where name.equals("sec-fetch-site"): site = Self.text(value)
+    case 18 where name.equals("connect-timeout-ms"):
+      connectTimeout = Self.text(value)
+      return
+    case 19 where name.equals("proxy-authorization"): return
+    case 24 where name.equals("connect-protocol-version"):
+      connectVersion = Self.text(value)
+      return
     case 14 where name.equals("content-length"): return
     case 15 where name.equals("accept-encoding"): return
     case 20 where name.equals("grpc-accept-encoding"): return
@@ -146,8 +197,12 @@ internal struct GRPCHead {
     case "application/grpc", "application/grpc+proto": return .grpc
     case "application/grpc-web", "application/grpc-web+proto": return .web
     case "application/grpc-web-text", "application/grpc-web-text+proto": return .webText
-    default: return .other
+    default: return .other(text(value))
     }
+  }
+
+  private static func text(_ value: UnsafeBufferPointer<UInt8>) -> String {
+    String(decoding: value, as: UTF8.self)
   }
 }
 

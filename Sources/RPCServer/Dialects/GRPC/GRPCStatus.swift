@@ -18,26 +18,29 @@ internal struct GRPCStatus {
   /// A failed call, with `grpc-status-details-bin`: a `google.rpc.Status` with an `ErrorInfo`, whose reason is the
   /// exception's name, and where repeating is worth a try a `RetryInfo`.
   init(_ error: RPCError) {
-    switch error.exception {
-    // Clients tell by this code that a server lacks a method.
-    case .serviceNotFound, .rpcNotFound: code = .unimplemented
-    default: code = error.code
-    }
+    code = Self.code(of: error)
     message = Self.shortened(error.message)
     if error.exception == .executionException, let source = error.source { message += " (at \(source))" }
     details.append(
-      ("grpc-status-details-bin", Self.unpadded(StatusDetails.encode(error, code: code, message: message))))
+      (
+        "grpc-status-details-bin",
+        Base64.unpadded(
+          StatusDetails.encode(error, code: code, message: message, info: ErrorInfo(error).protobuf))
+      ))
     if let milliseconds = error.retryAfterMilliseconds {
       details.append(("grpc-retry-pushback-ms", "\(milliseconds)"))
     }
   }
+
+  /// The code of an exception: what is not there is `unimplemented`, by which clients tell that a server lacks a method.
+  static func code(of error: RPCError) -> StatusCode { error.httpCode }
 
   mutating func add(_ name: String, _ value: String) { details.append((name, value)) }
 
   /// The fields of the trailers, in order.
   var fields: [(name: String, value: String)] {
     var fields = [("grpc-status", "\(code.rawValue)")]
-    if !message.isEmpty { fields.append(("grpc-message", PercentCoding.encode(message))) }
+    if !message.isEmpty { fields.append(("grpc-message", PercentCoding.encode(message: message))) }
     return fields + details
   }
 
@@ -50,25 +53,4 @@ internal struct GRPCStatus {
     return String(decoding: bytes, as: UTF8.self) + "…"
   }
 
-  private static func unpadded(_ bytes: [UInt8]) -> String {
-    var text = Base64.encode(bytes)
-    while text.utf8.last == UInt8(ascii: "=") { text.removeLast() }
-    return text
-  }
-}
-
-/// What `grpc-message` is written in: UTF-8, where all but printable ASCII is percent-encoded.
-internal enum PercentCoding {
-  static func encode(_ text: String) -> String {
-    var result: [UInt8] = []
-    for byte in text.utf8 {
-      if (0x20...0x7e).contains(byte), byte != UInt8(ascii: "%") {
-        result.append(byte)
-      } else {
-        result.append(UInt8(ascii: "%"))
-        for nibble in [byte >> 4, byte & 15] { result.append(nibble < 10 ? 48 + nibble : 55 + nibble) }
-      }
-    }
-    return String(decoding: result, as: UTF8.self)
-  }
 }

@@ -23,6 +23,12 @@ internal final class GRPCStream {
   var status: GRPCStatus?
   /// The body is empty for now, and HTTP/2 does not ask for more until it is told.
   var isDeferred = false
+  /// The fields above the body of an answer that is not gRPC's, or that a page of another origin may read.
+  var answerHead: [(name: String, value: String)]?
+  /// Who calls, where the request names another than the connection's caller.
+  var token: TokenCaller?
+  /// The call, where it is not one of gRPC.
+  var unary: UnaryExchange?
   /// What answers it where that is no procedure.
   var builtin: (any BuiltinStream)?
 
@@ -43,6 +49,9 @@ internal final class GRPCStream {
     status = nil
     isDeferred = false
     builtin = nil
+    if token != nil { token = nil }
+    if unary != nil { unary = nil }
+    if answerHead != nil { answerHead = nil }
     Self.empty(&body)
     Self.empty(&reply)
   }

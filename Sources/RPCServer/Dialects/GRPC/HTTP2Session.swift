@@ -72,9 +72,20 @@ internal enum HTTP2Session {
     nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, code.rawValue)
   }
 
-  /// Sends header fields alone: a reply without a body, or with `isEnd` what comes behind one.
+  /// Gives the next piece of a stream's body to nghttp2.
+  static let giveBody: nghttp2_data_source_read_callback = { _, _, _, limit, flags, source, user in
+    guard let pointer = source?.pointee.ptr, let flags, let user else { return -1 }
+    return Unmanaged<GRPCStream>.fromOpaque(pointer)._withUnsafeGuaranteedRef { stream in
+      Unmanaged<GRPCDialect>.fromOpaque(user)._withUnsafeGuaranteedRef { dialect in
+        dialect.give(stream, limit, &flags.pointee)
+      }
+    }
+  }
+
+  /// Sends header fields: a reply, whose body follows where one is given, or what comes behind a body.
   static func submit(
-    _ session: OpaquePointer, _ stream: Int32, _ fields: [(name: String, value: String)], isTrailer: Bool
+    _ session: OpaquePointer, _ stream: Int32, _ fields: [(name: String, value: String)],
+    isTrailer: Bool = false, body: GRPCStream? = nil
   ) {
     // All names and values in one piece of memory, which nghttp2 copies.
     var text: [UInt8] = []
@@ -99,6 +110,11 @@ internal enum HTTP2Session {
       }
       if isTrailer {
         nghttp2_submit_trailer(session, stream, values, values.count)
+      } else if let body {
+        var provider = nghttp2_data_provider(
+          source: nghttp2_data_source(ptr: Unmanaged.passUnretained(body).toOpaque()), read_callback: giveBody
+        )
+        nghttp2_submit_response(session, stream, values, values.count, &provider)
       } else {
         nghttp2_submit_response(session, stream, values, values.count, nil)
       }

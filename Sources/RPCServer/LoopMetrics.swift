@@ -28,17 +28,3 @@ internal struct LoopMetrics: Sendable {
     return sum
   }
 }
-
-/// What one loop counts of one procedure.
-internal struct ProcedureMetrics: Sendable {
-  var calls: UInt64 = 0
-  var errors: UInt64 = 0
-  /// Time spent, where it is measured: calls of closures on the loop are too short to.
-  var nanoseconds: UInt64 = 0
-
-  static func + (left: ProcedureMetrics, right: ProcedureMetrics) -> ProcedureMetrics {
-    ProcedureMetrics(
-      calls: left.calls + right.calls, errors: left.errors + right.errors,
-      nanoseconds: left.nanoseconds + right.nanoseconds)
-  }
-}

@@ -1,0 +1,58 @@
+internal import RPCKeys
+internal import RPCNetwork
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// A caller that the token of a request names, with its rights: beside the connection's own caller, since requests of
+/// one connection may be of several.
+internal final class TokenCaller {
+  let caller: Caller
+  private let token: TokenDigest
+  private var access = Access()
+
+  /// Takes the token of a request.
+  ///
+  /// - Parameters:
+  ///   - authorization: the value of the field of that name.
+  ///   - isSafe: nobody else can read the connection: it is encrypted, or does not leave this host.
+  /// - Throws: `Unauthenticated`, with what would be right.
+  init(
+    authorization: String, by caller: Caller, isSafe: Bool, in catalogue: Catalogue
+  ) throws(RPCError) {
+    let text = try Self.token(in: authorization)
+    guard isSafe else {
+      throw RPCError(
+        .unauthenticated,
+        "a token is taken inside TLS or from this host alone: this one could have been read on its way, so replace it"
+      )
+    }
+    token = TokenDigest(of: text)
+    self.caller = try caller.presenting(token, in: catalogue)
+    access = Access(catalogue: catalogue, identities: self.caller.identities(in: catalogue))
+  }
+
+  /// The token of `Bearer TOKEN` (RFC 6750, section 2.1).
+  static func token(in authorization: String) throws(RPCError) -> [UInt8] {
+    let words = authorization.split(separator: " ")
+    guard words.count == 2, words[0].lowercased() == "bearer" else {
+      throw RPCError(.unauthenticated, "the field 'authorization' is not 'Bearer TOKEN'")
+    }
+    return Array(words[1].utf8)
+  }
+
+  func allows(service: Int, in catalogue: Catalogue) -> Bool {
+    if access.serial != catalogue.serial {
+      access = Access(catalogue: catalogue, identities: caller.identities(in: catalogue))
+    }
+    return access.allows(service: service)
+  }
+
+  /// Whether a later request of the connection has the same token, which is still a client's.
+  func isNamed(by authorization: String, in catalogue: Catalogue) -> Bool {
+    guard access.serial == catalogue.serial, let text = try? Self.token(in: authorization) else {
+      return false
+    }
+    return TokenDigest(of: text) == token
+  }
+}

@@ -1,0 +1,54 @@
+internal import HTTPTypes
+internal import RPCTransport
+internal import RPCWire
+
+/// What the server says of itself.
+extension HTTP1Dialect {
+  func show(_ page: HTTP1Page) {
+    switch page {
+    case .health:
+      let health = host.health
+      let body = Value.map(health.fields).json + "\n"
+      say(AnswerHead(health.isServing ? .ok : .serviceUnavailable, "application/json"), body)
+    case .about:
+      say(
+        AnswerHead(.ok, "text/plain; charset=utf-8"),
+        """
+        \(host.agent)\(host.core.serverName.map { " (\($0))" } ?? "")
+
+        POST /SERVICE/PROCEDURE   calls a procedure: a JSON object of arguments by name, or a list of them
+        GET  /healthz             whether this server serves
+        GET  /metrics             what it counts, for Prometheus
+
+        curl -d '{}' -H 'content-type: application/json' http://ADDRESS/system/catalogue lists the procedures.
+
+        """)
+    case .metrics: showMetrics()
+    }
+  }
+
+  private func say(_ head: AnswerHead, _ text: String) {
+    let body = Array(text.utf8)
+    socket.send { exchange.append(head, body, workbench, to: &$0) }
+    answered(exchange)
+  }
+
+  /// Answers OPTIONS, and what a browser asks before it lets a page send more than any page could.
+  func answerOptions() {
+    var fields = "allow: GET, HEAD, POST, OPTIONS\r\n"
+    if exchange.allowedOrigin != nil {
+      fields += """
+        access-control-allow-methods: GET, POST\r
+        access-control-allow-headers: authorization, content-type, connect-protocol-version, connect-timeout-ms, \
+        grpc-timeout, traceparent, tracestate, baggage, x-grpc-web, x-user-agent\r
+        access-control-max-age: \(Self.preflightSeconds)\r
+
+        """
+    }
+    socket.send { exchange.appendEmpty(.noContent, fields: fields, workbench, to: &$0) }
+    answered(exchange)
+  }
+
+  /// How long a browser need not ask again.
+  private static let preflightSeconds = 600
+}

@@ -1,0 +1,162 @@
+internal import HTTPTypes
+internal import RPCProcedures
+internal import RPCTransport
+internal import RPCWire
+
+/// What a request asks for, and whether it may: decided by its head.
+extension HTTP1Dialect {
+  func route(_ bytes: RawSpan) throws(HTTPRefusal) -> HTTP1Route {
+    let head = parser.head
+    var path = head.target
+    var query: Range<Int>?
+    if let mark = head.target.first(where: { bytes.at($0) == UInt8(ascii: "?") }) {
+      path = head.target.lowerBound..<mark
+      query = mark + 1..<head.target.upperBound
+    }
+    let page = path.count <= 16 ? HTTP1Page(rawValue: bytes.text(path)) : nil
+    let isRead = head.method == .get || head.method == .head
+    // Load balancers ask for it by whatever name they have.
+    if page == .health, isRead { return .page(.health) }
+    exchange.allowedOrigin = try checkPeer(head, bytes)
+    if head.method == .options { return .options }
+    if let page {
+      guard isRead else {
+        throw HTTPRefusal(
+          .methodNotAllowed, .unimplemented, "'\(page.rawValue)' is read with GET",
+          allowed: "GET, HEAD, OPTIONS")
+      }
+      return .page(page)
+    }
+    if connection.isDraining { throw HTTPRefusal(CallCore.draining) }
+    switch head.method {
+    case .post:
+      return .call(try call(head, path, format: try format(head, bytes), message: nil, bytes))
+    case .get:
+      let query = try ConnectQuery(bytes, query)
+      let call = try call(head, path, format: (ConnectJSON.self, nil), message: query.message, bytes)
+      try allowGet(call)
+      return .call(call)
+    default:
+      throw HTTPRefusal(
+        .methodNotAllowed, .unimplemented,
+        "a procedure is called with POST, not \(head.method.rawValue.prefix(16))",
+        allowed: "POST, OPTIONS")
+    }
+  }
+
+  /// Whether the request leads here, and no page of another's sends it.
+  ///
+  /// - Returns: the origin that was opened deliberately, where the page is of one.
+  private func checkPeer(_ head: HTTP1Head, _ bytes: RawSpan) throws(HTTPRefusal) -> String? {
+    let guardian = host.browserGuard
+    let name = (head.range(of: .host) ?? head.authority).map { bytes.text($0) }
+    // HTTP/1.0 need not say it, and then no browser sends it.
+    if let name, !guardian.takes(host: name) { throw BrowserGuard.refusal(ofHost: name) }
+    return try guardian.check(
+      origin: head.text(of: .origin, in: bytes), site: head.text(of: .secFetchSite, in: bytes),
+      host: name ?? "")
+  }
+
+  /// How the body is written.
+  private func format(_ head: HTTP1Head, _ bytes: RawSpan) throws(HTTPRefusal) -> (
+    any UnaryFormat.Type, ContentType?
+  ) {
+    let type = ContentType(head.text(of: .contentType, in: bytes) ?? "")
+    guard !type.isSimple else {
+      let found = type.mediaType.isEmpty ? "none" : "'\(type.mediaType)'"
+      throw HTTPRefusal(
+        .unsupportedMediaType, .invalidArgument,
+        "the content type of a call is 'application/json', not \(found), which any page could send")
+    }
+    guard let format = UnaryFormats.all.first(where: { $0.takes(type) }) else {
+      throw HTTPRefusal(
+        .unsupportedMediaType, .invalidArgument,
+        "the content type of a call is 'application/json', not '\(type.mediaType.prefix(64))'")
+    }
+    if let coding = head.text(of: .contentEncoding, in: bytes), coding.lowercased() != "identity" {
+      throw HTTPRefusal(
+        .unsupportedMediaType, .unimplemented,
+        "bodies are not compressed here: send it without 'content-encoding: \(coding.prefix(32))'")
+    }
+    return (format, type)
+  }
+
+  private func call(
+    _ head: HTTP1Head, _ path: Range<Int>, format: (any UnaryFormat.Type, ContentType?), message: [UInt8]?,
+    _ bytes: RawSpan
+  ) throws(HTTPRefusal) -> HTTP1Call {
+    let place = bytes.extracting(path).withUnsafeBytes { HTTPPath($0) }
+    guard let place else {
+      throw HTTPRefusal(
+        .notFound, .unimplemented,
+        RPCError(
+          .rpcNotFound, "nothing is at '\(bytes.text(path).prefix(64))': a procedure is at /SERVICE/PROCEDURE"
+        ))
+    }
+    do throws(RPCError) {
+      try HTTPOffer.check(service: place.service, procedure: place.procedure)
+      let token = try token(head, bytes)
+      let overloads = try overloads(bytes.extracting(path), place, format: format.0, as: token)
+      return HTTP1Call(
+        overloads: overloads, caller: token?.caller ?? caller, token: token, format: format.0, type: format.1,
+        timeoutNanoseconds: try ConnectHeader.timeoutNanoseconds(head.text(of: .connectTimeout, in: bytes)),
+        isFromConnect: try ConnectHeader.isPresent(head.text(of: .connectProtocolVersion, in: bytes)),
+        message: message, generation: host.catalogue.serial)
+    } catch {
+      throw HTTPRefusal(error)
+    }
+  }
+
+  /// What a path means: in protobuf a method, in JSON all overloads of a procedure.
+  private func overloads(
+    _ path: RawSpan, _ place: HTTPPath, format: any UnaryFormat.Type, as token: TokenCaller?
+  ) throws(RPCError) -> [BoundProcedure] {
+    guard format is any ProtoFormat.Type else {
+      return try core.overloads(
+        service: place.service, procedure: place.procedure, for: connection, as: token)
+    }
+    let target = path.withUnsafeBytes { host.grpcMethods.find($0.bindMemory(to: UInt8.self)) }
+    guard case .procedure(let method) = target else {
+      throw host.grpcMethods.unknown("/\(place.service)/\(place.procedure)")
+    }
+    try core.authorise(method.procedure, for: connection, as: token)
+    return [method.procedure]
+  }
+
+  /// Who the request's token names.
+  private func token(_ head: HTTP1Head, _ bytes: RawSpan) throws(RPCError) -> TokenCaller? {
+    guard let authorization = head.text(of: .authorization, in: bytes) else { return nil }
+    if let known = tokenCaller, known.isNamed(by: authorization, in: host.catalogue) { return known }
+    // The only filter that there is encrypts.
+    let isSafe = socket.filter != nil || caller.peer.isLoopback
+    let named = try TokenCaller(
+      authorization: authorization, by: caller, isSafe: isSafe, in: host.catalogue)
+    tokenCaller = named
+    socket.isStranger = false
+    return named
+  }
+
+  /// Whether a call may come as GET: an image in a page makes a browser send one, and beyond loopback nothing in it tells
+  /// that from a person's own. A token no browser adds by itself.
+  private func allowGet(_ call: HTTP1Call) throws(HTTPRefusal) {
+    guard call.overloads.allSatisfy(\.procedure.idempotent) else {
+      throw HTTPRefusal(
+        .methodNotAllowed, .unimplemented,
+        "\(call.overloads[0].signature.qualifiedName) is not declared idempotent, so it is called with POST alone",
+        allowed: "POST, OPTIONS")
+    }
+    guard call.token != nil || host.options.allowsGet else {
+      throw HTTPRefusal(
+        .methodNotAllowed, .unimplemented,
+        "calls with GET take a token, or a server that was started with --allow-get: any page could send them",
+        allowed: "POST, OPTIONS")
+    }
+  }
+}
+
+/// How bodies may be written, the first that takes a content type.
+internal enum UnaryFormats {
+  static let all: [any UnaryFormat.Type] = [
+    ConnectJSON.self, ConnectProto.self, GRPCWebFormat.self, GRPCWebTextFormat.self,
+  ]
+}
