@@ -178,7 +178,8 @@ let package = Package(
     .testTarget(
       name: "RPCDeploymentTests",
       dependencies: [
-        "TestSupport", "RPCSystem", "RPCDeployment", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient",
+        "TestSupport", "RPCSystem", "RPCDeployment", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCClient",
         "RPCServer", "RPCWire",
       ],
       swiftSettings: swiftSettings),

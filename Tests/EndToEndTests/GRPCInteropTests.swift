@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Clients of gRPC that others wrote, against real servers with real procedures. None of them has a file of ours.
@@ -106,7 +107,7 @@ struct GRPCInteropTests {
     try network.deployPython(
       ["add: {args: [int, int], returns: [int]}", "double: {args: [int], returns: [int]}"],
       source: "def add(a, b): return a + b\ndef double(a): return 2 * a\n")
-    try client.send("deployed\n")
+    client.send("deployed\n")
     #expect(try client.waitForEnd() == .code(0), "\(client)")
   }
 
@@ -126,7 +127,7 @@ struct GRPCInteropTests {
     let server = try network.server("s1")
     server.signal(SIGTERM)
     #expect(try server.waitForEnd() == .code(0))
-    try client.send("stopped\n")
+    client.send("stopped\n")
     #expect(try client.waitForEnd() == .code(0), "\(client)")
   }
 }

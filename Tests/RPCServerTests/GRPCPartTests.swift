@@ -21,7 +21,7 @@ struct GRPCPartTests {
 
   @Test("a message is percent-encoded outside printable ASCII")
   func percent() {
-    #expect(PercentCoding.encode("50 % é\n") == "50 %25 %C3%A9%0A")
+    #expect(PercentCoding.encode(message: "50 % é\n") == "50 %25 %C3%A9%0A")
   }
 
   @Test("frames that bring nothing are taken up to a burst, then so many a second")

@@ -1,4 +1,5 @@
 package import RPCProcedures
+package import RPCProto
 import RPCWire
 
 /// What a deployment would change on one server: what the file wants less what the server has. Pure.
@@ -57,6 +58,9 @@ package struct Plan: Hashable, Sendable {
   /// What the server's loops serve, by the manifest's digest: the same as `baseDigest` but while it switches.
   package let servedDigest: String
 
+  /// What breaks programs that were made for methods as they were in gRPC.
+  package let protoChanges: [ProtoChange]
+
   /// Nothing to do.
   package var isUpToDate: Bool { digest == baseDigest && digest == servedDigest && degraded == nil }
 
@@ -85,6 +89,7 @@ package struct Plan: Hashable, Sendable {
       case .some(let before): changed.append(Change(old: before, new: procedure))
       }
     }
+    protoChanges = ProtoChange.all(from: old.keys.sorted().compactMap { old[$0] }, to: manifest.procedures)
     self.added = added
     self.changed = changed
     self.unchanged = unchanged

@@ -179,8 +179,10 @@ internal final class GRPCDialect: Dialect {
     released(stream.reply.count)
     bodyBytes -= stream.body.count
     // A call that is still in flight has lost its caller. Its sink finds another number here, or none.
-    let call = connection.calls[UInt64(id)]
-    if let index = waiting.firstIndex(where: { $0 === stream }) { waiting.remove(at: index) }
+    let call = connection.calls.isEmpty ? nil : connection.calls[UInt64(id)]
+    if stream.isWaiting, let index = waiting.firstIndex(where: { $0 === stream }) {
+      waiting.remove(at: index)
+    }
     stream.builtin?.closed()
     if current === stream { current = nil }
     stream.end()
