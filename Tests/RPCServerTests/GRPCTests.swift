@@ -226,6 +226,29 @@ struct GRPCTests {
     #expect(peer.answer(on: stream).trailers["grpc-status"] == "0")
   }
 
+  @Test("a stream of reflection answers each request, also after one that asks for nothing known")
+  func reflection() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let stream = peer.takeStream()
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    peer.socket.send(HTTP2Peer.frame(1, 4, stream, HTTP2Peer.block(HTTP2Peer.head(path))))
+    var answers: [Grpc_Reflection_V1_ServerReflectionResponse] = []
+    for symbol in ["no.such.thing", "math.add", "math_types.AddRequest", "grpc.health.v1.Health.Watch"] {
+      var request = Grpc_Reflection_V1_ServerReflectionRequest()
+      request.fileContainingSymbol = symbol
+      peer.socket.send(HTTP2Peer.frame(0, 0, stream, HTTP2Peer.message(try request.serializedBytes())))
+      let frame = try #require(peer.next { $0.type == 0 && $0.stream == stream })
+      answers.append(try .init(serializedBytes: Array(frame.payload.dropFirst(5))))
+    }
+    #expect(answers[0].errorResponse.errorCode == 5)
+    #expect(answers[1].fileDescriptorResponse.fileDescriptorProto.count == 2, "a file with what it needs")
+    #expect(answers[2].fileDescriptorResponse.fileDescriptorProto.count == 1)
+    #expect(answers[3].fileDescriptorResponse.fileDescriptorProto.count == 1)
+    peer.socket.send(HTTP2Peer.frame(0, 1, stream))
+    #expect(peer.answer(on: stream).trailers["grpc-status"] == "0")
+  }
+
   @Test("a drain is said twice: what comes in between is answered, and so is what was begun")
   func drain() async throws {
     let server = try TestServer()

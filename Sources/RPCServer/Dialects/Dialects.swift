@@ -5,8 +5,8 @@ internal struct Dialects {
   static let all: [any Dialect.Type] = [
     NativeDialect.self,
     JSONLinesDialect.self,
-    GRPCDialect.self,
     HTTP1Dialect.self,
+    GRPCDialect.self,
   ]
 
   /// The last words to a peer that speaks none of them: it can at least read a line.

@@ -74,7 +74,10 @@ extension GRPCDialect {
   }
 
   func received(data bytes: UnsafeRawBufferPointer, on id: Int32) -> Int32 {
-    guard let stream = stream(id), !stream.isAnswered else { return 0 }
+    // What comes after the end of an answer is of no use; an answer of several messages has not ended with its first.
+    guard let stream = stream(id), !stream.isAnswered || stream.builtin != nil, stream.status == nil else {
+      return 0
+    }
     take(bytes, stream)
     return 0
   }

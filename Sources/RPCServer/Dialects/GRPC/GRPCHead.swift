@@ -210,6 +210,7 @@ extension UnsafeBufferPointer where Element == UInt8 {
   /// Whether it holds the bytes of a text.
   @inline(__always)
   func equals(_ text: StaticString) -> Bool {
-    count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
+    guard count == text.utf8CodeUnitCount, let baseAddress else { return false }
+    return memcmp(baseAddress, text.utf8Start, count) == 0
   }
 }
