@@ -43,6 +43,7 @@ let package = Package(
     .target(name: "CLibYAML", linkerSettings: [.linkedLibrary("yaml")]),
     .target(name: "CNGHTTP2", linkerSettings: [.linkedLibrary("nghttp2")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
+    .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
     // Libraries, the lowest layer first
     .target(name: "RPCSystem", dependencies: ["CLinux"], swiftSettings: swiftSettings),
@@ -52,6 +53,9 @@ let package = Package(
     .target(
       name: "RPCKeys",
       dependencies: ["RPCWire", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "RPCTLS", dependencies: ["COpenSSL", "RPCSystem", "RPCWire", "RPCTransport", "RPCKeys"],
       swiftSettings: swiftSettings),
     .target(name: "RPCNetwork", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .target(
@@ -74,7 +78,7 @@ let package = Package(
       exclude: ["Schemas"], swiftSettings: swiftSettings),
     .target(
       name: "RPCClient",
-      dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "CLinux"],
+      dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "CLinux"],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
@@ -86,7 +90,8 @@ let package = Package(
     .target(
       name: "RPCServer",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures",
+        "RPCProto",
         "RPCClient",
         "RPCDeployment", "CLinux", "CNGHTTP2", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "Logging", package: "swift-log"),
@@ -174,6 +179,7 @@ let package = Package(
         "embedded-service",
         "RPCClient", "RPCWire", "CLinux",
       ],
+      exclude: ["TLS/tls_client.py"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCDeploymentTests",
@@ -186,6 +192,10 @@ let package = Package(
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCSystem", "RPCTransport", "RPCWire"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RPCTLSTests",
+      dependencies: ["TestSupport", "RPCTLS", "RPCKeys", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCNetworkTests", dependencies: ["RPCNetwork", "RPCKeys"],
@@ -237,7 +247,8 @@ let package = Package(
     .testTarget(
       name: "RPCClientTests",
       dependencies: [
-        "TestSupport", "RPCClient", "RPCKeys", "RPCServer", "RPCSystem", "RPCTransport", "RPCWire",
+        "TestSupport", "RPCNetwork", "RPCClient", "RPCKeys", "RPCServer", "RPCSystem", "RPCTransport",
+        "RPCWire",
       ],
       swiftSettings: swiftSettings),
     .testTarget(

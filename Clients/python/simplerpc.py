@@ -8,13 +8,19 @@
 None, bool, int, float, str, bytes, list and dict travel as themselves. One return value is returned
 plainly, several as a tuple, none as None. A Client may be shared by threads, but not with a forked process.
 
-    python3 simplerpc.py HOST PORT SERVICE.PROCEDURE [ARGUMENT…]     arguments in JSON
+A server that speaks TLS is known by the key of its certificate, Client(…, certificate="sha256//…") as
+`rpc-server --print-pin` tells it, or by an authority, Client(…, ca="FILE"); without either it is spoken to plainly.
+
+    python3 simplerpc.py [--certificate PIN | --ca FILE] HOST PORT SERVICE.PROCEDURE [ARGUMENT…]     arguments in JSON
 """
 
+import base64
+import hashlib
 import json
 import os
 import select
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -174,11 +180,103 @@ class Call(Future):
             sys.excepthook(type(problem), problem, problem.__traceback__)
 
 
+class _Secure:
+    """TLS 1.3 around a connected socket, for one thread that reads and one at a time that writes: an SSLSocket may not
+    be used by two at once."""
+
+    def __init__(self, plain, host, certificate, ca):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols(["simplerpc/1"])
+        if certificate:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the pin says more, see below
+        else:
+            context.load_verify_locations(ca)
+        self._plain, self._lock, self._input, self._output = plain, threading.Lock(), ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._input, self._output, server_hostname=host)
+        self.fileno, self.close, self.setsockopt = plain.fileno, plain.close, plain.setsockopt
+        self.settimeout = plain.settimeout
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                plain.sendall(self._output.read())
+            except ssl.SSLError as error:
+                plain.sendall(self._output.read())
+                raise RPCError("Unauthenticated", f"the TLS handshake failed: {error}") from None
+            if not (data := plain.recv(65536)):
+                raise RPCError("Unavailable", "the server ended the connection within the TLS handshake")
+            self._input.write(data)
+        plain.sendall(self._output.read())
+        if certificate and (found := pin(self._tls.getpeercert(binary_form=True))) != certificate:
+            raise RPCError("Unauthenticated", f"the server has the certificate {found}, expected was {certificate}")
+
+    def recv(self, count):
+        """What came; b"" at the end, None where what came is no whole record."""
+        data = self._plain.recv(count)
+        with self._lock:
+            self._input.write(data) if data else self._input.write_eof()
+            plain = bytearray()
+            try:
+                while piece := self._tls.read(count):
+                    plain += piece
+            except ssl.SSLWantReadError:
+                return bytes(plain) or None
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                pass
+        return bytes(plain)
+
+    def sendall(self, data):
+        with self._lock:
+            while data:
+                data = data[self._tls.write(data) :]
+            records = self._output.read()
+        self._plain.sendall(records)
+
+    def shutdown(self, how):
+        with self._lock:
+            try:
+                self._tls.unwrap()  # says close_notify, and would wait for the server's
+            except ssl.SSLError:
+                pass
+            if records := self._output.read():
+                self._plain.send(records, socket.MSG_DONTWAIT)
+        self._plain.shutdown(how)
+
+
+def pin(certificate):
+    """sha256//BASE64 of the SubjectPublicKeyInfo of a certificate in DER (RFC 5280, section 4.1)."""
+
+    def enter(at):
+        """Where the contents of the element at `at` begin, and where it ends."""
+        length, start = certificate[at + 1], at + 2
+        if length >= 0x80:
+            start += length & 0x7F
+            length = int.from_bytes(certificate[at + 2 : start], "big")
+        return start, start + length
+
+    at = enter(enter(0)[0])[0]
+    if certificate[at] == 0xA0:  # the version
+        at = enter(at)[1]
+    for _ in ("serial number", "signature", "issuer", "validity", "subject"):
+        at = enter(at)[1]
+    digest = hashlib.sha256(certificate[at : enter(at)[1]]).digest()
+    return "sha256//" + base64.b64encode(digest).decode()
+
+
 class Client:
     """One connection to one server. `connect_timeout` is in seconds, until the server has introduced itself."""
 
-    def __init__(self, host, port, identity=None, connect_timeout=5.0):
+    def __init__(self, host, port, identity=None, connect_timeout=5.0, certificate=None, ca=None):
         self._socket = socket.create_connection((host, int(port)), connect_timeout)
+        if certificate or ca:
+            plain = self._socket
+            try:
+                self._socket = _Secure(plain, host, certificate, ca)
+            except BaseException:
+                plain.close()
+                raise
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._process = os.getpid()
@@ -360,13 +458,16 @@ class Client:
         pinged = False
         readable = select.poll()
         readable.register(self._socket, select.POLLIN)
-        while not readable.poll(KEEPALIVE * 1000):
+        while True:
+            if readable.poll(KEEPALIVE * 1000):
+                if (data := self._socket.recv(65536)) is not None:
+                    return data
+                continue
             if pinged and self._pending:
                 raise OSError(f"the server has stopped answering: no PONG within {KEEPALIVE:g} s")
             pinged = bool(self._pending)
             if pinged:
                 self._send(_frame(PING, 0))
-        return self._socket.recv(65536)
 
     def _take(self, call_id):
         with self._lock:
@@ -428,14 +529,18 @@ def _frame(kind, call_id, payload=b""):
 
 
 def main(arguments):
+    trust = {}
+    if len(arguments) > 1 and arguments[0] in ("--certificate", "--ca"):
+        trust = {arguments[0][2:]: arguments[1]}
+        arguments = arguments[2:]
     if len(arguments) < 3:
-        return "write: simplerpc.py HOST PORT SERVICE.PROCEDURE [ARGUMENT…]", 2
+        return "write: simplerpc.py [--certificate PIN | --ca FILE] HOST PORT SERVICE.PROCEDURE [ARGUMENT…]", 2
     try:
         values = list(map(json.loads, arguments[3:]))
     except ValueError as error:
         return f"an argument is not JSON: {error}", 2
     try:
-        with Client(*arguments[:2]) as client:
+        with Client(*arguments[:2], **trust) as client:
             print(client.call(arguments[2], *values))
     except (RPCError, OSError, ValueError, OverflowError) as error:
         return str(error), 1

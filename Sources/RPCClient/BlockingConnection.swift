@@ -269,7 +269,9 @@ internal final class BlockingConnection: @unchecked Sendable {
     if header.kind == FrameKind.reply.rawValue {
       if try machine.reply(header.callID) == nil { return .success(false) }
     } else {
-      let event = try machine.control(header, payload, at: SystemClock.monotonicNanoseconds()) { socket.peer }
+      let event = try machine.control(
+        header, payload, at: SystemClock.monotonicNanoseconds(), channel: socket.channelBinding
+      ) { socket.peer }
       takeOutput()
       if case .ended(let error) = event {
         socket.isBroken = true

@@ -38,6 +38,9 @@ internal final class BlockingSocket {
   internal let silenceMax: UInt64
 
   private let descriptor: Descriptor
+  /// What encrypts, where the server is spoken to in TLS, and the records that wait to be written.
+  private let filter: (any ByteFilter)?
+  private var wire = ByteQueue()
   private let options: ClientOptions
 
   private static let readBytes = 16 * 1024
@@ -51,6 +54,7 @@ internal final class BlockingSocket {
     self.server = server
     self.options = options
     silenceMax = options.keepalive.orNever
+    filter = try server.makeFilter()
     descriptor = try Self.connect(to: server, from: source, by: deadline, timeout: options.connectTimeout)
     _ = rpc_set_nonblocking(descriptor.raw, 0)
     limitReads()
@@ -101,6 +105,9 @@ internal final class BlockingSocket {
     shutdown(descriptor.raw, Int32(SHUT_RDWR))
   }
 
+  /// What ties proofs to this connection.
+  internal var channelBinding: [UInt8] { filter?.channelBinding ?? [] }
+
   /// The far end.
   internal var peer: SocketAddress? { SocketAddress.peer(of: descriptor.raw) }
 
@@ -123,13 +130,34 @@ internal final class BlockingSocket {
 
   /// Writes everything that is queued. What was not wholly written when this fails did not begin.
   internal func send(by deadline: UInt64) throws(AttemptFailure) {
+    guard let filter else { return try write(&output, by: deadline) }
     while !output.isEmpty {
-      let count = output.withReadable {
+      let before = output.count
+      filter.send(&output, into: &wire)
+      try write(&wire, by: deadline)
+      // The handshake waits for the server.
+      guard output.count == before else { continue }
+      guard Self.wait(descriptor.raw, for: POLLIN, until: deadline) else { throw .expired(.no) }
+      do throws(AttemptFailure) {
+        _ = try fill(waiting: false)
+      } catch {
+        // What the filter held back was not sent.
+        var failure = error
+        failure.error.executed = .no
+        failure.neverBegan = failure.error.exception == .unavailable
+        throw failure
+      }
+    }
+  }
+
+  private func write(_ bytes: inout ByteQueue, by deadline: UInt64) throws(AttemptFailure) {
+    while !bytes.isEmpty {
+      let count = bytes.withReadable {
         Glibc.send(
           descriptor.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
       }
       if count > 0 {
-        output.consume(count)
+        bytes.consume(count)
         continue
       }
       let code = errno
@@ -176,6 +204,7 @@ internal final class BlockingSocket {
 
   /// Reads what there is; false when there is nothing yet.
   internal func fill(waiting: Bool) throws(AttemptFailure) -> Bool {
+    if let filter { return try fill(through: filter, waiting: waiting) }
     let room = max(Self.readBytes, bytesWanted - input.count)
     var count = 0
     var code: Int32 = 0
@@ -196,12 +225,54 @@ internal final class BlockingSocket {
     return true
   }
 
+  /// Reads what there is, and passes it through the filter; false when there is nothing yet.
+  private func fill(through filter: any ByteFilter, waiting: Bool) throws(AttemptFailure) -> Bool {
+    var count = 0
+    var code: Int32 = 0
+    var failure: FilterFailure?
+    withUnsafeTemporaryAllocation(byteCount: Self.readBytes, alignment: 16) { buffer in
+      repeat {
+        count = recv(descriptor.raw, buffer.baseAddress, buffer.count, waiting ? 0 : Int32(MSG_DONTWAIT))
+        code = errno
+      } while count < 0 && code == EINTR
+      do throws(FilterFailure) {
+        if count > 0 {
+          let bytes = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+          try filter.receive(bytes, into: &input, answering: &wire)
+        } else if count == 0 {
+          try filter.inputEnded(isMidway: !input.isEmpty)
+        }
+      } catch {
+        failure = error
+      }
+    }
+    // What the filter has to say goes out, be it the reason of a failure.
+    if !wire.isEmpty {
+      try write(&wire, by: SystemClock.monotonicNanoseconds() &+ options.connectTimeout.nanoseconds)
+    }
+    if let failure {
+      throw lost(
+        .failed(
+          SystemError(
+            code: failure.isRefusal ? EKEYREJECTED : EPROTO, operation: "read", detail: failure.description)),
+        executed: .maybe)
+    }
+    if count == 0 || filter.peerHasEnded && input.isEmpty { throw lost(.peer, executed: .maybe) }
+    if count < 0 {
+      guard code == EAGAIN else {
+        throw lost(.failed(SystemError(code: code, operation: "read")), executed: .maybe)
+      }
+      return false
+    }
+    return true
+  }
+
   // MARK: Errors
 
   private func lost(_ reason: CloseReason, executed: RPCError.Executed) -> AttemptFailure {
     isBroken = true
     var error = RPCError.lostConnection(to: server, reason)
-    error.executed = executed
+    if error.exception == .unavailable { error.executed = executed }
     return AttemptFailure(error: error, neverBegan: executed == .no)
   }
 }

@@ -181,6 +181,12 @@ internal final class ClientChannel: TimerTarget {
     // waits for it. What it sends is bounded by calls in flight instead.
     limits.outputHighWater = .max
     let socket = Connection(adopting: Descriptor(descriptor), on: core.loop, limits: limits)
+    do throws(RPCError) {
+      if let filter = try server.makeFilter() { socket.install(filter) }
+    } catch {
+      socket.close()
+      return attemptEnded(error)
+    }
     let connection = ClientConnection(channel: self, connection: socket, loop: core.loop)
     state = .open(connection)
     do {

@@ -163,7 +163,10 @@ internal final class ClientConnection: ConnectionHandler, TimerTarget {
           answered()
         } else {
           let descriptor = connection.descriptor
-          let event = try machine.control(header, payload, at: SystemClock.monotonicNanoseconds()) {
+          let event = try machine.control(
+            header, payload, at: SystemClock.monotonicNanoseconds(),
+            channel: connection.filter?.channelBinding ?? []
+          ) {
             SocketAddress.peer(of: descriptor)
           }
           flushOutput()
@@ -272,7 +275,7 @@ internal final class ClientConnection: ConnectionHandler, TimerTarget {
   private func tearDown(_ error: RPCError?) {
     guard machine.isOpen else { return }
     if let keepaliveTimer { loop.cancel(keepaliveTimer) }
-    let (begun, notBegun) = machine.end(sent: connection.bytesSent)
+    let (begun, notBegun) = machine.end(sent: connection.payloadBytesSent)
     let unsent = notBegun + backlog.take()
     let completions = pings.values
     pings = [:]

@@ -23,12 +23,15 @@ extension RPCError {
 
   /// The connection ended while it was in use.
   internal static func lostConnection(to server: Topology.Server, _ reason: CloseReason) -> RPCError {
-    let message =
-      switch reason {
-      case .local, .peer: "connection closed by \(server.label)"
-      case .failed(let error): "\(error.plainReason): \(server.label)"
-      }
-    return RPCError(.unavailable, message, executed: .maybe)
+    switch reason {
+    case .local, .peer:
+      return RPCError(.unavailable, "connection closed by \(server.label)", executed: .maybe)
+    // Its certificate is another's.
+    case .failed(let error) where error.code == EKEYREJECTED:
+      return RPCError(.unauthenticated, "\(server.label) is not trusted: \(error.reason)", executed: .no)
+    case .failed(let error):
+      return RPCError(.unavailable, "\(error.plainReason): \(server.label)", executed: .maybe)
+    }
   }
 
   /// The server has a connection and does not answer on it.

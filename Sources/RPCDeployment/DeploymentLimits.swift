@@ -6,6 +6,8 @@ package enum DeploymentLimits {
   package static let initFileBytesMax = 4 * 1024 * 1024
   /// From one look at an init.yaml that is followed to the next: 1 s, in milliseconds.
   package static let fileIntervalMilliseconds = 1000
+  /// Bytes of the file that the network's `ca` names: 64 KiB.
+  package static let authoritiesBytesMax = 64 * 1024
   /// Nodes of an init.yaml with its aliases written out.
   package static let initFileNodesMax = 1_000_000
   /// How deep the lists and maps of an init.yaml may nest; the format itself needs 7.

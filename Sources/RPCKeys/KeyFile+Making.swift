@@ -33,7 +33,7 @@ extension KeyFile {
   }
 
   /// Makes a file, unless somebody else just did: then theirs counts.
-  private static func make(_ path: String, _ bytes: [UInt8], mode: mode_t) throws(KeyError) {
+  package static func make(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(KeyError) {
     let fresh = try writeAside(path, bytes, mode: mode)
     defer { unlink(fresh) }
     // Unlike a rename, a link never takes another file's place.

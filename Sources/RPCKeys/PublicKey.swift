@@ -72,6 +72,13 @@ public struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     [Array(Self.algorithm.utf8), bytes].reduce(into: []) { $0 += [0, 0, 0, UInt8($1.count)] + $1 }
   }
 
+  /// How a certificate of this key is pinned: its SubjectPublicKeyInfo is a fixed beginning (RFC 8410, section 4) and
+  /// the key.
+  package var certificatePin: CertificatePin {
+    let head: [UInt8] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00]
+    return CertificatePin(checked: Array(SHA256.hash(data: head + bytes)))
+  }
+
   /// Whether `signature` was made over `statement` by the owner of this key.
   func verifies(_ signature: [UInt8], of statement: [UInt8]) -> Bool {
     guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: bytes) else { return false }

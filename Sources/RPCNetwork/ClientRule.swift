@@ -9,29 +9,40 @@ package struct ClientRule: Hashable, Sendable {
   package var block: IPBlock?
   /// The registered source port, nil for any.
   package var port: UInt16?
-  /// The key that it must have proven, nil for none.
+  /// What it must show, any one of them where there are several: the key that it proves, be it by PROOF or by a
+  /// certificate of that key, the certificate, the token. It needs none where all are nil.
   package var key: PublicKey?
-  /// The SHA-256 of the token that its requests carry, nil for none.
+  package var certificate: ClientCertificate?
   package var token: TokenDigest?
 
   /// nil for a client that nothing tells from others, and for one whose address cannot be read: neither may call.
   package init?(_ client: Topology.Client) {
     block = client.block
-    let hasCredential = client.key != nil || client.token != nil
-    guard block != nil || client.host == nil && hasCredential else { return nil }
+    guard block != nil || client.host == nil && client.hasCredential else { return nil }
     name = client.name
     port = client.port
     key = client.key
+    certificate = client.certificate
     token = client.token
   }
 
-  /// Whether its address alone is not enough: it is known by a key or a token too, of which one has to be shown.
-  package var needsCredential: Bool { key != nil || token != nil }
+  /// Whether its address is not enough.
+  package var needsCredential: Bool { key != nil || certificate != nil || token != nil }
 
-  /// Whether a connection from this address and port, whose peer has proven `key` or sent a token, is this client's.
-  package func matches(address: [UInt8], port: Int, key: PublicKey?, token: TokenDigest? = nil) -> Bool {
-    let isShown = self.key != nil && self.key == key || self.token != nil && self.token == token
-    return (isShown || !needsCredential) && matches(address: address, port: port)
+  /// Whether a connection from this address and port, whose peer has shown these, is this client's.
+  package func matches(address: [UInt8], port: Int, _ shown: Credentials) -> Bool {
+    matches(shown) && matches(address: address, port: port)
+  }
+
+  private func matches(_ shown: Credentials) -> Bool {
+    guard needsCredential else { return true }
+    if let key, key == shown.key || key == shown.certificateKey { return true }
+    if let token, token == shown.token { return true }
+    return switch certificate {
+    case .pin(let pin): pin == shown.certificate
+    case .name(let name): shown.names.contains { $0.hasSameUTF8(as: name) }
+    case nil: false
+    }
   }
 
   /// Whether a connection from this address and port may be this client's, if it proves the right key.

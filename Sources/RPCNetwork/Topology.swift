@@ -11,12 +11,22 @@ public struct Topology: Hashable, Sendable {
     public var port: UInt16
     /// The key that the server must prove; nil takes whichever it proves.
     public var key: PublicKey?
+    /// The key of its certificate, whatever name and dates that has: the server is spoken to in TLS.
+    public var certificate: CertificatePin?
+    /// Certificates of authorities, as PEM, one of which vouches for the server's: it is spoken to in TLS. Where there is
+    /// neither this nor `certificate` it is spoken to plainly.
+    public var authorities: String?
 
-    public init(name: String, host: String, port: UInt16, key: PublicKey? = nil) {
+    public init(
+      name: String, host: String, port: UInt16, key: PublicKey? = nil, certificate: CertificatePin? = nil,
+      authorities: String? = nil
+    ) {
       self.name = name
       self.host = host
       self.port = port
       self.key = key
+      self.certificate = certificate
+      self.authorities = authorities
     }
   }
 
@@ -26,20 +36,26 @@ public struct Topology: Hashable, Sendable {
     @ComparedByUTF8 public var host: String?
     /// The source port that is registered, nil where any will do.
     public var port: UInt16?
-    /// The key that servers know the client by, nil where its address is enough.
+    /// What servers know the client by: a key, a certificate or a token, any one of which is enough. Without any its
+    /// address is.
     public var key: PublicKey?
-    /// The SHA-256 of the token that servers know the client by over HTTP and gRPC, nil where it has none.
+    public var certificate: ClientCertificate?
     public var token: TokenDigest?
 
     public init(
-      name: String, host: String? = nil, port: UInt16? = nil, key: PublicKey? = nil, token: TokenDigest? = nil
+      name: String, host: String? = nil, port: UInt16? = nil, key: PublicKey? = nil,
+      certificate: ClientCertificate? = nil, token: TokenDigest? = nil
     ) {
       self.name = name
       self.host = host
       self.port = port
       self.key = key
+      self.certificate = certificate
       self.token = token
     }
+
+    /// Whether it has to show more than an address.
+    package var hasCredential: Bool { key != nil || certificate != nil || token != nil }
 
     /// The addresses that it may call from; nil for any, and where `host` is none.
     package var block: IPBlock? { host.flatMap { IPBlock(parsing: $0) } }

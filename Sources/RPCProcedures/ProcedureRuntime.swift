@@ -30,7 +30,6 @@ package protocol ProcedureRuntime: AnyObject {
 extension ProcedureRuntime {
   /// For runtimes that load at once.
   package func cancelPreparing(_ units: [SourceUnit]) {}
-  package var load: RuntimeLoad { RuntimeLoad() }
 }
 
 /// One call that a runtime executes.

@@ -1,19 +1,19 @@
 /// How busy a runtime is on one loop.
-public struct RuntimeLoad: Hashable, Sendable {
+package struct RuntimeLoad: Hashable, Sendable {
   /// Calls that have begun and not ended.
-  public var running = 0
+  package var running = 0
   /// Calls that wait for a worker, or for their source to be loaded.
-  public var queued = 0
+  package var queued = 0
   /// Processes that run calls, busy or not.
-  public var workers = 0
+  package var workers = 0
 
-  public init(running: Int = 0, queued: Int = 0, workers: Int = 0) {
+  package init(running: Int = 0, queued: Int = 0, workers: Int = 0) {
     self.running = running
     self.queued = queued
     self.workers = workers
   }
 
-  public static func + (left: RuntimeLoad, right: RuntimeLoad) -> RuntimeLoad {
+  package static func + (left: RuntimeLoad, right: RuntimeLoad) -> RuntimeLoad {
     RuntimeLoad(
       running: left.running + right.running, queued: left.queued + right.queued,
       workers: left.workers + right.workers)

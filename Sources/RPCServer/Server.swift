@@ -53,8 +53,11 @@ public final class Server: Sendable {
     self.address = address
     var options = options
     if options.loops <= 0 { options.loops = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    let tls = ServerTLS(
+      options.tls, dataDirectory: options.dataDirectory, address: address, dialects: options.dialects)
+    if let filter = tls.filter { options.filters.append(filter) }
     let core = ServerCore(
-      options: options, agent: Release.agent, natives: procedures, log: log)
+      options: options, agent: Release.agent, natives: procedures, log: log, tls: tls)
     self.core = core
     core.setHost(host)
     let catalogue = core.activate(ActiveGeneration())
@@ -131,9 +134,10 @@ public final class Server: Sendable {
     } catch {
       throw KeyError("cannot use the deployers' keys: \(error)")
     }
-    guard let directory = core.options.dataDirectory, core.deployments == nil else { return }
+    guard let directory = core.options.dataDirectory, core.deployments == nil else { return try loadTLS() }
     let service = try DeploymentService(directory: directory, core: core)
     try takeKey(from: directory)
+    try loadTLS()
     core.setDeployments(service)
     let restored = Latch()
     service.restore { restored.signal() }
@@ -152,6 +156,13 @@ public final class Server: Sendable {
     }
     core.log.note("this server's key is \(core.key.publicKey)")
   }
+
+  private func loadTLS() throws(KeyError) {
+    for pin in try core.tls.load() { core.log.note("this server's certificate is \(pin)") }
+  }
+
+  /// The keys of the certificates that the server shows, as clients pin them: `sha256//BASE64`; none without TLS.
+  public var certificatePins: [String] { core.tls.pins.map(\.description) }
 
   private static func hand(
     _ event: consuming Listener.Outcome, to handle: ServerCore.LoopHandle, core: ServerCore,
@@ -250,10 +261,15 @@ public final class Server: Sendable {
     }
   }
 
-  /// Opens the log file again, after it was moved away, and reads the deployers' keys again. Where those cannot be
-  /// read the ones from before stay, and the log tells why.
+  /// Opens the log file again, after it was moved away, and reads the certificates and the deployers' keys again. Where
+  /// those cannot be read the ones from before stay, and the log tells why.
   public func reload() {
     core.log.reopen()
+    do {
+      for pin in try core.tls.load() { core.log.note("the certificate is read again: \(pin)") }
+    } catch {
+      core.log.warn("the certificates stay as they were: \(error)")
+    }
     do {
       guard let count = try core.deployers.load() else { return }
       core.log.note("the deployers' keys are read again: \(count)")

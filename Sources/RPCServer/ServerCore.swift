@@ -14,6 +14,7 @@ internal final class ServerCore: Sendable {
   let options: ServerOptions
   let log: ServerLog
   let deployers: Deployers
+  let tls: ServerTLS
   /// What all connections hold.
   let memory: MemoryBudget
   /// When the server started, in milliseconds since 1970, as its clock was then.
@@ -43,8 +44,11 @@ internal final class ServerCore: Sendable {
     let host: LoopConfined<ServerLoop>
   }
 
-  init(options: ServerOptions, agent: String, natives: [NativeProcedure], log: ServerLog) {
+  init(
+    options: ServerOptions, agent: String, natives: [NativeProcedure], log: ServerLog, tls: ServerTLS
+  ) {
     self.agent = agent
+    self.tls = tls
     self.options = options
     self.log = log
     memory = MemoryBudget(limit: options.memoryBytes > 0 ? options.memoryBytes : SystemMemory.bytes / 4) {
@@ -119,7 +123,8 @@ internal final class ServerCore: Sendable {
   /// Makes a generation the one in force, its server name and topology included, and binds it: what was deployed
   /// beside the program's own closures and the system's procedures.
   func activate(_ generation: ActiveGeneration) -> Catalogue {
-    state.withLock { state in
+    tls.update(generation.clients)
+    return state.withLock { state in
       state.serverName = generation.serverName ?? state.serverName
       state.topology = generation.topology ?? state.topology
       updateBrowserGuard(&state)

@@ -14,6 +14,8 @@ public struct ServerOptions: Sendable {
   public var deployersFile: String?
   /// Proves to other servers who is calling when procedures of this one call theirs.
   public var key: PrivateKey?
+  /// Whether and how connections are encrypted.
+  public var tls = TLSOptions()
   /// Event loops, each on its own thread. 0 means one per core.
   public var loops = 0
   /// How long calls in flight may take to end once the server is told to stop, in milliseconds.

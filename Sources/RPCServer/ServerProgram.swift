@@ -2,13 +2,14 @@ internal import Glibc
 internal import RPCDeployment
 internal import RPCKeys
 internal import RPCSystem
+internal import RPCTLS
 internal import RPCTransport
 internal import Synchronization
 
 /// A server as a program of its own: runs until it is told to stop, by signals.
 ///
-/// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file again and reads the deployers'
-/// keys again.
+/// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file again and reads the
+/// certificates and the deployers' keys again.
 package enum ServerProgram {
   /// How the program ended, for scripts.
   package enum ExitCode {
@@ -44,6 +45,7 @@ package enum ServerProgram {
       return fail("\(error)", ExitCode.cannotListen)
     }
     print("rpc-server \(Server.version) listening on \(server.localAddress), process \(getpid())")
+    for pin in server.certificatePins { print("certificate \(pin)") }
     fflush(nil)
     do {
       try waitForSignals(server)
@@ -52,6 +54,22 @@ package enum ServerProgram {
       return fail("\(error)", ExitCode.cannotListen)
     }
     return ExitCode.ok
+  }
+
+  /// Prints what clients pin of the certificate that a server at this address would show, which is made where it has
+  /// none yet; returns the exit code.
+  public static func printPins(host: String, port: Int, options: ServerOptions) -> Int32 {
+    do {
+      guard let address = try SocketAddress.resolve(host: host, port: port).first else {
+        return fail("'\(host)' has no address", ExitCode.cannotListen)
+      }
+      let files = TLSFiles(options: options.tls, dataDirectory: options.dataDirectory, address: address)
+      for identity in try files.identities() { print(identity.pin) }
+      fflush(nil)
+      return ExitCode.ok
+    } catch {
+      return fail("\(error)", ExitCode.cannotStore)
+    }
   }
 
   static func exitCode(for error: SystemError) -> Int32 {

@@ -23,20 +23,34 @@ package protocol ByteFilter: AnyObject {
   /// Says that nothing more will be sent.
   func end(into wire: inout ByteQueue)
 
+  /// Whether the peer has said inside the filter that it sends no more.
+  var peerHasEnded: Bool { get }
+
   /// The socket gives no more.
   ///
+  /// - Parameter isMidway: the handler has the beginning of something whose rest did not come.
   /// - Throws: where the peer's end was not said inside the filter, so that something may have been cut off.
-  func inputEnded() throws(FilterFailure)
+  func inputEnded(isMidway: Bool) throws(FilterFailure)
 
   /// What both sides agreed to speak inside, by ALPN (RFC 7301); nil where they did not.
   var applicationProtocol: String? { get }
+
+  /// What only the two ends of this very connection know, to tie proofs to it; none where the filter keeps no secrets.
+  var channelBinding: [UInt8] { get }
+}
+
+extension ByteFilter {
+  package var channelBinding: [UInt8] { [] }
 }
 
 /// Why bytes cannot pass a filter any more.
-public struct FilterFailure: Error, Hashable, Sendable, CustomStringConvertible {
-  public var description: String
+package struct FilterFailure: Error, Hashable, Sendable, CustomStringConvertible {
+  package var description: String
+  /// The peer is another than it must be: nothing that passes.
+  package var isRefusal: Bool
 
-  package init(_ description: String) {
+  package init(_ description: String, isRefusal: Bool = false) {
     self.description = description
+    self.isRefusal = isRefusal
   }
 }

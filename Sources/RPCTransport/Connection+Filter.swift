@@ -8,6 +8,10 @@ internal final class Filtering {
   let wire = LoopCell(ByteQueue())
   /// The filter has said that nothing more will be sent.
   var hasEnded = false
+  /// Why the connection ends, while what the filter says of it leaves.
+  var failure: SystemError?
+  /// Bytes of the handler that the filter has taken.
+  var bytesTaken: UInt64 = 0
 
   init(_ filter: any ByteFilter) {
     self.filter = filter
@@ -36,7 +40,7 @@ extension Connection {
         unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: loop.readBuffer[..<count])), filtering)
     case .ended where !state.inputEnded:
       do throws(FilterFailure) {
-        try filtering.filter.inputEnded()
+        try filtering.filter.inputEnded(isMidway: !input.value.isEmpty)
         readFailed(outcome)
       } catch {
         fail(error)
@@ -59,6 +63,8 @@ extension Connection {
     } catch {
       failure = error
     }
+    // The filter finishes its handshake for the sake of the last words; nothing is delivered any more.
+    if state.closesAfterFlush { input.value.removeAll() }
     if input.value.isEmpty {
       loop.buffers.value.giveBack(&input.value)
     } else if input.value.count > before {
@@ -72,18 +78,54 @@ extension Connection {
         loop.buffers.value.giveBack(&rest)
       }
     }
-    if let failure, state.isOpen { fail(failure) }
+    guard state.isOpen else { return }
+    if let failure { fail(failure) } else { checkEnd() }
   }
 
-  /// What the filter says of its failure still leaves, as far as the socket takes it.
+  /// Has the handler told that the peer has said inside the filter that it sends no more, once all that it sent before is
+  /// delivered.
+  internal func checkEnd() {
+    guard let filtering, filtering.filter.peerHasEnded, isReceiving, !state.hasUndelivered else { return }
+    // What was answered leaves first, as it does where the end comes by itself.
+    flush()
+    if isReceiving { readFailed(.ended) }
+  }
+
+  /// What the filter says of its failure still leaves, then the connection ends.
   private func fail(_ failure: FilterFailure) {
-    if let filtering { _ = write(filtering.wire) }
-    finish(.failed(SystemError(code: EPROTO, operation: "read", detail: failure.description)))
+    guard let filtering, filtering.failure == nil else { return }
+    filtering.failure = SystemError(
+      code: failure.isRefusal ? EKEYREJECTED : EPROTO, operation: "read", detail: failure.description)
+    output.value.removeAll()
+    closeAfterFlush()
+    flush()
+  }
+
+  /// Bytes of the handler that may have reached the peer, since the connection opened.
+  package var payloadBytesSent: UInt64 { filtering?.bytesTaken ?? bytesSent }
+
+  /// Filters and writes what is to be sent, a part at a time where the filter wants it so.
+  ///
+  /// - Returns: whether all that the filter let pass has left. What it holds back waits for the peer.
+  internal func flush(through filtering: Filtering) -> Bool {
+    while true {
+      let before = output.value.count
+      filterOutput(filtering)
+      guard write(filtering.wire) else { return false }
+      guard !output.value.isEmpty, output.value.count < before else { break }
+    }
+    loop.buffers.value.giveBack(&filtering.wire.value)
+    return true
   }
 
   /// Filters what is to be sent, and after the last of it the end.
-  internal func filterOutput(_ filtering: Filtering) {
-    if !output.value.isEmpty { filtering.filter.send(&output.value, into: &filtering.wire.value) }
+  private func filterOutput(_ filtering: Filtering) {
+    guard filtering.failure == nil else { return output.value.removeAll() }
+    if !output.value.isEmpty {
+      let before = output.value.count
+      filtering.filter.send(&output.value, into: &filtering.wire.value)
+      filtering.bytesTaken &+= UInt64(before - output.value.count)
+    }
     guard state.closesAfterFlush, output.value.isEmpty, !filtering.hasEnded else { return }
     filtering.hasEnded = true
     filtering.filter.end(into: &filtering.wire.value)

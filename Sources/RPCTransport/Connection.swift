@@ -28,7 +28,7 @@ package final class Connection: EventHandler, TimerTarget {
   internal var filtering: Filtering?
   /// Flags alone, set and read one by one.
   @exclusivity(unchecked) internal var state = State()
-  private var lingerTimer: TimerID?
+  internal var lingerTimer: TimerID?
   /// What the server's connections may hold together, and what this one counts for in it.
   internal let budget: MemoryBudget?
   @exclusivity(unchecked) internal var countedBytes = 0
@@ -48,6 +48,8 @@ package final class Connection: EventHandler, TimerTarget {
     var flushIsDue = false
     /// All is written and our side is shut; what still comes in is thrown away until the peer ends too.
     var isLingering = false
+    /// All but the filter's handshake is done before the last words leave.
+    var isFinishingHandshake = false
     /// Whole frames are kept that the handler did not take, since it paused or the peer does not read.
     var hasUndelivered = false
     var isStranger = false
@@ -119,7 +121,7 @@ package final class Connection: EventHandler, TimerTarget {
   private func read() {
     if state.isLingering {
       let outcome = Syscall.receive(descriptor, loop.readBuffer)
-      if outcome == .ended { finish(.local) } else if case .failed = outcome { finish(.local) }
+      if outcome == .ended { finish(ending) } else if case .failed = outcome { finish(ending) }
     } else if let filtering {
       read(through: filtering)
     } else if input.value.isEmpty {
@@ -231,7 +233,7 @@ package final class Connection: EventHandler, TimerTarget {
     if !state.isDelivering { scheduleFlush() }
   }
 
-  private func scheduleFlush() {
+  internal func scheduleFlush() {
     guard !state.flushIsDue else { return }
     state.flushIsDue = true
     loop.atEndOfTurn { [self] in
@@ -250,11 +252,12 @@ package final class Connection: EventHandler, TimerTarget {
       return
     }
     if let filtering {
-      filterOutput(filtering)
-      guard write(filtering.wire) else { return }
-      loop.buffers.value.giveBack(&filtering.wire.value)
+      guard flush(through: filtering) else { return }
       // A handshake is under way: nothing else can leave.
-      guard output.value.isEmpty else { return }
+      guard output.value.isEmpty else {
+        if state.closesAfterFlush { waitForHandshake() }
+        return
+      }
     } else {
       guard write(output) else { return }
     }
@@ -308,7 +311,9 @@ package final class Connection: EventHandler, TimerTarget {
     // What a filter holds back waits for the peer, not for the socket.
     if !(filtering?.wire.value.isEmpty ?? output.value.isEmpty) { wanted.insert(.writable) }
     let isPaused = state.isReadingPaused || state.isCongested
-    if !state.inputEnded, !isPaused || state.isLingering { wanted.insert(.readable) }
+    if !state.inputEnded, !isPaused || state.isLingering || state.isFinishingHandshake {
+      wanted.insert(.readable)
+    }
     guard wanted != interest, let watch else { return }
     interest = wanted
     do {
@@ -327,39 +332,12 @@ package final class Connection: EventHandler, TimerTarget {
     loop.atEndOfTurn { [self] in
       guard state.isOpen, !input.value.isEmpty, !state.isReadingPaused else { return }
       deliverKeptInput()
+      checkEnd()
       settle()
     }
   }
 
   // MARK: Closing
-
-  /// Closes at once: what was not written is lost.
-  package func close() {
-    finish(.local)
-  }
-
-  /// Closes when everything queued has been written. No more is delivered.
-  package func closeAfterFlush() {
-    guard state.isOpen else { return }
-    state.closesAfterFlush = true
-    state.isReadingPaused = true
-    if !state.isDelivering { scheduleFlush() }
-  }
-
-  /// Closing a socket with unread input resets the connection, and a reset may overtake the last words we
-  /// wrote: so we shut our side, and wait for the peer's end for a while.
-  private func linger() {
-    guard !state.isLingering else { return }
-    state.isLingering = true
-    if state.inputEnded || shutdown(descriptor, Int32(SHUT_WR)) != 0 { return finish(.local) }
-    updateInterest()
-    lingerTimer = loop.schedule(after: Self.lingerNanoseconds, self)
-  }
-
-  package func timerFired(tag: UInt64, on loop: EventLoop) {
-    lingerTimer = nil
-    finish(.local)
-  }
 
   internal func finish(_ reason: CloseReason) {
     guard state.isOpen else { return }

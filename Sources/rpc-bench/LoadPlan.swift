@@ -12,6 +12,8 @@ struct LoadPlan: Sendable {
   var identity: String?
   var timeoutMilliseconds: UInt32?
   var busyPollMicroseconds: UInt64 = 0
+  /// The key of the server's certificate, where it is spoken to in TLS.
+  var certificate: CertificatePin?
   /// Calls per second over all connections, nil for the closed loop.
   var rate: Double?
 
@@ -27,13 +29,17 @@ struct LoadPlan: Sendable {
   var service: String { String(procedure.prefix { $0 != "." }) }
   var rpc: String { String(procedure.drop { $0 != "." }.dropFirst()) }
 
+  var server: Topology.Server {
+    Topology.Server(name: Self.serverName, host: host, port: port, certificate: certificate)
+  }
+
   /// A client of its own, with one connection.
   func makeClient() -> RPCClient {
     var options = ClientOptions()
     options.agent = "rpc-bench/1.0"
     options.busyPoll = .microseconds(Int64(busyPollMicroseconds))
     let topology = Topology(
-      servers: [.init(name: Self.serverName, host: host, port: port)],
+      servers: [server],
       clients: identity.map { [.init(name: $0)] } ?? [],
       services: [.init(name: service, providers: [Self.serverName], tenants: identity.map { [$0] } ?? [])])
     return RPCClient(topology: topology, identity: identity, options: options)

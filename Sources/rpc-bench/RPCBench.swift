@@ -40,6 +40,8 @@ struct RPCBench: ParsableCommand {
   @Option(help: "Milliseconds that each call may take.") var timeout: UInt32?
   @Option(name: [.customLong("as")], help: "The client identity, a name of network.clients.")
   var identity: String?
+  @Option(help: "The pin of the server's certificate, sha256//BASE64: speaks TLS to it.")
+  var certificate: String?
   @Option(help: "Reads this process's CPU time, to tell the server's cost per call.") var serverPid: Int32?
   @Option(help: "Microseconds to spin for an answer before sleeping.") var busyPoll: UInt64 = 0
   @Flag(help: "Prints one JSON object.") var json = false
@@ -67,6 +69,11 @@ struct RPCBench: ParsableCommand {
       throw ValidationError("--rate is a number above 0, at most \(Int(BenchLimits.rate))")
     }
     guard count.map({ $0 > 0 }) ?? true else { throw ValidationError("--count is a number above 0") }
+    do {
+      _ = try certificate.map { try CertificatePin(parsing: $0) }
+    } catch {
+      throw ValidationError("--certificate: \(error)")
+    }
     guard procedure.contains(".") else { throw ValidationError("a procedure is SERVICE.PROCEDURE") }
     guard serverPid.map({ CPUTime.of(process: $0) != nil }) ?? true else {
       throw ValidationError("there is no process \(serverPid ?? 0)")
@@ -81,6 +88,7 @@ struct RPCBench: ParsableCommand {
     plan.connections = connections
     plan.outstanding = outstanding
     plan.identity = identity
+    plan.certificate = try certificate.map { try CertificatePin(parsing: $0) }
     plan.timeoutMilliseconds = timeout
     plan.busyPollMicroseconds = busyPoll
     plan.rate = rate

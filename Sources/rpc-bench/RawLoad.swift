@@ -1,3 +1,4 @@
+import RPCClient
 import RPCSystem
 import RPCTransport
 import RPCWire
@@ -70,13 +71,14 @@ final class RawLoop {
   func start() {
     do {
       for _ in 0..<plan.connections {
-        let connection = RawConnection(
-          Connection(adopting: try Socket.connect(to: address), on: loop), of: self)
+        let socket = Connection(adopting: try Socket.connect(to: address), on: loop)
+        if let filter = try plan.server.makeFilter() { socket.install(filter) }
+        let connection = RawConnection(socket, of: self)
         connections.append(connection)
         try connection.start()
       }
     } catch {
-      end(RPCError(.unavailable, error.description))
+      end(RPCError(.unavailable, "\(error)"))
     }
   }
 

@@ -14,10 +14,10 @@ struct RPCServerCommand: ParsableCommand {
     discussion: """
       What was assigned is kept in the data directory, so a server that is started again serves it without \
       being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file again and \
-      reads the deployers' keys again.
+      reads the certificates and the deployers' keys again.
 
       Exit codes: 0 stopped as told, 1 the address cannot be served, 2 wrong arguments, 3 the data directory, \
-      the log file, the server's own key or the deployers' keys cannot be used.
+      the log file, the server's own key, its certificate or the deployers' keys cannot be used.
       """,
     version: "rpc-server \(Server.version)")
 
@@ -44,11 +44,17 @@ struct RPCServerCommand: ParsableCommand {
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
 
+  @Flag(
+    help:
+      "Print what clients pin of the server's certificate, which is made where there is none yet, and exit.")
+  var printPin = false
+
+  @OptionGroup(title: "TLS") var tls: TLSArguments
   @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Procedures, on each loop") var procedures: ProcedureOptions
   @OptionGroup(title: "Python, on each loop") var python: PythonOptions
   @OptionGroup(title: "Lua, on each loop") var lua: LuaOptions
-  @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Log") var log: LogArguments
 
   func validate() throws {
@@ -71,11 +77,13 @@ struct RPCServerCommand: ParsableCommand {
       throw ExitCode(ServerProgram.ExitCode.usage)
     }
     options.loops = loops
+    options.tls = tls.options
+    if printPin { throw ExitCode(ServerProgram.printPins(host: host, port: port, options: options)) }
     limits.apply(to: &options)
+    http.apply(to: &options)
     for bound in procedures.bounds + python.bounds + lua.bounds {
       options.procedures[keyPath: bound.limit] = bound.value
     }
-    http.apply(to: &options)
     options.log = log.options
     throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
   }

@@ -166,9 +166,7 @@ extension InitFileErrorTests {
     ),
     (
       "ip: 127.0.0.1, port: 6000", "port: 6000",
-      [
-        "6:7: client 'c1' needs an 'ip' that it calls from, a 'key' that it proves, or a 'token' that it sends"
-      ]
+      ["6:7: client 'c1' needs an 'ip' that it calls from, or a 'key', a 'certificate' or a 'token' that it shows"]
     ),
     (
       "ip: 127.0.0.1, port: 6000", "key: abc",

@@ -163,7 +163,7 @@ extension InitFileErrorTests {
     (
       "    - s1: {ip: 127.0.0.1, port: 8181}", "    - s1: 127.0.0.1",
       [
-        "3:11: server 's1' must be a map with 'ip', 'port', 'key', found '127.0.0.1'"
+        "3:11: server 's1' must be a map with 'ip', 'port', 'key', 'certificate', found '127.0.0.1'"
       ]
     ),
     (

@@ -60,7 +60,7 @@ struct ClientRuleTests {
   func table(one: Case) throws {
     let rule = try #require(ClientRule(one.client))
     let address = try #require(IPBlock.address(one.address))
-    #expect(rule.matches(address: address, port: one.port, key: one.key) == one.matches)
+    #expect(rule.matches(address: address, port: one.port, Credentials(key: one.key)) == one.matches)
     #expect(rule.matches(address: address, port: one.port) == one.mayMatch)
   }
 

@@ -26,7 +26,7 @@ struct IPBlockTests {
     let bytes = try #require(IPBlock.address(address))
     #expect(block.contains(bytes) == isMember)
     let rule = try #require(ClientRule(Topology.Client(name: "c", host: text)))
-    #expect(rule.matches(address: bytes, port: 6000, key: nil) == isMember)
+    #expect(rule.matches(address: bytes, port: 6000, Credentials()) == isMember)
   }
 
   @Test(

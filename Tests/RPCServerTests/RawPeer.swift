@@ -132,6 +132,13 @@ final class RawPeer {
     return buffer
   }
 
+  /// The next bytes as text, or nil when the server closed the connection before all of them came.
+  func bytes(_ count: Int) -> String? {
+    while buffer.count < count { guard readMore() else { return nil } }
+    defer { buffer.removeFirst(count) }
+    return String(decoding: buffer[..<count], as: UTF8.self)
+  }
+
   /// Whether the server closed, with everything it said before thrown away.
   /// All bytes until the server's end.
   func everything() -> [UInt8] {

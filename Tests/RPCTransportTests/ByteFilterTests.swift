@@ -125,4 +125,62 @@ struct ByteFilterTests {
     let decoded = try #require(RecordFilter.decoded(farEnd.bytes))
     #expect(decoded.bytes == Array("go away".utf8) && decoded.hasEnded)
   }
+
+  @Test(
+    "last words end with the time for the handshake, whether the peer is silent or never finishes it",
+    arguments: [0, 2])
+  func handshakeTime(greetingBytes: Int) throws {
+    final class Gone: ConnectionHandler, Sendable {
+      let closed = Lock<CloseReason?>(nil)
+      let latch = Latch()
+      func received(_ bytes: RawSpan, into output: inout ByteQueue, on connection: Connection) -> Int {
+        Issue.record("nothing is delivered")
+        return bytes.byteCount
+      }
+      func inputEnded(on connection: Connection) {}
+      func closed(_ connection: Connection, reason: CloseReason) {
+        closed.withLock { $0 = reason }
+        latch.signal()
+      }
+    }
+    let clock = ManualClock()
+    let handler = Gone()
+    let ends = try Socket.pair().takeRawEnds()
+    defer { close(ends.far) }
+    #expect(write(ends.far, RecordFilter.greeting, greetingBytes) == greetingBytes)
+    let thread = try LoopThread(name: "near", clock: clock) { loop in
+      let connection = Connection(adopting: Descriptor(ends.near), on: loop)
+      connection.install(RecordFilter())
+      do { try connection.start(handler) } catch { Issue.record(error) }
+      connection.send { $0.append("go away") }
+      connection.closeAfterFlush()
+    }
+    // A turn of the loop is over when mail that was posted in it is answered by the next one.
+    func turn() {
+      let done = Latch()
+      thread.mailbox.post { $0.mailbox.post { _ in done.signal() } }
+      done.wait()
+    }
+    turn()
+    clock.advance(by: .nanoseconds(Connection.lingerNanoseconds - 1))
+    turn()
+    #expect(handler.closed.withLock { $0 } == nil)
+    clock.advance(by: .nanoseconds(2))
+    handler.latch.wait()
+    #expect(handler.closed.withLock { $0 } == .local)
+    // The greeting, and no word behind it.
+    var byte = [UInt8](repeating: 0, count: 100)
+    let count = read(ends.far, &byte, 100)
+    #expect(Array(byte.prefix(max(0, count))) == RecordFilter.greeting)
+    thread.mailbox.post { $0.stop() }
+    thread.join()
+  }
+
+  @Test("what the filter says of its failure reaches a peer that is still sending")
+  func failureIsTold() throws {
+    let (answer, reason) = try Self.exchange(
+      Array("REX".utf8) + [UInt8](repeating: 7, count: 1_000_000), chunk: 100_000, isRecognised: false)
+    #expect(answer == RecordFilter.greeting)
+    #expect(reason == .failed(SystemError(code: EPROTO, operation: "read", detail: "no greeting")))
+  }
 }

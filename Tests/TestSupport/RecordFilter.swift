@@ -1,22 +1,22 @@
-public import RPCTransport
-public import RPCWire
+package import RPCTransport
+package import RPCWire
 
 /// A stand-in for TLS: each side begins with `REC`, then come records of a length (16 bits, little-endian) and as many
 /// bytes, each changed by 0x5a. A record of no bytes is the end.
-public final class RecordFilter: ByteFilter {
-  public static let greeting = Array("REC".utf8)
-  public static let recordMax = 1000
-  public let applicationProtocol: String?
+package final class RecordFilter: ByteFilter {
+  package static let greeting = Array("REC".utf8)
+  package static let recordMax = 1000
+  package let applicationProtocol: String?
   private var kept: [UInt8] = []
   private var isGreeted = false
   private var hasGreeted = false
-  private var peerHasEnded = false
+  package private(set) var peerHasEnded = false
 
-  public init(applicationProtocol: String? = nil) {
+  package init(applicationProtocol: String? = nil) {
     self.applicationProtocol = applicationProtocol
   }
 
-  public func receive(
+  package func receive(
     _ bytes: RawSpan, into plain: inout ByteQueue, answering wire: inout ByteQueue
   ) throws(FilterFailure) {
     kept += bytes.withUnsafeBytes { Array($0) }
@@ -39,7 +39,7 @@ public final class RecordFilter: ByteFilter {
     }
   }
 
-  public func send(_ plain: inout ByteQueue, into wire: inout ByteQueue) {
+  package func send(_ plain: inout ByteQueue, into wire: inout ByteQueue) {
     greet(&wire)
     guard isGreeted else { return }
     while !plain.isEmpty {
@@ -51,12 +51,12 @@ public final class RecordFilter: ByteFilter {
     }
   }
 
-  public func end(into wire: inout ByteQueue) {
+  package func end(into wire: inout ByteQueue) {
     wire.append(0)
     wire.append(0)
   }
 
-  public func inputEnded() throws(FilterFailure) {
+  package func inputEnded(isMidway: Bool) throws(FilterFailure) {
     guard peerHasEnded else { throw FilterFailure("the input was cut off") }
   }
 
@@ -69,7 +69,7 @@ public final class RecordFilter: ByteFilter {
   // MARK: The other side, as bytes
 
   /// What a peer sends that says `bytes`, in records of at most `size`.
-  public static func encoded(_ bytes: [UInt8], size: Int = recordMax, ends: Bool = true) -> [UInt8] {
+  package static func encoded(_ bytes: [UInt8], size: Int = recordMax, ends: Bool = true) -> [UInt8] {
     var wire = greeting
     var offset = 0
     while offset < bytes.count {
@@ -81,7 +81,7 @@ public final class RecordFilter: ByteFilter {
   }
 
   /// What was said by these bytes; nil where they are not whole records behind a greeting.
-  public static func decoded(_ wire: [UInt8]) -> (bytes: [UInt8], hasEnded: Bool)? {
+  package static func decoded(_ wire: [UInt8]) -> (bytes: [UInt8], hasEnded: Bool)? {
     guard wire.starts(with: greeting) else { return nil }
     var bytes: [UInt8] = []
     var offset = 3

@@ -232,9 +232,12 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
 
   /// Any other frame.
   ///
-  /// - Parameter address: the far end of the connection, asked for where a key is to be proven.
+  /// - Parameters:
+  ///   - channel: what ties proofs to the channel, as in `ProofScope`.
+  ///   - address: the far end of the connection, asked for where a key is to be proven.
   package mutating func control(
-    _ header: FrameHeader, _ payload: RawSpan, at now: UInt64, from address: () -> SocketAddress?
+    _ header: FrameHeader, _ payload: RawSpan, at now: UInt64, channel: [UInt8] = [],
+    from address: () -> SocketAddress?
   ) throws(WireError) -> Event {
     // The kind was checked by the decoder.
     guard let kind = FrameKind(rawValue: header.kind) else { throw .unknownFrameKind(header.kind) }
@@ -249,7 +252,7 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
         throw .malformedFrame("a BOUND of no BIND (id \(header.callID))")
       }
       return .bound(tickets, id: bound.procedureID, isIdempotent: bound.idempotent)
-    case .hello: return try hello(Hello(payload: payload), at: now, from: address)
+    case .hello: return try hello(Hello(payload: payload), at: now, channel, from: address)
     case .ping:
       write { $0.appendEmptyFrame(.pong, callID: header.callID) }
       return .handled
@@ -268,7 +271,7 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
   }
 
   private mutating func hello(
-    _ hello: Hello, at now: UInt64, from address: () -> SocketAddress?
+    _ hello: Hello, at now: UInt64, _ channel: [UInt8], from address: () -> SocketAddress?
   ) throws(WireError) -> Event {
     guard phase == .handshaking else { throw .malformedFrame("a second HELLO") }
     guard hello.version == Preface.majorVersion else {
@@ -280,8 +283,8 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
     roundTrip = .nanoseconds(Int64(clamping: now &- opened))
     if hello.pingMilliseconds > 0 { keepalive.idleSilence = UInt64(hello.pingMilliseconds) &* 1_000_000 }
     do throws(RPCError) {
-      guard let proof = try introduction.answer(to: hello, at: introduction.provesKeys ? address() : nil)
-      else {
+      let far = introduction.provesKeys ? address() : nil
+      guard let proof = try introduction.answer(to: hello, at: far, channel: channel) else {
         phase = .up
         return .ready
       }

@@ -4,9 +4,10 @@ import RPCProcedures
 
 extension InitFileReader {
   mutating func readNetwork(_ node: YamlNode) {
-    guard let network = section(node, "'network'", keys: [["servers"], ["clients"]]) else { return }
+    guard let network = section(node, "'network'", keys: [["servers"], ["clients"], ["ca"]]) else { return }
+    if let node = network["ca"] { authorities = certificates(node) }
     if let node = network["servers"], !node.isNull {
-      let list = entries(node, "'servers'", known: ["ip", "host", "port", "key"])
+      let list = entries(node, "'servers'", known: ["ip", "host", "port", "key", "certificate"])
       var seen: [String: Place] = [:]
       for entry in list where declareOnce(entry.name, entry.key.place, "server", in: &seen) {
         readServer(entry.name, entry.value, at: entry.key.place)
@@ -20,7 +21,7 @@ extension InitFileReader {
         network["servers"]?.place ?? node.place, "'servers' is missing in 'network': declare at least one")
     }
     if let node = network["clients"], !node.isNull {
-      let list = entries(node, "'clients'", known: ["ip", "port", "key", "token"])
+      let list = entries(node, "'clients'", known: ["ip", "port", "key", "certificate", "token"])
       var seen: [String: Place] = [:]
       for entry in list where declareOnce(entry.name, entry.key.place, "client", in: &seen) {
         readClient(entry.name, entry.value, at: entry.key.place)
@@ -35,16 +36,22 @@ extension InitFileReader {
   }
 
   private mutating func readServer(_ name: String, _ node: YamlNode, at place: Place) {
-    var fields = section(node, "server '\(name)'", keys: [["ip", "host"], ["port"], ["key"]])
+    var fields = section(
+      node, "server '\(name)'", keys: [["ip", "host"], ["port"], ["key"], ["certificate"]])
     let hostNode = required(&fields, "ip", "the address or host name of server '\(name)'", at: place)
     let portNode = required(&fields, "port", "the port of server '\(name)'", at: place)
     let host = hostNode.flatMap { self.serverHost($0) }
     let port = portNode.flatMap { self.port($0) }
     let key = fields?["key"].flatMap { publicKey($0) }
+    let pin = fields?["certificate"].flatMap { node in
+      credential(node, "certificate") { text throws(KeyError) in try CertificatePin(parsing: text) }
+    }
     // A server whose address is wrong is declared all the same: what refers to it is not wrong.
     servers.append(
       DeclaredServer(
-        server: Topology.Server(name: name, host: host ?? "", port: port ?? 0, key: key), place: place))
+        server: Topology.Server(
+          name: name, host: host ?? "", port: port ?? 0, key: key, certificate: pin, authorities: authorities),
+        place: place))
   }
 
   private mutating func serverHost(_ node: YamlNode) -> String? {
@@ -78,11 +85,8 @@ extension InitFileReader {
   private mutating func readClient(_ name: String, _ node: YamlNode, at place: Place) {
     var client = Topology.Client(name: name)
     defer { clients.append(DeclaredClient(client: client, place: place)) }
-    guard
-      let fields = section(node, "client '\(name)'", keys: [["ip", "host"], ["port"], ["key"], ["token"]])
-    else {
-      return
-    }
+    let keys = [["ip", "host"], ["port"], ["key"], ["certificate"], ["token"]]
+    guard let fields = section(node, "client '\(name)'", keys: keys) else { return }
     if let node = fields["ip"], let host = text(node, "'ip'") {
       if IPBlock(parsing: host) != nil {
         client.host = host
@@ -92,24 +96,49 @@ extension InitFileReader {
     }
     if let node = fields["port"] { client.port = port(node) }
     if let node = fields["key"] { client.key = publicKey(node) }
-    if let node = fields["token"] { client.token = tokenDigest(node) }
-    if fields["key"] == nil, fields["token"] == nil, fields["ip"] == nil {
+    if let node = fields["certificate"] {
+      client.certificate = credential(node, "certificate") { text throws(KeyError) in
+        try ClientCertificate(parsing: text)
+      }
+    }
+    if let node = fields["token"] {
+      client.token = credential(node, "token") { text throws(KeyError) in try TokenDigest(parsing: text) }
+    }
+    if fields["ip"] == nil, fields["key"] == nil, fields["certificate"] == nil, fields["token"] == nil {
       report(
         place,
-        "client '\(name)' needs an 'ip' that it calls from, a 'key' that it proves, or a 'token' that it sends"
+        "client '\(name)' needs an 'ip' that it calls from, or a 'key', a 'certificate' or a 'token' that it shows"
       )
     }
   }
 
-  /// The digest of a token, which itself has no place in a file that servers get.
-  private mutating func tokenDigest(_ node: YamlNode) -> TokenDigest? {
-    guard let text = text(node, "'token'") else { return nil }
+  /// What is compared with what a peer shows.
+  private mutating func credential<Value>(
+    _ node: YamlNode, _ key: String, _ parse: (String) throws(KeyError) -> Value
+  ) -> Value? {
+    guard let text = text(node, "'\(key)'") else { return nil }
     do throws(KeyError) {
-      return try TokenDigest(parsing: text)
+      return try parse(text)
     } catch {
-      report(node.place, "'token': \(error)")
+      report(node.place, "'\(key)': \(error)")
       return nil
     }
+  }
+
+  /// The text of the network's authorities: it travels to the servers, whose procedures call each other.
+  private mutating func certificates(_ node: YamlNode) -> String? {
+    guard let path = text(node, "'ca'") else { return nil }
+    let full = path.hasPrefix("/") ? path : directory + path
+    switch SourceFile.readBytes(full, limit: DeploymentLimits.authoritiesBytesMax) {
+    case .failure(let reason): report(node.place, "cannot read 'ca' '\(path.prefix(200))': \(reason.message)")
+    case .success(let bytes):
+      if let text = String(validating: bytes, as: UTF8.self), text.contains("-----BEGIN CERTIFICATE-----") {
+        return text
+      }
+      report(
+        node.place, "'ca' '\(path.prefix(200))' holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
+    }
+    return nil
   }
 
   /// A public key, in the one way that servers compare.
@@ -185,8 +214,7 @@ extension InitFileReader {
         }
         continue
       }
-      guard declared.client.token == nil else { continue }
-      guard let block = declared.client.block else { continue }
+      guard !declared.client.hasCredential, let block = declared.client.block else { continue }
       let port = declared.client.port.map { "port \($0)" } ?? "any port"
       if let first = clients.updateValue(declared, forKey: "\(block) \(port)") {
         report(

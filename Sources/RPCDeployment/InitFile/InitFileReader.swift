@@ -13,6 +13,8 @@ struct InitFileReader {
   private(set) var omitted = 0
   var servers: [DeclaredServer] = []
   var clients: [DeclaredClient] = []
+  /// What the network's `ca` holds.
+  var authorities: String?
   var services: [DeclaredService] = []
   var procedures: [DeclaredProcedure] = []
   /// The names in the `rpc` section by service, also of procedures that are wrong.

@@ -27,7 +27,15 @@ extension Manifest {
       )
     }
     let server = try fields.string("server")
-    let servers = try fields.list("servers", limit: DeploymentLimits.serversMax, Self.server)
+    let authorities = try fields.optional("ca", "a string", \.stringValue)
+    guard authorities?.utf8.count ?? 0 <= DeploymentLimits.authoritiesBytesMax else {
+      throw DeploymentError(
+        .tooLarge,
+        "the manifest's 'ca' has \(authorities?.utf8.count ?? 0) bytes, the limit is "
+          + "\(DeploymentLimits.authoritiesBytesMax)")
+    }
+    var servers = try fields.list("servers", limit: DeploymentLimits.serversMax, Self.server)
+    for index in servers.indices { servers[index].authorities = authorities }
     let clients = try fields.list("clients", limit: DeploymentLimits.clientsMax, Self.client)
     let services = try fields.list("services", limit: DeploymentLimits.servicesMax, Self.service)
     let procedures = try fields.list("procedures", limit: DeploymentLimits.proceduresMax, Self.procedure)
@@ -48,20 +56,30 @@ extension Manifest {
     guard let port = try fields.port("port") else {
       throw DeploymentError(.malformed, "\(place).port is missing")
     }
-    let key = try key(&fields, of: "server '\(name.prefix(64))'")
+    let owner = "server '\(name.prefix(64))'"
+    let key = try key(&fields, of: owner)
+    let pin = try credential(&fields, "certificate", of: owner) { text throws(KeyError) in
+      try CertificatePin(parsing: text)
+    }
     try fields.finish()
-    return Topology.Server(name: name, host: host, port: port, key: key)
+    return Topology.Server(name: name, host: host, port: port, key: key, certificate: pin)
   }
 
   private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Topology.Client {
     var fields = try Fields(value, at: place)
     let name = try fields.string("name")
+    let owner = "client '\(name.prefix(64))'"
     let client = Topology.Client(
       name: name,
       host: try fields.optional("host", "a string", \.stringValue),
       port: try fields.port("port"),
-      key: try key(&fields, of: "client '\(name.prefix(64))'"),
-      token: try token(&fields, of: "client '\(name.prefix(64))'"))
+      key: try key(&fields, of: owner),
+      certificate: try credential(&fields, "certificate", of: owner) { text throws(KeyError) in
+        try ClientCertificate(parsing: text)
+      },
+      token: try credential(&fields, "token", of: owner) { text throws(KeyError) in
+        try TokenDigest(parsing: text)
+      })
     try fields.finish()
     return client
   }
@@ -69,22 +87,17 @@ extension Manifest {
   private static func key(
     _ fields: inout Fields, of owner: String
   ) throws(DeploymentError) -> PublicKey? {
-    guard let text = try fields.optional("key", "a string", \.stringValue) else { return nil }
-    do throws(KeyError) {
-      return try PublicKey(parsing: text)
-    } catch {
-      throw DeploymentError(.malformed, "\(owner) has no valid key: \(error)")
-    }
+    try credential(&fields, "key", of: owner) { text throws(KeyError) in try PublicKey(parsing: text) }
   }
 
-  private static func token(
-    _ fields: inout Fields, of owner: String
-  ) throws(DeploymentError) -> TokenDigest? {
-    guard let text = try fields.optional("token", "a string", \.stringValue) else { return nil }
+  private static func credential<Value>(
+    _ fields: inout Fields, _ field: String, of owner: String, _ parse: (String) throws(KeyError) -> Value
+  ) throws(DeploymentError) -> Value? {
+    guard let text = try fields.optional(field, "a string", \.stringValue) else { return nil }
     do throws(KeyError) {
-      return try TokenDigest(parsing: text)
+      return try parse(text)
     } catch {
-      throw DeploymentError(.malformed, "\(owner) has no valid token: \(error)")
+      throw DeploymentError(.malformed, "\(owner) has no valid \(field): \(error)")
     }
   }
 

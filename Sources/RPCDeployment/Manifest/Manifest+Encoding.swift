@@ -11,14 +11,14 @@ extension Manifest {
   package func encode() -> [UInt8] { value.messagePack }
 
   var value: Value {
-    .map([
-      Value.Entry("simplerpc_manifest", .int(Self.formatVersion)),
-      Value.Entry("server", .string(server)),
-      Value.Entry("servers", .list(servers.map(Self.value))),
-      Value.Entry("clients", .list(clients.map(Self.value))),
-      Value.Entry("services", .list(services.map(Self.value))),
-      Value.Entry("procedures", .list(procedures.map(Self.value))),
-    ])
+    Self.entries(
+      ("simplerpc_manifest", .int(Self.formatVersion)),
+      ("server", .string(server)),
+      ("ca", servers.lazy.compactMap(\.authorities).first.map(Value.string)),
+      ("servers", .list(servers.map(Self.value))),
+      ("clients", .list(clients.map(Self.value))),
+      ("services", .list(services.map(Self.value))),
+      ("procedures", .list(procedures.map(Self.value))))
   }
 
   private static func value(_ server: Topology.Server) -> Value {
@@ -26,7 +26,8 @@ extension Manifest {
       ("name", .string(server.name)),
       ("host", .string(server.host)),
       ("port", .int(Int64(server.port))),
-      ("key", server.key.map { .string($0.description) }))
+      ("key", server.key.map { .string($0.description) }),
+      ("certificate", server.certificate.map { .string($0.description) }))
   }
 
   private static func value(_ client: Topology.Client) -> Value {
@@ -35,6 +36,7 @@ extension Manifest {
       ("host", client.host.map(Value.string)),
       ("port", client.port.map { .int(Int64($0)) }),
       ("key", client.key.map { .string($0.description) }),
+      ("certificate", client.certificate.map { .string($0.description) }),
       ("token", client.token.map { .string($0.description) }))
   }
 

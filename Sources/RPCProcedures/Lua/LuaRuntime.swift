@@ -38,7 +38,7 @@ package final class LuaRuntime: ProcedureRuntime {
     self.context = LuaTask.Context(limits: context.limits, log: context.log)
   }
 
-  public var load: RuntimeLoad {
+  package var load: RuntimeLoad {
     RuntimeLoad(running: inFlight - callsWaiting, queued: callsWaiting)
   }
 

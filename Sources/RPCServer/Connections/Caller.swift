@@ -1,6 +1,7 @@
 internal import RPCKeys
 internal import RPCNetwork
 internal import RPCProcedures
+internal import RPCTLS
 internal import RPCTransport
 internal import RPCWire
 
@@ -11,10 +12,8 @@ internal final class Caller {
   let peerBytes: [UInt8]
   /// Whether the peer is on this host, which gives no right by itself: such may know where this server's files are.
   let isOwnHost: Bool
-  /// What it has proven to own.
-  private(set) var key: PublicKey?
-  /// Of the token that came with a request.
-  private var token: TokenDigest?
+  /// What it has shown beside its address.
+  private(set) var credentials = Credentials()
   /// The name that the peer gave in its HELLO, checked against its address.
   private(set) var claimed: String?
   /// The address, and the name once it is known: how the log names the caller.
@@ -35,6 +34,35 @@ internal final class Caller {
     label = Array(peer.description.utf8)
   }
 
+  /// The key that it has proven to own, by a PROOF or else by its certificate.
+  var key: PublicKey? { credentials.key ?? credentials.certificateKey }
+
+  /// Takes the certificate of a TLS handshake.
+  func take(_ peer: TLSPeer) {
+    credentials.certificate = peer.pin
+    credentials.certificateKey = peer.key
+    credentials.names = peer.names
+    if claimed == nil { label = logEscaped("\(peer.names.first ?? peer.pin.description)@\(self.peer)") }
+  }
+
+  /// The caller that a token names: from the same place, with the rights of the token's client.
+  ///
+  /// - Throws: `Unauthenticated` where no client has it, or one that calls from elsewhere.
+  func presenting(_ token: TokenDigest, in catalogue: Catalogue) throws(RPCError) -> Caller {
+    guard let rule = catalogue.clients.first(where: { $0.token == token }) else {
+      throw RPCError(.unauthenticated, "no client is registered with this token")
+    }
+    guard rule.matches(address: peerBytes, port: peer.port) else {
+      throw RPCError(
+        .unauthenticated, "the token is of a client that is registered with another address than \(peer)")
+    }
+    let named = Caller(peer: peer, bytes: peerBytes, isOwnHost: isOwnHost)
+    named.credentials.token = token
+    named.claimed = rule.name
+    named.label = logEscaped("\(rule.name)@\(peer)")
+    return named
+  }
+
   private init(peer: SocketAddress, bytes: [UInt8], isOwnHost: Bool) {
     self.peer = peer
     peerBytes = bytes
@@ -53,7 +81,7 @@ internal final class Caller {
     return catalogue.clients
       .filter {
         $0.name.hasSameUTF8(as: claimed ?? $0.name)
-          && $0.matches(address: peerBytes, port: port, key: key, token: token)
+          && $0.matches(address: peerBytes, port: port, credentials)
       }
       .map(\.name)
   }
@@ -75,33 +103,16 @@ internal final class Caller {
       throw RPCError(
         .unauthenticated, "the client '\(name)' is registered with another address than \(peer)")
     }
-    if !willProve, !rules.isEmpty, rules.allSatisfy(\.needsCredential) {
+    if !willProve, !rules.isEmpty, rules.allSatisfy(\.needsCredential),
+      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, credentials) })
+    {
+      let what = rules.contains { $0.key != nil } ? "a key" : "a certificate or a token"
       throw RPCError(
         .unauthenticated,
-        rules.contains { $0.key != nil }
-          ? "the client '\(name)' is registered with a key, which this connection does not prove"
-          : "the client '\(name)' is registered with a token, which is sent over HTTP and gRPC alone")
+        "the client '\(name)' is registered with \(what), which this connection does not prove")
     }
     claimed = name
     label = logEscaped("\(name)@\(peer)")
-  }
-
-  /// The caller that a token names: from the same place, with the rights of the token's client.
-  ///
-  /// - Throws: `Unauthenticated` where no client has it, or one that calls from elsewhere.
-  func presenting(_ token: TokenDigest, in catalogue: Catalogue) throws(RPCError) -> Caller {
-    guard let rule = catalogue.clients.first(where: { $0.token == token }) else {
-      throw RPCError(.unauthenticated, "no client is registered with this token")
-    }
-    guard rule.matches(address: peerBytes, port: peer.port, key: key, token: token) else {
-      throw RPCError(
-        .unauthenticated, "the token is of a client that is registered with another address than \(peer)")
-    }
-    let named = Caller(peer: peer, bytes: peerBytes, isOwnHost: isOwnHost)
-    named.token = token
-    named.claimed = rule.name
-    named.label = logEscaped("\(rule.name)@\(peer)")
-    return named
   }
 
   /// Takes the proof of a key.
@@ -134,12 +145,14 @@ internal final class Caller {
         "the proof of the key is for a server '\(proof.server)' at another address; this one is \(name)")
     }
     let rules = catalogue.clients.filter { rule in claimed.map { rule.name.hasSameUTF8(as: $0) } ?? false }
+    var shown = credentials
+    shown.key = key
     if let claimed, !rules.isEmpty,
-      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, key: key) })
+      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, shown) })
     {
       throw RPCError(.unauthenticated, "the client '\(claimed)' is registered with another key")
     }
-    self.key = key
+    credentials = shown
     if claimed == nil { label = logEscaped("\(key.fingerprint)@\(peer)") }
   }
 
@@ -150,7 +163,10 @@ internal final class Caller {
     let names = identities(in: catalogue)
     let who = names.isEmpty ? "the caller at \(peer)" : "the client '\(names.joined(separator: "', '"))'"
     let consequence = "\(who) is not a tenant of the service '\(service)'"
-    guard let key else { return consequence }
+    guard let key else {
+      guard let pin = credentials.certificate, names.isEmpty else { return consequence }
+      return "the certificate \(pin) is unknown: no client is registered with it, and \(consequence)"
+    }
     let owners = catalogue.clients.filter { $0.key == key }.map(\.name)
     if owners.isEmpty {
       if isDeployer { return consequence }

@@ -1,5 +1,6 @@
 internal import RPCProcedures
 internal import RPCSystem
+internal import RPCTLS
 internal import RPCTransport
 internal import RPCWire
 
@@ -86,18 +87,30 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
       bytes, alpn: socket.filter?.applicationProtocol, among: dialects, filters: isPlain ? filters : [])
     {
     case .filter(let entry):
-      socket.install(entry.make())
+      guard let filter = entry.make() else {
+        socket.close()
+        return .consumed(bytes.byteCount)
+      }
+      socket.install(filter)
       return .consumed(0)
     case .wait(let count): return .consumed(0, wanted: count)
     case .none:
+      let first = unsafe bytes.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
       refuse(
-        RPCError(
-          .protocolError,
-          "unknown protocol; this port speaks " + dialects.map { $0.name }.joined(separator: ", ")))
+        isPlain && first == ServerTLS.handshakeByte
+          ? ServerTLS.noTLS
+          : RPCError(
+            .protocolError,
+            "unknown protocol; this port speaks " + dialects.map { $0.name }.joined(separator: ", ")))
       return .consumed(bytes.byteCount)
     case .speak(let type):
+      if let peer = (socket.filter as? TLSFilter)?.peer { caller.take(peer) }
       let dialect = type.init(on: self)
       self.dialect = dialect
+      if isPlain, host.core.tls.mode == .required {
+        refuse(ServerTLS.plainRefusal)
+        return .consumed(bytes.byteCount)
+      }
       if dialect.isGreeted { greeted() }
       return dialect.read(bytes, into: &output)
     }

@@ -5,6 +5,6 @@ internal import RPCWire
 internal struct FilterEntry: Sendable {
   /// Whether a connection that begins with these bytes, at least one, speaks through this filter.
   var recognise: @Sendable (_ first: RawSpan) -> Recognition
-  /// Makes the filter of one connection.
-  var make: @Sendable () -> any ByteFilter
+  /// Makes the filter of one connection; nil where there is no memory for it.
+  var make: @Sendable () -> (any ByteFilter)?
 }

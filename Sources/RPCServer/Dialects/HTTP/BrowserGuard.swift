@@ -53,9 +53,10 @@ internal struct BrowserGuard: Sendable {
 
   /// What is said of a `Host` that is not this server's.
   static func refusal(ofHost host: String) -> HTTPRefusal {
-    HTTPRefusal(
+    let name = name(of: host) ?? host
+    return HTTPRefusal(
       .forbidden, .permissionDenied,
-      "'\(host.prefix(64))' is not a name of this server: use its address, or start it with --allow-host \(host.prefix(64))"
+      "'\(host.prefix(64))' is not a name of this server: use its address, or start it with --allow-host \(name.prefix(64))"
     )
   }
 

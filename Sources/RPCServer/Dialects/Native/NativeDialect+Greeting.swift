@@ -76,5 +76,5 @@ extension NativeDialect {
   }
 
   /// What ties proofs to the channel of this connection: nothing outside TLS.
-  private var channelBinding: [UInt8] { [] }
+  private var channelBinding: [UInt8] { socket.filter?.channelBinding ?? [] }
 }

@@ -33,7 +33,7 @@ internal final class NativeDialect: Dialect {
   }
 
   static func recognise(_ first: RawSpan, alpn: String?) -> Recognition {
-    if let alpn { return alpn == "simplerpc" ? .yes : .no }
+    if let alpn { return alpn == "simplerpc/1" ? .yes : .no }
     let count = min(first.byteCount, Preface.bytes.count)
     for index in 0..<count
     where unsafe first.unsafeLoad(fromByteOffset: index, as: UInt8.self) != Preface.bytes[index] {

@@ -1,0 +1,22 @@
+package import RPCNetwork
+internal import RPCTLS
+package import RPCTransport
+package import RPCWire
+
+extension Topology.Server {
+  /// How the server's certificate is known; nil for a server that is spoken to plainly. The pin goes first: it says more.
+  private var trust: ServerTrust? {
+    certificate.map { .pin($0) } ?? authorities.map { .authorities($0) }
+  }
+
+  /// What encrypts a connection to the server; nil where it is spoken to plainly.
+  package func makeFilter() throws(RPCError) -> (any ByteFilter)? {
+    guard let trust else { return nil }
+    do throws(TLSError) {
+      return try TLSClientContext.context(for: trust)
+        .makeFilter(host: host, isAddress: IPBlock.address(host) != nil)
+    } catch {
+      throw RPCError(.failedPrecondition, "\(error): \(label)", executed: .no)
+    }
+  }
+}

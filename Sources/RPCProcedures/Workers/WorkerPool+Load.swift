@@ -1,0 +1,5 @@
+extension WorkerPool {
+  package var load: RuntimeLoad {
+    RuntimeLoad(running: workers.count - idle.count, queued: queue.count, workers: workers.count)
+  }
+}

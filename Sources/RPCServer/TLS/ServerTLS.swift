@@ -1,0 +1,104 @@
+internal import RPCKeys
+internal import RPCNetwork
+internal import RPCSystem
+internal import RPCTLS
+internal import RPCTransport
+internal import RPCWire
+
+/// The server's side of TLS, shared by all loops: what new connections are encrypted with, and which clients'
+/// certificates are known.
+internal final class ServerTLS: Sendable {
+  private struct State {
+    var context: TLSServerContext?
+    /// Keys of registered clients, as certificates name them.
+    var known: Set<CertificatePin> = []
+    var asks = false
+  }
+
+  let mode: TLSOptions.Mode
+  private let files: TLSFiles
+  private let protocols: [String]
+  private let state = Lock(State())
+  /// Kept over a change of certificates, so that clients resume their sessions.
+  private let ticketKeys = TicketKeys()
+
+  /// Names of ALPN that a server of this kind may speak, the dearest first.
+  private static let protocols = ["h2", "http/1.1", "simplerpc/1"]
+
+  init(_ options: TLSOptions, dataDirectory: String?, address: SocketAddress, dialects: [any Dialect.Type]) {
+    mode = options.mode
+    files = TLSFiles(options: options, dataDirectory: dataDirectory, address: address)
+    // Those that a dialect takes, whatever the bytes.
+    protocols = Self.protocols.filter { name in
+      dialects.contains { $0.recognise([0 as UInt8].span.bytes, alpn: name) != .no }
+    }
+  }
+
+  /// Reads the certificates, at the start and whenever they may have changed: connections that are open keep theirs.
+  ///
+  /// - Returns: the keys to pin.
+  /// - Throws: `KeyError`, and all is as before.
+  @discardableResult
+  func load() throws(KeyError) -> [CertificatePin] {
+    guard mode != .off else { return [] }
+    let identities = try files.identities()
+    let trust = ClientTrust(
+      authorities: try files.authorities(),
+      asks: { [weak self] in self?.state.withLock(\.asks) ?? false },
+      knows: { [weak self] pin in self?.state.withLock { $0.known.contains(pin) } ?? false })
+    do {
+      let context = try TLSServerContext(
+        identities: identities, protocols: protocols, trust: trust, ticketKeys: ticketKeys)
+      state.withLock { $0.context = context }
+    } catch {
+      throw KeyError("TLS cannot be set up: \(error)")
+    }
+    return pins
+  }
+
+  /// What clients pin, the first certificate's first.
+  var pins: [CertificatePin] { state.withLock { $0.context?.pins ?? [] } }
+
+  /// Takes the clients of a generation: their certificates are known by their keys, whoever signed them.
+  func update(_ clients: [ClientRule]) {
+    guard mode != .off else { return }
+    var known: Set<CertificatePin> = []
+    for client in clients {
+      if case .pin(let pin) = client.certificate { known.insert(pin) }
+      if let key = client.key { known.insert(key.certificatePin) }
+    }
+    state.withLock { state in
+      state.known = known
+      state.asks = clients.contains { $0.key != nil || $0.certificate != nil }
+    }
+  }
+
+  /// What recognises TLS among the first bytes; nil where there is none.
+  var filter: FilterEntry? {
+    guard mode != .off else { return nil }
+    return FilterEntry(
+      recognise: { first in
+        // A handshake record of a version 3.x (RFC 8446, section 5.1).
+        guard unsafe first.unsafeLoad(fromByteOffset: 0, as: UInt8.self) == Self.handshakeByte else {
+          return .no
+        }
+        guard first.byteCount > 1 else { return .needs(bytes: 2) }
+        return unsafe first.unsafeLoad(fromByteOffset: 1, as: UInt8.self) == 3 ? .yes : .no
+      },
+      make: { [self] in try? state.withLock(\.context)?.makeFilter() })
+  }
+
+  /// What a TLS handshake begins with.
+  static let handshakeByte: UInt8 = 22
+
+  /// What a client is told that speaks plainly where it must not.
+  static let plainRefusal = RPCError(
+    .unauthenticated,
+    "this port speaks TLS only: give the server's 'certificate' in init.yaml, as 'rpc-server --print-pin' tells it, "
+      + "or the network's 'ca'", executed: .no)
+
+  /// What a client is told that speaks TLS where there is none.
+  static let noTLS = RPCError(
+    .protocolError, "this port speaks no TLS: start the server with --tls offered, or speak to it plainly",
+    executed: .no)
+}

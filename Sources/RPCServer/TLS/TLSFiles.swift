@@ -1,0 +1,110 @@
+internal import CLinux
+internal import Glibc
+internal import RPCKeys
+internal import RPCNetwork
+internal import RPCSystem
+internal import RPCTLS
+internal import RPCTransport
+
+/// Reads what a server's TLS goes by from files, and makes those that the server has of its own.
+internal struct TLSFiles {
+  var options: TLSOptions
+  var dataDirectory: String?
+  /// The address that is listened on.
+  var address: SocketAddress
+
+  /// - Throws: `KeyError` with the file and what is wrong with it.
+  func identities() throws(KeyError) -> [TLSIdentity] {
+    guard options.certificates.isEmpty else {
+      var identities: [TLSIdentity] = []
+      for files in options.certificates {
+        identities.append(
+          try Self.identity(chain: Self.read(files.certificate), files: files))
+      }
+      return identities
+    }
+    guard let dataDirectory else {
+      throw KeyError("TLS needs a certificate and its key, or a data directory to make and keep them in")
+    }
+    return [try own(in: dataDirectory)]
+  }
+
+  func authorities() throws(KeyError) -> [UInt8]? {
+    guard let path = options.clientAuthorities else { return nil }
+    return try Self.read(path)
+  }
+
+  private static func identity(chain: [UInt8], files: TLSOptions.Files) throws(KeyError) -> TLSIdentity {
+    let key = try read(files.key, isSecret: true)
+    do {
+      return try TLSIdentity(chain: chain, key: key, source: files.certificate)
+    } catch {
+      throw KeyError("\(error) (the key is in \(files.key))")
+    }
+  }
+
+  private static func read(_ path: String, isSecret: Bool = false) throws(KeyError) -> [UInt8] {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      throw KeyError("'\(path)' cannot be read: \(String(cString: strerror(errno)))")
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("'\(path)' is not a file") }
+    guard !isSecret || status.st_mode & 0o007 == 0 else {
+      throw KeyError("\(path) holds a private key and may be read by everybody: chmod o= '\(path)'")
+    }
+    do {
+      return try WholeFile.read(path, limit: TLSOptions.fileBytesMax)
+    } catch {
+      throw KeyError(
+        error.code == EFBIG
+          ? "'\(path)' has more than \(TLSOptions.fileBytesMax) bytes, the limit"
+          : "'\(path)' cannot be read: \(error.reason)")
+    }
+  }
+
+  // MARK: The server's own
+
+  /// The key is made once, since clients pin it; the certificate around it again where it is missing.
+  private func own(in directory: String) throws(KeyError) -> TLSIdentity {
+    let files = TLSOptions.Files(
+      certificate: "\(directory)/tls-certificate.pem", key: "\(directory)/tls-key.pem")
+    do {
+      try Self.makeFolder(directory)
+      if access(files.key, F_OK) != 0, errno == ENOENT {
+        try KeyFile.make(files.key, try TLSIdentity.makeKey(), mode: 0o600)
+      }
+      if access(files.certificate, F_OK) != 0, errno == ENOENT {
+        let key = try Self.read(files.key, isSecret: true)
+        let chain = try TLSIdentity.makeCertificate(
+          key: key, name: "SimpleRPC", addresses: addresses, hosts: hosts)
+        try KeyFile.make(files.certificate, chain, mode: 0o644)
+      }
+    } catch {
+      throw KeyError("cannot make the server's certificate: \(error)")
+    }
+    return try Self.identity(chain: Self.read(files.certificate), files: files)
+  }
+
+  private static func makeFolder(_ path: String) throws(KeyError) {
+    var made = ""
+    for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+      made += part + "/"
+      guard mkdir(made, 0o700) == 0 || errno == EEXIST || access(made, X_OK) == 0 else {
+        throw KeyError("cannot make \(made): \(String(cString: strerror(errno)))")
+      }
+    }
+  }
+
+  /// What the certificate is for, where a client asks for a name: the pin counts without.
+  private var addresses: [String] {
+    let isWildcard = address.ipBytes.allSatisfy { $0 == 0 }
+    return ["127.0.0.1", "::1"] + (isWildcard || address.isLoopback ? [] : [address.ip])
+  }
+
+  private var hosts: [String] {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return ["localhost"] }
+    let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return HostName.isValid(name) && name != "localhost" ? ["localhost", name] : ["localhost"]
+  }
+}

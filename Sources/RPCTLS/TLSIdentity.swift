@@ -1,0 +1,77 @@
+internal import COpenSSL
+package import RPCKeys
+
+/// A certificate with those that lead to its authority, and its private key, as PEM.
+package struct TLSIdentity: Hashable, Sendable {
+  package let chain: [UInt8]
+  private let key: [UInt8]
+  /// What clients pin.
+  package let pin: CertificatePin
+
+  /// - Parameter source: names the files in messages.
+  /// - Throws: `TLSError` where they cannot be read, or do not belong together.
+  package init(chain: [UInt8], key: [UInt8], source: String) throws(TLSError) {
+    self.chain = chain
+    self.key = key
+    _ = OpenSSLErrors.take()
+    guard let certificate = rpc_tls_read_certificate(chain, chain.count) else {
+      _ = OpenSSLErrors.take()
+      throw TLSError("\(source) holds no certificate in PEM ('-----BEGIN CERTIFICATE-----')")
+    }
+    defer { X509_free(certificate) }
+    guard let pin = CertificatePin(of: certificate) else { throw TLSError("\(source): the key is of no use") }
+    self.pin = pin
+    guard let context = rpc_tls_context(1) else { throw .noMemory }
+    defer { SSL_CTX_free(context) }
+    try install(in: context, source: source)
+  }
+
+  internal func install(in context: OpaquePointer, source: String = "the certificate") throws(TLSError) {
+    guard rpc_tls_use_chain(context, chain, chain.count) == 1 else {
+      throw TLSError("\(source) cannot be used: \(OpenSSLErrors.take() ?? "no reason told")")
+    }
+    guard rpc_tls_use_key(context, key, key.count) == 1 else {
+      let reason = OpenSSLErrors.take() ?? "no private key in PEM"
+      throw TLSError("the private key of \(source) cannot be used: \(reason)")
+    }
+  }
+
+  // MARK: Making one
+
+  /// PEM of a key or a certificate of ours has some hundred bytes.
+  private static let pemBytesMax = 16 * 1024
+
+  /// A private key on the curve P-256, which every client takes.
+  package static func makeKey() throws(TLSError) -> [UInt8] {
+    try text { rpc_tls_make_key($0, pemBytesMax) }
+  }
+
+  /// A certificate of that key, signed with it, for these addresses and host names.
+  package static func makeCertificate(
+    key: [UInt8], name: String, addresses: [String], hosts: [String]
+  ) throws(TLSError) -> [UInt8] {
+    let names = hosts.map { "DNS:\($0)" } + addresses.map { "IP:\($0)" }
+    return try text { buffer in
+      key.withUnsafeBufferPointer { key in
+        key.withMemoryRebound(to: CChar.self) {
+          rpc_tls_make_certificate(
+            $0.baseAddress, $0.count, name, names.joined(separator: ","), buffer, pemBytesMax)
+        }
+      }
+    }
+  }
+
+  private static func text(_ make: (UnsafeMutablePointer<CChar>) -> Int) throws(TLSError) -> [UInt8] {
+    _ = OpenSSLErrors.take()
+    var buffer = [CChar](repeating: 0, count: pemBytesMax)
+    let count = buffer.withUnsafeMutableBufferPointer { $0.baseAddress.map(make) ?? 0 }
+    guard count > 0 else {
+      throw TLSError("no certificate could be made: \(OpenSSLErrors.take() ?? "no reason told")")
+    }
+    return buffer.prefix(count).map { UInt8(bitPattern: $0) }
+  }
+}
+
+extension TLSError {
+  internal static let noMemory = TLSError("OpenSSL has no memory")
+}

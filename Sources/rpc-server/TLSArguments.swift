@@ -1,0 +1,47 @@
+import ArgumentParser
+import RPCServer
+
+/// The flags of TLS.
+struct TLSArguments: ParsableArguments {
+  enum Mode: String, ExpressibleByArgument, CaseIterable {
+    case off, offered, required
+  }
+
+  @Option(name: .customLong("tls"), help: "Whether clients may, or must, speak TLS 1.3.")
+  var mode = Mode.off
+
+  @Option(
+    name: .customLong("tls-certificate"),
+    help: ArgumentHelp(
+      "A certificate in PEM with those that lead to its authority; several are chosen from by the name asked for "
+        + "(default: one of its own in the data directory).", valueName: "file"))
+  var certificates: [String] = []
+
+  @Option(
+    name: .customLong("tls-key"),
+    help: ArgumentHelp("The private key of each --tls-certificate, in the same order.", valueName: "file"))
+  var keys: [String] = []
+
+  @Option(
+    name: .customLong("tls-client-ca"),
+    help: ArgumentHelp("Certificates in PEM of authorities that vouch for clients.", valueName: "file"))
+  var clientAuthorities: String?
+
+  func validate() throws {
+    guard certificates.count == keys.count else {
+      throw ValidationError(
+        "each --tls-certificate needs its --tls-key: there are \(certificates.count) and \(keys.count)")
+    }
+    guard mode != .off || clientAuthorities == nil else {
+      throw ValidationError("--tls-client-ca needs --tls offered or --tls required")
+    }
+  }
+
+  var options: TLSOptions {
+    var options = TLSOptions()
+    options.mode = TLSOptions.Mode(rawValue: mode.rawValue) ?? .off
+    options.certificates = zip(certificates, keys).map { TLSOptions.Files(certificate: $0, key: $1) }
+    options.clientAuthorities = clientAuthorities
+    return options
+  }
+}
