@@ -33,6 +33,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: [
@@ -40,6 +41,7 @@ let package = Package(
     .target(name: "CLinux"),
     .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
     .target(name: "CLibYAML", linkerSettings: [.linkedLibrary("yaml")]),
+    .target(name: "CNGHTTP2", linkerSettings: [.linkedLibrary("nghttp2")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
     .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
@@ -71,13 +73,17 @@ let package = Package(
       },
       swiftSettings: swiftSettings),
     .target(
+      name: "RPCProto",
+      dependencies: ["RPCWire", "RPCProcedures", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["Schemas"], swiftSettings: swiftSettings),
+    .target(
       name: "RPCClient",
       dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "CLinux"],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
       dependencies: [
-        "RPCSystem", "RPCWire", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient", "CLibYAML",
+        "RPCSystem", "RPCWire", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto", "RPCClient", "CLibYAML",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swiftSettings),
@@ -85,8 +91,9 @@ let package = Package(
       name: "RPCServer",
       dependencies: [
         "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures",
+        "RPCProto",
         "RPCClient",
-        "RPCDeployment", "CLinux",
+        "RPCDeployment", "CLinux", "CNGHTTP2", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
@@ -177,7 +184,8 @@ let package = Package(
     .testTarget(
       name: "RPCDeploymentTests",
       dependencies: [
-        "TestSupport", "RPCSystem", "RPCDeployment", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCClient",
+        "TestSupport", "RPCSystem", "RPCDeployment", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCClient",
         "RPCServer", "RPCWire",
       ],
       swiftSettings: swiftSettings),
@@ -196,6 +204,13 @@ let package = Package(
       name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
+      name: "RPCProtoTests",
+      dependencies: [
+        "TestSupport", "RPCProto", "RPCProcedures", "RPCWire",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      swiftSettings: swiftSettings),
+    .testTarget(
       name: "RPCServiceLifecycleTests",
       dependencies: ["RPCClient", "RPCServiceLifecycle", .product(name: "Logging", package: "swift-log")],
       swiftSettings: swiftSettings),
@@ -208,13 +223,16 @@ let package = Package(
       name: "RPCServerTests",
       dependencies: [
         "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
+        "RPCProto", "CNGHTTP2",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
       ],
       swiftSettings: swiftSettings),
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCDeployment",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCDeployment",
         "RPCClient", "RPCServer", "RPCShell", "CLua",
         .product(name: "HTTPTypes", package: "swift-http-types"),
       ],

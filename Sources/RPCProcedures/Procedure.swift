@@ -17,6 +17,8 @@ public struct Procedure: Hashable, Sendable {
   package var memoryBytes: Int?
   /// Repeating a call is harmless: it may be retried although it may have been executed.
   package var idempotent: Bool
+  /// What its file says of its form in gRPC.
+  package var grpc = GRPCForm()
 
   package init(
     signature: Signature, language: Language, function: String? = nil, digest: String = "",
@@ -33,6 +35,20 @@ public struct Procedure: Hashable, Sendable {
     self.memoryBytes = memoryBytes
     self.idempotent = idempotent
   }
+}
+
+/// What a file may say of a procedure's form in gRPC beyond its signature.
+package struct GRPCForm: Hashable, Sendable {
+  /// The method's name, where it is not the procedure's.
+  @ComparedByUTF8 package var method: String?
+  /// How many overloads of the same name are declared before it: the first one has the plain name.
+  package var overload = 0
+  /// Field numbers of the arguments, 0 for the position; empty where none is pinned.
+  package var argumentFields: [Int] = []
+  /// Field numbers of the return values.
+  package var returnFields: [Int] = []
+
+  package init() {}
 }
 
 /// A procedure with its source: what a runtime loads. Two procedures may share one source. It is an object, so

@@ -31,6 +31,15 @@ internal final class ServerLoop {
   private(set) var isDraining = false
   private var drained: (() -> Void)?
 
+  /// The methods of the catalogue in force, as gRPC offers them: made when the first asks.
+  private var madeMethods: GRPCMethods?
+  var grpcMethods: GRPCMethods {
+    if let madeMethods, madeMethods.catalogue === catalogue { return madeMethods }
+    let methods = GRPCMethods(catalogue)
+    madeMethods = methods
+    return methods
+  }
+
   var agent: String { core.agent }
 
   init(index: Int, loop: EventLoop, options: ServerOptions, core: ServerCore, catalogue: Catalogue) {

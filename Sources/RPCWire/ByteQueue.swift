@@ -142,6 +142,18 @@ public struct ByteQueue: ~Copyable {
       of: value.littleEndian, toByteOffset: start + offset, as: Number.self)
   }
 
+  /// Moves what stands `offset` bytes behind the front, and all behind it, by `byteCount` bytes; what is in between is to
+  /// be patched.
+  package mutating func openGap(_ byteCount: Int, at offset: Int) {
+    precondition(byteCount >= 0 && offset >= 0 && offset <= count, "a gap lies inside the queue")
+    guard byteCount > 0 else { return }
+    reserve(byteCount)
+    let from = start + offset
+    unsafe (base.unsafelyUnwrapped + from + byteCount).copyMemory(
+      from: base.unsafelyUnwrapped + from, byteCount: end - from)
+    end += byteCount
+  }
+
   public mutating func append(_ bytes: RawSpan) {
     reserve(bytes.byteCount)
     let at = end

@@ -112,7 +112,7 @@ public struct MessagePackReader: ~Escapable {
 
   /// Where the bytes of a binary stand, which are passed over.
   @_lifetime(self: copy self)
-  internal mutating func readBinaryRange() throws(WireError) -> Range<Int> {
+  package mutating func readBinaryRange() throws(WireError) -> Range<Int> {
     let type = try take()
     let count: Int
     switch type {

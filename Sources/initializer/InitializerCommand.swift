@@ -23,7 +23,7 @@ struct InitializerCommand: AsyncParsableCommand {
       or the file is wrong, 130 interrupted before anything was changed.
       """,
     version: Release.version,
-    subcommands: [ApplyCommand.self, UnlockCommand.self, KeyCommand.self],
+    subcommands: [ApplyCommand.self, UnlockCommand.self, KeyCommand.self, ProtoCommand.self],
     defaultSubcommand: ApplyCommand.self)
 
   /// Usage errors end with 2, as configuration errors do, not with the parser's own 64. What was asked for and cannot

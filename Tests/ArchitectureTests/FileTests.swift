@@ -12,7 +12,8 @@ struct FileTests {
       in: "Sources", "Tests", "Benchmarks", "Examples",
       endings: [".swift", ".c", ".h", ".py", ".lua"])
     #expect(files.count > 300)
-    for file in files {
+    // What protoc's plugin wrote is as long as it is.
+    for file in files where !file.hasSuffix(".pb.swift") {
       let count = try Checkout.text(file).split(separator: "\n", omittingEmptySubsequences: false).count - 1
       #expect(count <= Self.linesMax, "\(file) has \(count) lines")
     }

@@ -43,6 +43,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case history
   /// Requests of HTTP/1.1.
   case http1
+  /// A message of protobuf: read as arguments, and its values written again.
+  case proto
   /// All that a client sends over a connection.
   case session
   /// All that a server sends over a connection.
@@ -71,6 +73,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .recording: try ShellTargets.recording(bytes)
     case .history: try ShellTargets.history(bytes)
     case .http1: try HTTPTargets.http1(bytes)
+    case .proto: try ProtoTargets.message(bytes)
     case .session: try SessionTarget.session(bytes)
     case .client: try ClientTarget.client(bytes)
     }

@@ -28,10 +28,24 @@ enum SessionTarget {
     let answers = try result.get()
     if sent.starts(with: Preface.bytes) {
       try areFrames(answers)
+    } else if sent.starts(with: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) {
+      try areHTTP2(answers)
     } else if answers.starts(with: "HTTP/1.1 ".utf8) {
       try HTTPAnswers.check(answers, to: sent)
     } else {
       try areLines(answers)
+    }
+  }
+
+  /// Whole frames, SETTINGS first, nothing behind the last words.
+  private static func areHTTP2(_ answers: [UInt8]) throws(BrokenPromise) {
+    var offset = 0
+    while offset < answers.count {
+      guard answers.count - offset >= 9 else { throw BrokenPromise("half a frame's head") }
+      let length = answers[offset..<offset + 3].reduce(0) { $0 << 8 | Int($1) }
+      if offset == 0 { try promise(answers[3] == 4, "the first frame is not SETTINGS") }
+      offset += 9 + length
+      try promise(offset <= answers.count, "half a frame")
     }
   }
 

@@ -169,7 +169,7 @@ extension InitFileErrorTests {
     (
       "{args: [int, \"List[str]\"], returns: [str], src: f.py}", "",
       [
-        "14:9: procedure 'text.f' must be a map with 'args', 'returns', 'src', 'doc', 'timeout', 'memory', 'idempotent', 'function', 'language', found nothing"
+        "14:9: procedure 'text.f' must be a map with 'args', 'returns', 'src', 'doc', 'timeout', 'memory', 'idempotent', 'function', 'language', 'grpc', found nothing"
       ]
     ),
     // YAML

@@ -1,5 +1,6 @@
 import RPCClient
 import RPCProcedures
+import RPCProto
 import RPCWire
 import Testing
 
@@ -49,6 +50,39 @@ struct PlanTests {
     #expect(plan.added.map { "\($0.signature)" } == ["text.f(float) -> str"])
     #expect(plan.removed.map { "\($0.signature)" } == ["text.f(int) -> str"])
     #expect(plan.unchanged.count == 1)
+  }
+
+  @Test("what breaks clients of gRPC is told: numbers that get another name or type, or go")
+  func protoChanges() {
+    func plan(_ old: [Procedure], _ new: [Procedure]) -> [String] {
+      Self.plan(Samples.manifest(new), Samples.manifest(old)).protoChanges.map(\.message)
+    }
+    var old = Samples.procedure("text", "f", [.int, .int])
+    old.signature.parameters[0].name = "a"
+    old.signature.parameters[1].name = "b"
+    #expect(plan([old], [old]) == [])
+    var renamed = old
+    renamed.signature.parameters[1].name = "c"
+    #expect(
+      plan([old], [renamed]) == [
+        "in gRPC 'text.f' changes: the number 2 was the argument 'b' and becomes 'c'"
+      ])
+    var swapped = old
+    swapped.signature.parameters.swapAt(0, 1)
+    #expect(plan([old], [swapped]).count == 2)
+    swapped.grpc.argumentFields = [2, 1]
+    #expect(plan([old], [swapped]) == [], "pinned numbers stay with their names")
+    let shorter = Samples.procedure("text", "f", [.string])
+    #expect(plan([old], [shorter]).contains { $0.contains("gets another type") })
+    #expect(plan([old], [shorter]).contains { $0.contains("'b' with the number 2 is gone") })
+    // The first overload has the plain name.
+    var first = Samples.procedure("text", "g", [.int])
+    var second = Samples.procedure("text", "g", [.string])
+    second.grpc.overload = 1
+    let before = [first, second]
+    first.grpc.overload = 1
+    second.grpc.overload = 0
+    #expect(plan(before, [first, second]).count == 1)
   }
 
   @Test("what changed of a procedure is told")

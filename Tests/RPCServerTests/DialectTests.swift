@@ -62,24 +62,9 @@ private final class EchoDialect: Dialect {
   }
 }
 
-/// One that needs 24 bytes and speaks first only then, as HTTP/2 does.
-private final class LongDialect: Dialect {
-  static let name = "long"
-  static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-  init(on connection: ServerConnection) {}
-  static func recognise(_ first: RawSpan, alpn: String?) -> Recognition {
-    let bytes = first.withUnsafeBytes { Array($0.prefix(preface.count)) }
-    guard preface.starts(with: bytes) else { return .no }
-    return bytes.count == preface.count ? .yes : .needs(bytes: preface.count)
-  }
-  func read(_ bytes: RawSpan, into output: inout ByteQueue) -> Progress { .consumed(bytes.byteCount) }
-  func refuse(_ error: RPCError, into output: inout ByteQueue) {}
-  func inputEnded() -> EndOfInput { .closeNow }
-}
-
 @Suite("Dialects")
 struct DialectTests {
-  private static let all: [any Dialect.Type] = Dialects.all + [EchoDialect.self, LongDialect.self]
+  private static let all: [any Dialect.Type] = Dialects.all + [EchoDialect.self]
 
   private static func choice(_ bytes: [UInt8], alpn: String? = nil) -> String {
     switch Dialects.choose(bytes.span.bytes, alpn: alpn, among: all) {
@@ -94,12 +79,12 @@ struct DialectTests {
     ("", nil, "wait for 1"), ("{", nil, "json"), (" ", nil, "json"), ("\n", nil, "json"),
     ("E", nil, "wait for 5"), ("ECHO", nil, "wait for 5"), ("ECHO ", nil, "echo"), ("ECHO x", nil, "echo"),
     ("ECHx", nil, "none"), ("P", nil, "wait for 3"), ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r", nil, "wait for 24"),
-    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", nil, "long"), ("\u{16}", nil, "none"),
+    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", nil, "grpc"), ("\u{16}", nil, "none"),
     ("PO", nil, "wait for 3"), ("POST", nil, "http"), ("PUT", nil, "http"), ("PUS", nil, "none"),
     ("G", nil, "wait for 3"), ("GE", nil, "wait for 3"), ("GET", nil, "http"), ("GETS ", nil, "none"),
     ("get ", nil, "none"), ("OPT", nil, "http"), ("HEA", nil, "http"),
     // What was agreed on decides, whatever the bytes look like.
-    ("{", "echo", "echo"), ("ECHO ", "h2", "none"), ("{", "http/1.1", "http"),
+    ("{", "echo", "echo"), ("ECHO ", "h2", "grpc"), ("ECHO ", "h3", "none"), ("{", "http/1.1", "http"),
   ]
 
   @Test(

@@ -125,6 +125,13 @@ final class RawPeer {
     }
   }
 
+  /// What comes next, however much it is; nil where the server closed.
+  func nextBytes() -> [UInt8]? {
+    while buffer.isEmpty { guard readMore() else { return nil } }
+    defer { buffer = [] }
+    return buffer
+  }
+
   /// The next bytes as text, or nil when the server closed the connection before all of them came.
   func bytes(_ count: Int) -> String? {
     while buffer.count < count { guard readMore() else { return nil } }

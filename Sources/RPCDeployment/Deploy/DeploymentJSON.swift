@@ -1,5 +1,6 @@
 import RPCNetwork
 import RPCProcedures
+import RPCProto
 package import RPCWire
 
 /// A report as programs read it.
@@ -73,6 +74,10 @@ package enum DeploymentJSON {
           })
       ),
       ("removed", .list(plan.removed.map(value))), ("unchanged", .int(Int64(plan.unchanged.count))),
+      (
+        "warnings",
+        plan.protoChanges.isEmpty ? nil : .list(plan.protoChanges.map { .string($0.message) })
+      ),
       ("notes", .list(plan.notes.map(Value.string))), ("degraded", plan.degraded.map(Value.string)))
   }
 

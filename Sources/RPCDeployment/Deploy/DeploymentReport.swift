@@ -48,6 +48,8 @@ package struct DeploymentReport: Sendable {
   package var servers: [Server]
   /// How the file names each source, by digest, so that people are shown its path.
   package var sourcePaths: [String: String]
+  /// Where the file declares each procedure, by its identity.
+  package var places: [String: String] = [:]
   /// What could not be found in sources that a server refused.
   package var hints: [Diagnostic] = []
 

@@ -42,7 +42,7 @@ package struct DeploymentText {
       let headline = headline(server)
       var changes: [String] = []
       if let plan = server.plan, !plan.isUpToDate {
-        changes = PlanText(plan, paths: report.sourcePaths, paint: paint).lines
+        changes = PlanText(plan, paths: report.sourcePaths, places: report.places, paint: paint).lines
       }
       if let index = groups.firstIndex(where: { $0.headline == headline && $0.changes == changes }) {
         groups[index].servers.append(server)

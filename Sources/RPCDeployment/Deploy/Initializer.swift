@@ -84,6 +84,7 @@ package struct Initializer: Sendable {
     deployerOptions.who = Self.who()
     var report = await Deployer(targets: targets, sources: file.sources, options: deployerOptions).run()
     report.sourcePaths = file.sourcePaths
+    report.places = file.places
     await client.close()
     report.hints = file.hints.filter { report.refuses(sourceNamed: $0.sourceName) }.map(\.diagnostic)
     return report

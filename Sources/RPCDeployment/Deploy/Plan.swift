@@ -1,4 +1,5 @@
 package import RPCProcedures
+package import RPCProto
 import RPCWire
 
 /// What a deployment would change on one server: what the file wants less what the server has. Pure.
@@ -23,6 +24,8 @@ package struct Plan: Hashable, Sendable {
       compare("timeout", old.timeoutMilliseconds.map { "\($0)ms" }, new.timeoutMilliseconds.map { "\($0)ms" })
       compare("memory", old.memoryBytes.map { "\($0) bytes" }, new.memoryBytes.map { "\($0) bytes" })
       compare("idempotent", "\(old.idempotent)", "\(new.idempotent)")
+      compare("name in gRPC", old.grpc.method, new.grpc.method)
+      if old.grpc.overload != new.grpc.overload { details.append("its place among the overloads") }
       if !old.documentation.hasSameUTF8(as: new.documentation) { details.append("doc") }
       return details
     }
@@ -62,6 +65,9 @@ package struct Plan: Hashable, Sendable {
   /// The desired topology's digest.
   package let topologyDigest: String
 
+  /// What breaks programs that were made for methods as they were in gRPC.
+  package let protoChanges: [ProtoChange]
+
   /// Nothing to do.
   package var isUpToDate: Bool {
     let desired = DeploymentBase(manifest: digest, topology: topologyDigest)
@@ -95,6 +101,7 @@ package struct Plan: Hashable, Sendable {
       case .some(let before): changed.append(Change(old: before, new: procedure))
       }
     }
+    protoChanges = ProtoChange.all(from: old.keys.sorted().compactMap { old[$0] }, to: manifest.procedures)
     self.added = added
     self.changed = changed
     self.unchanged = unchanged

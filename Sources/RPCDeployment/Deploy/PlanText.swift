@@ -1,4 +1,5 @@
 import RPCProcedures
+import RPCProto
 
 /// What a plan changes on a server, line by line. Procedures of one source to which the same happens are one line
 /// when there are many.
@@ -10,11 +11,13 @@ struct PlanText {
 
   private let plan: Plan
   private let paths: [String: String]
+  private let places: [String: String]
   private let paint: TextPaint
 
-  init(_ plan: Plan, paths: [String: String], paint: TextPaint) {
+  init(_ plan: Plan, paths: [String: String], places: [String: String] = [:], paint: TextPaint) {
     self.plan = plan
     self.paths = paths
+    self.places = places
     self.paint = paint
   }
 
@@ -26,6 +29,10 @@ struct PlanText {
       plan.changed.map { ($0.new, $0.details.joined(separator: "; ")) }, paint(.yellow, "~ "))
     lines += grouped(plan.removed.map { ($0, ContentDigest.short($0.digest)) }, paint(.red, "- "))
     lines += plan.notes
+    lines += plan.protoChanges.map { change in
+      let place = places[Manifest.identity(of: change.procedure.signature)].map { "\($0): " } ?? ""
+      return paint(.yellow, "warning: \(place)\(change.message)")
+    }
     if !plan.unchanged.isEmpty {
       lines.append(paint(.dim, "= \(English.count(plan.unchanged.count, "procedure")) unchanged"))
     }

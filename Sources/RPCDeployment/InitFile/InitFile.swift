@@ -15,6 +15,9 @@ public struct InitFile: Sendable {
   /// How the file names each source, by digest.
   public let sourcePaths: [String: String]
 
+  /// Where it declares each procedure, by the procedure's identity: `init.yaml:14:7`.
+  package let places: [String: String]
+
   /// What could not be found in sources; shown where a server refuses one of them.
   public let hints: [SourceHint]
 
@@ -74,6 +77,11 @@ public struct InitFile: Sendable {
       services: services)
     procedures = reader.procedures.map(\.procedure)
     hints = reader.hints
+    places = Dictionary(
+      reader.procedures.map {
+        (Manifest.identity(of: $0.procedure.signature), "\(path):\($0.place.line):\($0.place.column)")
+      }
+    ) { first, _ in first }
     var sources: [String: [UInt8]] = [:]
     for case .bytes(let bytes, let digest) in reader.sources.values { sources[digest] = bytes }
     self.sources = sources

@@ -5,7 +5,7 @@ import RPCWire
 extension InitFileReader {
   private static let keys = [
     ["args"], ["returns"], ["src"], ["doc"], ["timeout"], ["memory"], ["idempotent"], ["function"],
-    ["language"],
+    ["language"], ["grpc"],
   ]
 
   mutating func readProcedures(_ node: YamlNode) {
@@ -45,12 +45,15 @@ extension InitFileReader {
     var procedure = Procedure(
       signature: Signature(
         service: service.name, name: name, parameters: (parameters ?? []).map(\.parameter),
-        returns: returns ?? []),
+        returns: (returns ?? []).map(\.parameter.type)),
       language: .python)
     procedure.documentation = fields?["doc"].flatMap { documentation($0) }
     procedure.timeoutMilliseconds = fields?["timeout"].flatMap { milliseconds($0) }
     procedure.memoryBytes = fields?["memory"].flatMap { bytes($0) }
     procedure.idempotent = fields?["idempotent"].flatMap { flag($0, "idempotent") } ?? false
+    procedure.grpc.method = fields?["grpc"].flatMap { methodName($0, owner) }
+    procedure.grpc.argumentFields = Self.pins((parameters ?? []).map(\.field))
+    procedure.grpc.returnFields = Self.pins((returns ?? []).map(\.field))
     if let parameters {
       checkNames(of: parameters, owner)
       let identity = Manifest.identity(of: procedure.signature)
@@ -82,6 +85,8 @@ extension InitFileReader {
   private struct ReadParameter {
     var parameter: Parameter
     var place: Place
+    /// The field number in gRPC that is pinned.
+    var field: Int?
   }
 
   /// A list of types, of `name: type`, or of both; nil where a type was wrong.
@@ -91,7 +96,7 @@ extension InitFileReader {
     case .map(let entries): pairs = entries.map { ($0.key, $0.value) }
     case .list(let items):
       for item in items {
-        if case .map(let entries) = item.content {
+        if case .map(let entries) = item.content, !isPinned(item) {
           pairs += entries.map { ($0.key, $0.value) }
         } else {
           pairs.append((nil, item))
@@ -105,24 +110,29 @@ extension InitFileReader {
     guard isArity(pairs.count, "'args' of \(owner)", at: node.place) else { return nil }
     var isRight = true
     let parameters = pairs.compactMap { key, type -> ReadParameter? in
-      guard let parsed = self.type(type, "'args' of \(owner)") else {
+      guard let parsed = pinnedType(type, "'args' of \(owner)") else {
         isRight = false
         return nil
       }
       return ReadParameter(
-        parameter: Parameter(parsed, name: key?.text ?? key.map { _ in "" }), place: (key ?? type).place)
+        parameter: Parameter(parsed.type, name: key?.text ?? key.map { _ in "" }), place: (key ?? type).place,
+        field: parsed.field)
     }
     return isRight ? parameters : nil
   }
 
-  private mutating func returns(_ node: YamlNode, _ owner: String) -> [ValueType]? {
+  private mutating func returns(_ node: YamlNode, _ owner: String) -> [ReadParameter]? {
     guard case .list(let items) = node.content else {
       let hint = node.isNull ? "[] for none" : "[\(node.text?.prefix(40) ?? "…")]"
       report(node.place, "'returns' of \(owner) must be a list of types, found \(node.kind) (write \(hint))")
       return nil
     }
     guard isArity(items.count, "'returns' of \(owner)", at: node.place) else { return nil }
-    return items.compactMap { type($0, "'returns' of \(owner)") }
+    return items.compactMap { item in
+      pinnedType(item, "'returns' of \(owner)").map {
+        ReadParameter(parameter: Parameter($0.type), place: item.place, field: $0.field)
+      }
+    }
   }
 
   private mutating func isArity(_ count: Int, _ what: String, at place: Place) -> Bool {
@@ -130,7 +140,7 @@ extension InitFileReader {
     return count <= WireLimits.arityMax
   }
 
-  private mutating func type(_ node: YamlNode, _ what: String) -> ValueType? {
+  mutating func type(_ node: YamlNode, _ what: String) -> ValueType? {
     guard let text = node.text, !node.isNull else {
       let hint = node.isNull ? "; 'None' in quotes is the type of no value" : ""
       report(node.place, "missing type in \(what), found \(node.kind)\(hint)")

@@ -50,6 +50,7 @@ struct InitFileReader {
     if let node = top?["service"], !node.isNull { readServices(node) }
     if let node = top?["rpc"], !node.isNull { readProcedures(node) }
     checkReferences()
+    checkProtobuf()
   }
 
   // MARK: Errors

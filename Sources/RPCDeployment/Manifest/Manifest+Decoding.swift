@@ -1,5 +1,6 @@
 import RPCNetwork
 import RPCProcedures
+import RPCProto
 import RPCWire
 
 extension Manifest {
@@ -66,7 +67,7 @@ extension Manifest {
     let language = try fields.required("language", "a language") {
       $0.stringValue.flatMap { Language(rawValue: $0, digest: digest) }
     }
-    let procedure = Procedure(
+    var procedure = Procedure(
       signature: signature,
       language: language,
       function: try fields.string("function"),
@@ -76,8 +77,29 @@ extension Manifest {
       timeoutMilliseconds: try fields.optional("timeout_ms", "an integer") { $0.intValue.map(Int.init) },
       memoryBytes: try fields.optional("memory_bytes", "an integer") { $0.intValue.map(Int.init) },
       idempotent: try fields.required("idempotent", "a bool", \.boolValue))
+    procedure.grpc.method = try fields.optional("grpc", "a string", \.stringValue)
+    procedure.grpc.overload =
+      try fields.optional("overload", "a number of an overload") { value in
+        value.intValue.flatMap { (1...Int64(DeploymentLimits.proceduresMax)).contains($0) ? Int($0) : nil }
+      } ?? 0
+    procedure.grpc.argumentFields = try numbers(&fields, "argument_fields", count: signature.parameters.count)
+    procedure.grpc.returnFields = try numbers(&fields, "return_fields", count: signature.returns.count)
     try fields.finish()
     return procedure
+  }
+
+  /// Field numbers, one for each value and 0 for its position; empty where none is pinned.
+  private static func numbers(_ fields: inout Fields, _ key: String, count: Int) throws(DeploymentError)
+    -> [Int]
+  {
+    try fields.optional(key, "a list of \(count) field numbers") { value -> [Int]? in
+      guard let list = value.listValue, list.count == count, count > 0 else { return nil }
+      let numbers = list.compactMap { $0.intValue.flatMap { Int(exactly: $0) } }
+      guard numbers.count == count, numbers.contains(where: { $0 != 0 }),
+        numbers.allSatisfy({ $0 == 0 || ProtoSignature.problem(withNumber: $0) == nil })
+      else { return nil }
+      return numbers
+    } ?? []
   }
 
   private static func parameter(_ value: Value, _ place: String) throws(DeploymentError) -> Parameter {

@@ -46,7 +46,15 @@ extension Manifest {
       ("doc", procedure.documentation.map(Value.string)),
       ("timeout_ms", procedure.timeoutMilliseconds.map { .int(Int64($0)) }),
       ("memory_bytes", procedure.memoryBytes.map { .int(Int64($0)) }),
-      ("idempotent", .bool(procedure.idempotent)))
+      ("idempotent", .bool(procedure.idempotent)),
+      ("grpc", procedure.grpc.method.map(Value.string)),
+      ("overload", procedure.grpc.overload == 0 ? nil : .int(Int64(procedure.grpc.overload))),
+      ("argument_fields", numbers(procedure.grpc.argumentFields)),
+      ("return_fields", numbers(procedure.grpc.returnFields)))
+  }
+
+  private static func numbers(_ fields: [Int]) -> Value? {
+    fields.isEmpty ? nil : .list(fields.map { .int(Int64($0)) })
   }
 
   private static func value(_ parameter: Parameter) -> Value {

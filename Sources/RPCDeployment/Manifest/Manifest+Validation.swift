@@ -1,5 +1,6 @@
 import RPCNetwork
 import RPCProcedures
+import RPCProto
 import RPCWire
 
 extension Manifest {
@@ -95,6 +96,9 @@ extension Manifest {
       guard (DeploymentLimits.memoryBytesMin...DeploymentLimits.memoryBytesMax).contains(memory) else {
         throw refuse("a memory limit of \(memory) bytes is out of range")
       }
+    }
+    if let name = procedure.grpc.method, let problem = ProtoNames.problem(with: name) {
+      throw refuse("its name in gRPC is invalid: \(problem)")
     }
     let names = signature.parameters.compactMap(\.name)
     guard names.allSatisfy(Names.isIdentifier), Set(names).count == names.count else {

@@ -79,8 +79,16 @@ extension Procedure: SystemMap {
     .init("returns", \.signature.returns), .init("language", \.language), .init("function", \.function),
     .init("digest", \.digest), .init("source_name", \.sourceName), .init("idempotent", \.idempotent),
     .init("doc", \.documentation), .init("timeout_ms", \.timeoutMilliseconds),
-    .init("memory_bytes", \.memoryBytes),
+    .init("memory_bytes", \.memoryBytes), .init("grpc", \.grpc.method), .init("overload", \.laterOverload),
+    .init(unlessEmpty: "argument_fields", \.grpc.argumentFields),
+    .init(unlessEmpty: "return_fields", \.grpc.returnFields),
   ]
+
+  /// Which overload of its name it is, nil for the first.
+  private var laterOverload: Int? {
+    get { grpc.overload == 0 ? nil : grpc.overload }
+    set { grpc.overload = newValue ?? 0 }
+  }
 
   package init(decoding value: Value) throws(SystemDecodingError) {
     self = try Self.decodeFields(value)

@@ -214,11 +214,11 @@ internal final class CallCore {
   ) {
     let isStopped = Lock(false)
     call.stop = { [self] _ in
-      leftBehind += 1
+      left(call)
       isStopped.withLock { $0 = true }
     }
     host.side.run({ isStopped.withLock { $0 } ? nil : work() }) { [self] result in
-      if call.isConcluded { leftBehind -= 1 }
+      if call.isConcluded { returned(call) }
       guard !call.isConcluded, let result else { return }
       call.stop = nil
       use(result)
@@ -259,14 +259,25 @@ internal final class CallCore {
       }
       mailbox.post { loop in
         let (call, core) = confined.on(loop)
-        if call.isConcluded { core.leftBehind -= 1 }
+        if call.isConcluded { core.returned(call) }
         call.conclude(result, on: loop)
       }
     }
     call.stop = { [self] _ in
-      leftBehind += 1
+      left(call)
       task.cancel()
     }
+  }
+
+  /// A call was ended, and its work goes on until it notices.
+  private func left(_ call: ServerCall) {
+    leftBehind += 1
+    call.connection?.workLeft += 1
+  }
+
+  private func returned(_ call: ServerCall) {
+    leftBehind -= 1
+    call.connection?.workLeft -= 1
   }
 
   private func runSource(_ call: ServerCall, _ unit: SourceUnit, on connection: ServerConnection) {

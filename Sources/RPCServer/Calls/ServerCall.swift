@@ -32,7 +32,7 @@ internal final class ServerCall: TimerTarget {
   private let sink: any ReplySink
   /// Who counts and logs it, and whose table it is in.
   private let core: CallCore?
-  private let connection: ServerConnection?
+  let connection: ServerConnection?
   private(set) var isConcluded = false
   private var timer: TimerID?
   /// Ends the work where it is being done.

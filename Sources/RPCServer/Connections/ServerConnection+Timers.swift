@@ -31,6 +31,7 @@ extension ServerConnection {
     }
     if let frameStarted { consider(frameStarted, options.frameTimeoutMilliseconds) }
     if let silentSince { consider(silentSince, keepalive.milliseconds) }
+    if let own = dialect?.due { due = due.map { min($0, own) } ?? own }
     return due
   }
 
@@ -41,6 +42,13 @@ extension ServerConnection {
     guard socket.isOpen, let due = nextDue() else { return }
     guard due <= loop.now else { return armTimer() }
     if checkKeepalive() { return }
+    if let dialect, let own = dialect.due, own <= loop.now {
+      var reason: RPCError?
+      socket.send { reason = dialect.becameDue(at: loop.now, into: &$0) }
+      if let reason { return refuse(reason) }
+      afterAnswer()
+      return armTimer()
+    }
     guard let due = nextDue(), due <= loop.now else { return armTimer() }
     let options = host.options
     let error: RPCError

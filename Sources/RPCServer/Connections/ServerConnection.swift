@@ -23,6 +23,8 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   private(set) var callerName: String?
   /// Requests and answers of this connection that are being decoded or encoded beside the loop.
   private var piecesAway = 0
+  /// Calls that were ended before their work: it still runs.
+  var workLeft = 0
   /// No more calls are taken.
   private(set) var isDraining = false
   var keepalive = Keepalive()
@@ -197,7 +199,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   /// After an answer that was not part of a read: goes on reading, or ends what was waiting for it.
   func afterAnswer() {
     guard socket.isReceiving else { return }
-    if isDraining, isIdle { return socket.closeAfterFlush() }
+    if isDraining, mayEnd { return socket.closeAfterFlush() }
     socket.resumeReading()
     if socket.inputHasEnded, !isReceivingBytes, !socket.keepsInput { endIfAllIsAnswered() }
   }
@@ -230,14 +232,17 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     guard !isDraining else { return }
     isDraining = true
     if let dialect, socket.isReceiving { socket.send { dialect.drain(into: &$0) } }
-    if isIdle { socket.closeAfterFlush() }
+    if mayEnd { socket.closeAfterFlush() }
   }
 
   /// The peer takes no answers any more beyond those in flight.
   func peerDrains() {
     isDraining = true
-    if isIdle { socket.closeAfterFlush() }
+    if mayEnd { socket.closeAfterFlush() }
   }
+
+  /// Whether a connection that takes no more calls has nothing more to do.
+  private var mayEnd: Bool { isIdle && !(dialect?.holdsOpen ?? false) }
 
   /// Says that what the peer knows of procedures may be outdated.
   func announce(generation: Int) {

@@ -70,6 +70,18 @@ internal protocol Dialect: AnyObject, SendableMetatype {
 
   /// Asks the peer whether it is there, which must make it send something; false where the dialect has no such question.
   func ping(into output: inout ByteQueue) -> Bool
+
+  /// Whether something is under way that is no call, so that the connection may not end yet.
+  var holdsOpen: Bool { get }
+
+  /// When something of its own is due, on the loop's clock, if anything is. The connection's timer is armed anew after each
+  /// change by `armTimer`.
+  var due: UInt64? { get }
+
+  /// That time has come.
+  ///
+  /// - Returns: why the connection ends, where it does.
+  func becameDue(at now: UInt64, into output: inout ByteQueue) -> RPCError?
 }
 
 extension Dialect {
@@ -78,4 +90,7 @@ extension Dialect {
   func drain(into output: inout ByteQueue) {}
   func generationChanged(_ serial: Int, into output: inout ByteQueue) {}
   func ping(into output: inout ByteQueue) -> Bool { false }
+  var holdsOpen: Bool { false }
+  var due: UInt64? { nil }
+  func becameDue(at now: UInt64, into output: inout ByteQueue) -> RPCError? { nil }
 }

@@ -6,6 +6,7 @@ internal struct Dialects {
     NativeDialect.self,
     JSONLinesDialect.self,
     HTTP1Dialect.self,
+    GRPCDialect.self,
   ]
 
   /// The last words to a peer that speaks none of them: it can at least read a line.

@@ -96,8 +96,7 @@ extension HTTP1Dialect {
     do throws(RPCError) {
       try HTTPOffer.check(service: place.service, procedure: place.procedure)
       let token = try token(head, bytes)
-      let overloads = try core.overloads(
-        service: place.service, procedure: place.procedure, for: connection, as: token)
+      let overloads = try overloads(bytes.extracting(path), place, format: format.0, as: token)
       return HTTP1Call(
         overloads: overloads, caller: token?.caller ?? caller, token: token, format: format.0, type: format.1,
         timeoutNanoseconds: try ConnectHeader.timeoutNanoseconds(head.text(of: .connectTimeout, in: bytes)),
@@ -106,6 +105,22 @@ extension HTTP1Dialect {
     } catch {
       throw HTTPRefusal(error)
     }
+  }
+
+  /// What a path means: in protobuf a method, in JSON all overloads of a procedure.
+  private func overloads(
+    _ path: RawSpan, _ place: HTTPPath, format: any UnaryFormat.Type, as token: TokenCaller?
+  ) throws(RPCError) -> [BoundProcedure] {
+    guard format is any ProtoFormat.Type else {
+      return try core.overloads(
+        service: place.service, procedure: place.procedure, for: connection, as: token)
+    }
+    let target = path.withUnsafeBytes { host.grpcMethods.find($0.bindMemory(to: UInt8.self)) }
+    guard case .procedure(let method) = target else {
+      throw host.grpcMethods.unknown("/\(place.service)/\(place.procedure)")
+    }
+    try core.authorise(method.procedure, for: connection, as: token)
+    return [method.procedure]
   }
 
   /// Who the request's token names.
@@ -141,5 +156,7 @@ extension HTTP1Dialect {
 
 /// How bodies may be written, the first that takes a content type.
 internal enum UnaryFormats {
-  static let all: [any UnaryFormat.Type] = [ConnectJSON.self]
+  static let all: [any UnaryFormat.Type] = [
+    ConnectJSON.self, ConnectProto.self, GRPCWebFormat.self, GRPCWebTextFormat.self,
+  ]
 }

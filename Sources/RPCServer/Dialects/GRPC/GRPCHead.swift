@@ -1,0 +1,216 @@
+internal import Glibc
+internal import RPCWire
+
+/// The header fields of a request that count.
+internal struct GRPCHead {
+  enum Content {
+    case none
+    case grpc
+    case web
+    case webText
+    /// Something else, which may be one of the formats of Connect.
+    case other(String)
+  }
+
+  /// What is wrong with the fields, where something is.
+  enum Problem {
+    case malformedTimeout
+    case tooManyFields(Int)
+    case tooManyBytes(Int)
+    case malformedMetadata(String)
+  }
+
+  var isPost = false
+  var isOptions = false
+  var target = GRPCTarget.unknown
+  private var pathBytes: [UInt8] = []
+  var content = Content.none
+  /// Nanoseconds, 0 for none.
+  var timeout: UInt64 = 0
+  /// How messages are compressed, where they are.
+  var encoding: [UInt8] = []
+  var problem: Problem?
+  /// `:authority`, or `host`.
+  private var authority: [UInt8] = []
+  /// `origin` and `sec-fetch-site`, which browsers send.
+  private(set) var origin: String?
+  private(set) var site: String?
+  /// Who calls, where the request says so: a token.
+  private(set) var authorization: String?
+  private(set) var connectVersion: String?
+  private(set) var connectTimeout: String?
+  /// The origin that may read the answer.
+  var allowedOrigin: String?
+  /// Names and values for the procedure.
+  private var metadata: [(name: String, value: Value)] = []
+  private var fields = 0
+  private var bytes = 0
+
+  init() {}
+
+  mutating func reset() {
+    isPost = false
+    isOptions = false
+    target = .unknown
+    pathBytes.removeAll(keepingCapacity: true)
+    content = .none
+    timeout = 0
+    if !encoding.isEmpty { encoding = [] }
+    problem = nil
+    authority.removeAll(keepingCapacity: true)
+    if origin != nil { origin = nil }
+    if site != nil { site = nil }
+    if authorization != nil { authorization = nil }
+    if connectVersion != nil { connectVersion = nil }
+    if connectTimeout != nil { connectTimeout = nil }
+    if allowedOrigin != nil { allowedOrigin = nil }
+    if !metadata.isEmpty { metadata.removeAll() }
+    fields = 0
+    bytes = 0
+  }
+
+  /// Counts one field; false where the block has so many that the connection is to end.
+  @inline(__always)
+  mutating func count(_ byteCount: Int) -> Bool {
+    fields += 1
+    bytes += byteCount + 32
+    if fields > GRPCLimits.headerFieldsMax {
+      if fields > GRPCLimits.headerFieldsFatal { return false }
+      problem = .tooManyFields(fields)
+    } else if bytes > GRPCLimits.headerBytesMax {
+      problem = .tooManyBytes(bytes)
+    }
+    return true
+  }
+
+  /// Whether a field of metadata may still be taken.
+  private var takesMetadata: Bool {
+    guard case .procedure(let method) = target else { return false }
+    // A closure that runs where its call is read sees none.
+    return method.procedure.spotBytesMax < 0 && problem == nil
+  }
+
+  /// Takes `:path`.
+  mutating func take(path value: UnsafeBufferPointer<UInt8>) {
+    pathBytes.removeAll(keepingCapacity: true)
+    pathBytes.append(contentsOf: value.prefix(1024))
+  }
+
+  var path: String { String(decoding: pathBytes, as: UTF8.self) }
+
+  /// Takes `:authority`.
+  mutating func take(authority value: UnsafeBufferPointer<UInt8>) {
+    authority.removeAll(keepingCapacity: true)
+    authority.append(contentsOf: value)
+  }
+
+  var hostName: String { String(decoding: authority, as: UTF8.self) }
+
+  var isGRPC: Bool { if case .grpc = content { true } else { false } }
+  var isWeb: Bool { if case .web = content { true } else { false } }
+  var isWebText: Bool { if case .webText = content { true } else { false } }
+
+  /// Whether a browser sent it.
+  var isFromBrowser: Bool { origin != nil || site != nil }
+
+  /// Takes one regular field.
+  mutating func take(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+    switch name.count {
+    case 2 where name.equals("te"): return
+    case 4 where name.equals("host"):
+      if authority.isEmpty { take(authority: value) }
+      return
+    case 6 where name.equals("cookie"): return
+    case 6 where name.equals("origin"): origin = Self.text(value)
+    case 12 where name.equals("content-type"):
+      content = Self.content(value)
+      return
+    case 12 where name.equals("grpc-timeout"):
+      guard let nanoseconds = GRPCTimeout.nanoseconds(value) else { return problem = .malformedTimeout }
+      timeout = nanoseconds
+      return
+    case 13 where name.equals("grpc-encoding"):
+      if !value.equals("identity") { encoding = Array(value) }
+      return
+    case 13 where name.equals("authorization"):
+      authorization = Self.text(value)
+      return
+    case 14 where name.equals("sec-fetch-site"): site = Self.text(value)
+    case 18 where name.equals("connect-timeout-ms"):
+      connectTimeout = Self.text(value)
+      return
+    case 19 where name.equals("proxy-authorization"): return
+    case 24 where name.equals("connect-protocol-version"):
+      connectVersion = Self.text(value)
+      return
+    case 14 where name.equals("content-length"): return
+    case 15 where name.equals("accept-encoding"): return
+    case 20 where name.equals("grpc-accept-encoding"): return
+    case 25 where name.equals("grpc-previous-rpc-attempts"): return
+    default: break
+    }
+    guard takesMetadata else { return }
+    keep(name, value)
+  }
+
+  /// `-bin` values are bytes, which travel as base64 with or without padding.
+  private mutating func keep(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+    let isBinary = name.count > 4 && name.suffix(4).elementsEqual("-bin".utf8)
+    if isBinary {
+      for part in value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+        var text = String(decoding: part, as: UTF8.self)
+        while text.utf8.count % 4 != 0 { text += "=" }
+        guard let bytes = Base64.decode(text) else {
+          return problem = .malformedMetadata(String(decoding: name, as: UTF8.self))
+        }
+        metadata.append((String(decoding: name, as: UTF8.self), .bytes(bytes)))
+      }
+    } else {
+      metadata.append(
+        (String(decoding: name, as: UTF8.self), .string(String(decoding: value, as: UTF8.self))))
+    }
+  }
+
+  /// The metadata as a MessagePack map; several texts of one name are one with commas in between.
+  func metadataMap() -> [UInt8] {
+    guard !metadata.isEmpty else { return [] }
+    var entries: [Value.Entry] = []
+    for (name, value) in metadata where name != CallFrame.depthKey {
+      if let index = entries.firstIndex(where: { $0.key == name }) {
+        if case .string(let first) = entries[index].value, case .string(let next) = value {
+          entries[index].value = .string("\(first), \(next)")
+        } else {
+          entries[index].value = value
+        }
+      } else {
+        entries.append(Value.Entry(name, value))
+      }
+    }
+    return Value.map(entries).messagePack
+  }
+
+  /// `application/grpc`, with `+proto` or without, and what belongs to gRPC-Web.
+  private static func content(_ value: UnsafeBufferPointer<UInt8>) -> Content {
+    if value.equals("application/grpc") { return .grpc }
+    let type = value.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
+    switch String(decoding: type, as: UTF8.self).lowercased() {
+    case "application/grpc", "application/grpc+proto": return .grpc
+    case "application/grpc-web", "application/grpc-web+proto": return .web
+    case "application/grpc-web-text", "application/grpc-web-text+proto": return .webText
+    default: return .other(text(value))
+    }
+  }
+
+  private static func text(_ value: UnsafeBufferPointer<UInt8>) -> String {
+    String(decoding: value, as: UTF8.self)
+  }
+}
+
+extension UnsafeBufferPointer where Element == UInt8 {
+  /// Whether it holds the bytes of a text.
+  @inline(__always)
+  func equals(_ text: StaticString) -> Bool {
+    guard count == text.utf8CodeUnitCount, let baseAddress else { return false }
+    return memcmp(baseAddress, text.utf8Start, count) == 0
+  }
+}

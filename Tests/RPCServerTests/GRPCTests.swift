@@ -1,0 +1,301 @@
+import RPCProto
+import RPCSystem
+import RPCTransport
+import RPCWire
+import SwiftProtobuf
+import TestSupport
+import Testing
+
+@testable import RPCServer
+
+/// gRPC, frame by frame.
+@Suite("gRPC")
+struct GRPCTests {
+  @Test("a unary call is answered by a message and a status")
+  func unary() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    #expect(peer.next()?.type == 4, "the server's SETTINGS come first, before anything is asked")
+    for _ in 0..<3 {
+      let answer = peer.call("/math/add", HTTP2Peer.add(1, 2))
+      #expect(answer.fields[":status"] == "200")
+      #expect(answer.fields["content-type"] == "application/grpc")
+      #expect(answer.body == HTTP2Peer.message([0x08, 3]))
+      #expect(answer.trailers == ["grpc-status": "0"])
+    }
+  }
+
+  @Test("bytes may come one by one, and a message in many frames")
+  func pieces() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let stream = peer.takeStream()
+    let body = HTTP2Peer.add(20, 22)
+    var bytes = HTTP2Peer.frame(1, 4, stream, HTTP2Peer.block(HTTP2Peer.head("/math/add")))
+    for byte in body { bytes += HTTP2Peer.frame(0, 0, stream, [byte]) }
+    // The end may be a frame of its own.
+    bytes += HTTP2Peer.frame(0, 1, stream)
+    for byte in bytes { peer.socket.send([byte]) }
+    #expect(peer.answer(on: stream).body == HTTP2Peer.message([0x08, 42]))
+  }
+
+  @Test(
+    "what is refused by its head is refused so",
+    arguments: [
+      (HTTP2Peer.head("/math/nothing"), "200", 12), (HTTP2Peer.head("/nobody/add"), "200", 12),
+      (HTTP2Peer.head("/math/add", method: "GET"), "405", 13),
+      (HTTP2Peer.head("/math/add", type: "text/plain"), "415", nil),
+      (HTTP2Peer.head("/math/add", [("grpc-timeout", "1x")]), "400", 13),
+      (HTTP2Peer.head("/math/add", [("grpc-timeout", "123456789S")]), "400", 13),
+      (HTTP2Peer.head("/test/wait", [("some-bin", "!")]), "400", 13),
+      (HTTP2Peer.head("/math/add", [("grpc-encoding", "gzip")]), "200", 12),
+      (HTTP2Peer.head("/math/add", [("origin", "http://evil.example")]), "403", 7),
+      (HTTP2Peer.head("/math/add", [("sec-fetch-site", "cross-site")]), "403", 7),
+      (HTTP2Peer.head("/system/deploy_begin"), "200", 12),
+    ] as [([(String, String)], String, Int?)])
+  func refusedHeads(_ head: [(String, String)], _ status: String, _ code: Int?) throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let answer = peer.call(head, HTTP2Peer.add(1, 2))
+    #expect(answer.fields[":status"] == status)
+    #expect(answer.status == code)
+    #expect(answer.isTrailersOnly)
+    if head.contains(where: { $0.0 == "grpc-encoding" }) {
+      #expect(answer.fields["grpc-accept-encoding"] == "identity")
+    }
+    // The connection goes on.
+    #expect(peer.call("/math/add", HTTP2Peer.add(1, 2)).status == 0)
+  }
+
+  @Test(
+    "what is refused by its body is refused so",
+    arguments: [
+      ([], 12), (HTTP2Peer.add(1, 2) + HTTP2Peer.add(1, 2), 12), ([0, 0, 0], 13),
+      (HTTP2Peer.message([1]).dropLast(), 13),
+      (HTTP2Peer.message([0x08, 1], flag: 1), 13), (HTTP2Peer.message([0x08, 1], flag: 9), 13),
+      (HTTP2Peer.message([0x0a]), 3),
+    ] as [([UInt8], Int)])
+  func refusedBodies(_ body: [UInt8], _ code: Int) throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    #expect(peer.call("/math/add", body).status == code)
+    #expect(peer.call("/math/add", HTTP2Peer.add(1, 2)).status == 0)
+  }
+
+  @Test("a message above the limit is refused by its prefix, one at the limit is taken")
+  func limit() throws {
+    let server = try TestServer { $0.frameBytes = 4096 }
+    let peer = try HTTP2Peer(port: server.port)
+    let stream = peer.takeStream()
+    peer.socket.send(
+      HTTP2Peer.frame(1, 4, stream, HTTP2Peer.block(HTTP2Peer.head("/data/echo")))
+        + HTTP2Peer.frame(0, 0, stream, [0] + HTTP2Peer.number(4097)))
+    let answer = peer.answer(on: stream)
+    #expect(answer.status == 8)
+    #expect(answer.message == "a message of 4097 bytes is larger than the limit of 4096 bytes")
+    let content = [UInt8](repeating: 7, count: 4096 - 3)
+    let whole = HTTP2Peer.message([0x0a, 0xfd, 0x1f] + content)
+    #expect(peer.call("/data/echo", whole).body == whole)
+  }
+
+  @Test("an exception tells its kind, what it says, and whether the procedure ran")
+  func exception() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let answer = peer.call("/test/raise", HTTP2Peer.message([]))
+    #expect(answer.status == 2)
+    #expect(answer.message == "no, and no again")
+    let text = try #require(answer.fields["grpc-status-details-bin"])
+    #expect(!text.contains("="), "values of -bin are sent without padding")
+    let padded = text + String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
+    let details = String(decoding: try #require(Base64.decode(padded)), as: UTF8.self)
+    for part in ["google.rpc.ErrorInfo", "ExecutionException", "executed", "yes"] {
+      #expect(details.contains(part))
+    }
+  }
+
+  @Test("a call that waits is answered later, and others meanwhile")
+  func later() async throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let waiting = peer.takeStream()
+    peer.socket.send(peer.request(waiting, HTTP2Peer.head("/test/wait"), HTTP2Peer.message([])))
+    await server.gate.reached(waiting: 1)
+    #expect(peer.call("/math/add", HTTP2Peer.add(1, 2)).status == 0)
+    server.gate.open()
+    let answer = await onThread { peer.answer(on: waiting) }
+    #expect(answer.body == HTTP2Peer.message([0x0a, 6] + Array("opened".utf8)))
+    #expect(answer.trailers["grpc-status"] == "0")
+  }
+
+  @Test("a reset and a lost connection cancel the procedure")
+  func cancel() async throws {
+    let server = try TestServer()
+    var peer: HTTP2Peer? = try HTTP2Peer(port: server.port)
+    for _ in 0..<2 {
+      let stream = try #require(peer).takeStream()
+      let bytes = try #require(peer).request(stream, HTTP2Peer.head("/test/wait"), HTTP2Peer.message([]))
+      peer?.socket.send(bytes)
+    }
+    await server.gate.reached(waiting: 2)
+    peer?.socket.send(HTTP2Peer.reset(1))
+    await server.gate.reached(waiting: 1, cancelled: 1)
+    peer = nil
+    await server.gate.reached(waiting: 0, cancelled: 2)
+  }
+
+  @Test("a deadline ends the call")
+  func deadline() async throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let answer = await onThread {
+      peer.call("/test/wait", HTTP2Peer.message([]), [("grpc-timeout", "20m")])
+    }
+    #expect(answer.status == 4)
+    await server.gate.reached(waiting: 0, cancelled: 1)
+  }
+
+  @Test("gRPC-Web has its trailers in the body, as bytes or as text")
+  func web() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let answer = peer.call(
+      HTTP2Peer.head("/math/add", type: "application/grpc-web+proto"), HTTP2Peer.add(1, 2))
+    let trailers = Array("grpc-status: 0\r\n".utf8)
+    #expect(answer.body == HTTP2Peer.message([0x08, 3]) + HTTP2Peer.message(trailers, flag: 0x80))
+    #expect(answer.fields["content-type"] == "application/grpc-web+proto")
+    let text = peer.call(
+      HTTP2Peer.head("/math/add", type: "application/grpc-web-text"),
+      Array(Base64.encode(HTTP2Peer.add(1, 2)).utf8))
+    #expect(Base64.decode(String(decoding: text.body, as: UTF8.self)) == answer.body)
+    let wrong = peer.call(HTTP2Peer.head("/math/nothing", type: "application/grpc-web"), HTTP2Peer.add(1, 2))
+    #expect(String(decoding: wrong.body, as: UTF8.self).contains("grpc-status: 12\r\n"))
+  }
+
+  @Test("gRPC-Web and Connect with protobuf are the same over HTTP/1.1")
+  func overHTTP1() throws {
+    let server = try TestServer()
+    for (type, body, answer) in [
+      (
+        "application/grpc-web", HTTP2Peer.add(1, 2),
+        HTTP2Peer.message([0x08, 3]) + HTTP2Peer.message(Array("grpc-status: 0\r\n".utf8), flag: 0x80)
+      ),
+      ("application/proto", [0x08, 1, 0x10, 2], [0x08, 3]),
+    ] {
+      let peer = try RawPeer(port: server.port)
+      peer.send(
+        Array(
+          "POST /math/add HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: \(type)\r\ncontent-length: \(body.count)\r\n\r\n"
+            .utf8) + body)
+      let all = peer.everything()
+      #expect(all.starts(with: Array("HTTP/1.1 200 OK".utf8)), "\(String(decoding: all, as: UTF8.self))")
+      #expect(all.suffix(answer.count).elementsEqual(answer), "\(type)")
+    }
+  }
+
+  @Test("Connect's formats are spoken over HTTP/2 too")
+  func connect() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let json = peer.call(
+      HTTP2Peer.head("/math/add", type: "application/json"), Array(#"{"arg1":1,"arg2":2}"#.utf8))
+    #expect(String(decoding: json.body, as: UTF8.self) == #"{"result":3}"#)
+    #expect(json.fields["content-type"] == "application/json")
+    let proto = peer.call(HTTP2Peer.head("/math/add", type: "application/proto"), [0x08, 1, 0x10, 2])
+    #expect(proto.body == [0x08, 3])
+    let wrong = peer.call(HTTP2Peer.head("/math/nothing", type: "application/json"), Array("{}".utf8))
+    #expect(wrong.fields[":status"] == "404")
+    #expect(String(decoding: wrong.body, as: UTF8.self).contains(#""code":"unimplemented""#))
+    let form = peer.call(HTTP2Peer.head("/math/add", type: "application/x-www-form-urlencoded"), [])
+    #expect(form.fields[":status"] == "415")
+  }
+
+  @Test("answers keep to the peer's windows and go on when they grow")
+  func windows() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port, settings: [(4, 10)])
+    let stream = peer.takeStream()
+    peer.socket.send(peer.request(stream, HTTP2Peer.head("/data/fill"), HTTP2Peer.message([0x08, 100])))
+    let first = try #require(peer.next { $0.type == 0 && $0.stream == stream })
+    #expect(first.payload.count == 10)
+    // The raised initial window counts for streams that are open.
+    peer.socket.send(HTTP2Peer.settings([(4, 30)]))
+    let second = try #require(peer.next { $0.type == 0 && $0.stream == stream })
+    #expect(second.payload.count == 20)
+    peer.socket.send(HTTP2Peer.frame(8, 0, stream, HTTP2Peer.number(1000)))
+    #expect(peer.answer(on: stream).trailers["grpc-status"] == "0")
+  }
+
+  @Test("a stream of reflection answers each request, also after one that asks for nothing known")
+  func reflection() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let stream = peer.takeStream()
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    peer.socket.send(HTTP2Peer.frame(1, 4, stream, HTTP2Peer.block(HTTP2Peer.head(path))))
+    var answers: [Grpc_Reflection_V1_ServerReflectionResponse] = []
+    for symbol in ["no.such.thing", "math.add", "math_types.AddRequest", "grpc.health.v1.Health.Watch"] {
+      var request = Grpc_Reflection_V1_ServerReflectionRequest()
+      request.fileContainingSymbol = symbol
+      peer.socket.send(HTTP2Peer.frame(0, 0, stream, HTTP2Peer.message(try request.serializedBytes())))
+      let frame = try #require(peer.next { $0.type == 0 && $0.stream == stream })
+      answers.append(try .init(serializedBytes: Array(frame.payload.dropFirst(5))))
+    }
+    #expect(answers[0].errorResponse.errorCode == 5)
+    #expect(answers[1].fileDescriptorResponse.fileDescriptorProto.count == 2, "a file with what it needs")
+    #expect(answers[2].fileDescriptorResponse.fileDescriptorProto.count == 1)
+    #expect(answers[3].fileDescriptorResponse.fileDescriptorProto.count == 1)
+    peer.socket.send(HTTP2Peer.frame(0, 1, stream))
+    #expect(peer.answer(on: stream).trailers["grpc-status"] == "0")
+  }
+
+  @Test("a drain is said twice: what comes in between is answered, and so is what was begun")
+  func drain() async throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    let watch = peer.takeStream()
+    peer.socket.send(
+      HTTP2Peer.frame(1, 4, watch, HTTP2Peer.block(HTTP2Peer.head("/grpc.health.v1.Health/Watch"))))
+    peer.socket.send(HTTP2Peer.frame(0, 1, watch, HTTP2Peer.message([])))
+    #expect(peer.next { $0.type == 0 }?.payload == HTTP2Peer.message([0x08, 1]), "SERVING")
+    let waiting = peer.takeStream()
+    peer.socket.send(peer.request(waiting, HTTP2Peer.head("/test/wait"), HTTP2Peer.message([])))
+    await server.gate.reached(waiting: 1)
+    let stopped = Latch()
+    try LoopThread.spawn(name: "stop") {
+      server.server.stop()
+      stopped.signal()
+    }
+    let announced = try #require(peer.goAway())
+    #expect(announced.payload.prefix(4) == HTTP2Peer.number(0x7fff_ffff)[...])
+    #expect(
+      peer.frames.contains { $0.type == 0 && $0.payload == HTTP2Peer.message([0x08, 2]) }, "NOT_SERVING first"
+    )
+    let ping = try #require(peer.next { $0.type == 6 })
+    #expect(peer.call("/math/add", HTTP2Peer.add(1, 2)).status == 0)
+    peer.socket.send(HTTP2Peer.frame(6, 1, 0, ping.payload))
+    let last = try #require(peer.goAway())
+    #expect(last.payload.prefix(4) == HTTP2Peer.number(5)[...])
+    server.gate.open()
+    let answer = await onThread { peer.answer(on: waiting) }
+    #expect(answer.trailers["grpc-status"] == "0")
+    #expect(peer.socket.isClosed())
+    stopped.wait()
+  }
+}
+
+/// Runs what blocks on a thread of its own, so that tasks have theirs.
+func onThread<Result>(_ body: @escaping () -> Result) async -> Result {
+  nonisolated(unsafe) let body = body
+  nonisolated(unsafe) let result: Result = await withCheckedContinuation { continuation in
+    do {
+      try LoopThread.spawn(name: "blocking") {
+        nonisolated(unsafe) let result = body()
+        continuation.resume(returning: result)
+      }
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }
+  return result
+}
