@@ -45,7 +45,7 @@ internal final class TokenCaller {
   }
 
   func allows(service: Int, in catalogue: Catalogue) -> Bool {
-    if access.serial != catalogue.serial {
+    if access.edition != catalogue.edition {
       access = Access(catalogue: catalogue, identities: caller.identities(in: catalogue))
     }
     return access.allows(service: service)
@@ -53,7 +53,7 @@ internal final class TokenCaller {
 
   /// Whether a later request of the connection has the same token, which is still a client's.
   func isNamed(by authorization: String, in catalogue: Catalogue) -> Bool {
-    guard access.serial == catalogue.serial, let text = try? Self.token(in: authorization) else {
+    guard access.edition == catalogue.edition, let text = try? Self.token(in: authorization) else {
       return false
     }
     return TokenDigest(bearer: text) == token
