@@ -104,7 +104,7 @@ let package = Package(
     .executableTarget(
       name: "rpc-server",
       dependencies: [
-        "RPCServer", "RPCKeys", "RPCSystem", "RPCTransport",
+        "RPCServer", "RPCSystem", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
@@ -163,7 +163,7 @@ let package = Package(
         "TestSupport",
         "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client",
         "embedded-service",
-        "RPCClient", "RPCWire", "CLinux",
+        "RPCClient", "RPCKeys", "RPCWire", "CLinux",
       ],
       swiftSettings: swiftSettings),
     .testTarget(

@@ -11,6 +11,8 @@ public struct Topology: Hashable, Sendable {
     public var port: UInt16
     /// The key that the server must prove; nil takes whichever it proves.
     public var key: PublicKey?
+    /// The key that it proved when this was deployed: what other servers know its procedures' calls by. It pins nothing.
+    package var proven: PublicKey?
 
     public init(name: String, host: String, port: UInt16, key: PublicKey? = nil) {
       self.name = name
@@ -44,7 +46,8 @@ public struct Topology: Hashable, Sendable {
     @ComparedByUTF8 public var name: String
     /// Names of the servers that serve it.
     @ComparedByUTF8 public var providers: [String]
-    /// Names of the clients that may call it.
+    /// Who may call it: names of clients; names of servers, for the procedures of every service there; `service NAME`
+    /// for the procedures of one service.
     @ComparedByUTF8 public var tenants: [String]
 
     public init(name: String, providers: [String], tenants: [String]) {

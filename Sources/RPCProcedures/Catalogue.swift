@@ -62,7 +62,7 @@ package final class BoundProcedure: Sendable {
 /// One service of a generation.
 package struct CatalogueService: Sendable {
   package var name: String
-  /// Names of the clients that may call it, or nil for everybody.
+  /// Who may call it, as `Tenant` has it, or nil for everybody.
   package var tenants: Set<UTF8Key>?
   /// Names of the servers that serve it.
   package var providers: [String]
@@ -85,18 +85,21 @@ package final class Catalogue: Sendable {
   package let digest: String
   package let services: [CatalogueService]
   package let clients: [ClientRule]
+  /// The servers whose procedures' calls are known.
+  package let servers: [ServerRule]
   /// By id; nil where the id belongs to a procedure of an older generation.
   package let procedures: ContiguousArray<BoundProcedure?>
   private let index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])]
 
   package init(
     serial: Int, digest: String, services: [CatalogueService], clients: [ClientRule],
-    procedures: [BoundProcedure]
+    servers: [ServerRule] = [], procedures: [BoundProcedure]
   ) {
     self.serial = serial
     self.digest = digest
     self.services = services
     self.clients = clients
+    self.servers = servers
     var table = ContiguousArray<BoundProcedure?>()
     var index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])] = [:]
     for (position, service) in services.enumerated() { index[UTF8Key(service.name)] = (position, [:]) }

@@ -74,11 +74,13 @@ package protocol NestedCaller: AnyObject {
   /// Calls `procedure` (`service.rpc`) on `server`, or on any provider when nil, within `deadline` (loop
   /// nanoseconds). `completion` runs on the loop, exactly once.
   ///
-  /// - Parameter depth: how deep the new call is nested: one more than the call that makes it. Above
-  ///   `WireLimits.callDepthMax` it is refused.
+  /// - Parameters:
+  ///   - service: the service whose procedure makes the call: it is made in that one's name.
+  ///   - depth: how deep the new call is nested: one more than the call that makes it. Above
+  ///     `WireLimits.callDepthMax` it is refused.
   /// - Returns: what ends the call when the procedure that made it is ended; harmless once it is answered.
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    completion: @escaping (Result<[Value], RPCError>) -> Void
+    _ procedure: String, _ arguments: [Value], on server: String?, from service: String, deadline: UInt64?,
+    depth: Int, completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void
 }

@@ -133,7 +133,8 @@ internal final class ServerCore: Sendable {
       for unit in generation.units { bind(unit.procedure, .source(unit)) }
       return Catalogue(
         serial: generation.serial, digest: generation.digest, services: services,
-        clients: generation.clients, procedures: bound)
+        clients: generation.clients,
+        servers: (generation.topology?.servers ?? []).compactMap { ServerRule($0) }, procedures: bound)
     }
   }
 

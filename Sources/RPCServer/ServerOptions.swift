@@ -1,4 +1,3 @@
-public import RPCKeys
 public import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport
@@ -12,8 +11,6 @@ public struct ServerOptions: Sendable {
   /// A file with the public keys of those who may deploy, one a line; nil trusts the deploy key of the user that the
   /// server runs as.
   public var deployersFile: String?
-  /// Proves to other servers who is calling when procedures of this one call theirs.
-  public var key: PrivateKey?
   /// Event loops, each on its own thread. 0 means one per core.
   public var loops = 0
   /// How long calls in flight may take to end once the server is told to stop, in milliseconds.

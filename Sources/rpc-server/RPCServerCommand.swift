@@ -1,6 +1,5 @@
 import ArgumentParser
 import Glibc
-import RPCKeys
 import RPCServer
 import RPCSystem
 import RPCTransport
@@ -36,11 +35,6 @@ struct RPCServerCommand: ParsableCommand {
       valueName: "file"))
   var deployers: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "The private key to prove when procedures call those of other servers.", valueName: "file"))
-  var key: String?
-
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
 
@@ -62,13 +56,6 @@ struct RPCServerCommand: ParsableCommand {
     var options = ServerOptions()
     options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
     options.deployersFile = deployers
-    do throws(KeyError) {
-      // Not the one that RPC_KEY names: that belongs to the user who starts the server.
-      options.key = try key.map { path throws(KeyError) in try KeyFile.privateKey(at: path) }
-    } catch {
-      Self.write("rpc-server: \(error)\n", to: 2)
-      throw ExitCode(ServerProgram.ExitCode.usage)
-    }
     options.loops = loops
     limits.apply(to: &options)
     for bound in procedures.bounds + python.bounds + lua.bounds {

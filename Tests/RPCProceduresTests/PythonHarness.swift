@@ -49,8 +49,8 @@ final class LoopbackCaller: NestedCaller {
   }
 
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    completion: @escaping (Result<[Value], RPCError>) -> Void
+    _ procedure: String, _ arguments: [Value], on server: String?, from service: String, deadline: UInt64?,
+    depth: Int, completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
     let name = procedure.split(separator: ".").last.map(String.init) ?? procedure
     guard let unit = Self.units.withLock({ $0[name] }), let runtime else {

@@ -240,8 +240,8 @@ func withLua(
 /// Answers with what it was asked, in a later turn.
 final class EchoCaller: NestedCaller {
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    completion: @escaping (Result<[Value], RPCError>) -> Void
+    _ procedure: String, _ arguments: [Value], on server: String?, from service: String, deadline: UInt64?,
+    depth: Int, completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
     if procedure == "service2.fail" {
       completion(.failure(RPCError(.executionException, "it failed", executed: .yes)))

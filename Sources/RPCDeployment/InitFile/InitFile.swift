@@ -67,7 +67,8 @@ public struct InitFile: Sendable {
     self.path = path
     let services = reader.services.map { service in
       Topology.Service(
-        name: service.name, providers: service.providers.map(\.name), tenants: service.tenants.map(\.name))
+        name: service.name, providers: service.providers.map(\.name),
+        tenants: service.tenants.map { Tenant($0.name).text })
     }
     network = Topology(
       servers: reader.servers.map(\.server), clients: reader.clients.map(\.client),

@@ -28,7 +28,7 @@ extension InitFileReader {
       DeclaredService(
         name: name, place: place,
         providers: read(&self, "providers", "the servers that provide"),
-        tenants: read(&self, "tenants", "the clients that may call"),
+        tenants: read(&self, "tenants", "those that may call"),
         procedures: read(&self, "rpcs", "the procedures of")))
   }
 
@@ -46,16 +46,41 @@ extension InitFileReader {
             + "not declare\(hint)",
           suggestion: Spelling.nearest(to: provider.name, in: serverNames.sorted().map(\.text)))
       }
-      for tenant in service.tenants where !serverNames.isEmpty && !clientNames.contains(tenant.key) {
-        let hint = serverNames.contains(tenant.key) ? "; it is a server" : ""
-        report(
-          tenant.place,
-          "service '\(service.name)' names tenant '\(tenant.name.prefix(64))', which network.clients does not "
-            + "declare\(hint)",
-          suggestion: Spelling.nearest(to: tenant.name, in: clientNames.sorted().map(\.text)))
+      for tenant in service.tenants where !serverNames.isEmpty {
+        check(tenant, of: service.name, servers: serverNames, clients: clientNames)
       }
     }
     checkProcedures()
+  }
+
+  private mutating func check(
+    _ tenant: Reference, of service: String, servers: Set<UTF8Key>, clients: Set<UTF8Key>
+  ) {
+    let names = services.map(\.name)
+    if case .service(let name) = Tenant(tenant.name) {
+      guard !names.contains(where: { $0.hasSameUTF8(as: name) }) else { return }
+      return report(
+        tenant.place,
+        "service '\(service)' names tenant 'service \(name.prefix(64))', which 'service' does not declare",
+        suggestion: Spelling.nearest(to: name, in: names).map { Tenant.service($0).text })
+    }
+    let isClient = clients.contains(tenant.key)
+    let isServer = servers.contains(tenant.key)
+    if isClient && isServer {
+      return report(
+        tenant.place,
+        "service '\(service)' names tenant '\(tenant.name.prefix(64))', which is a client and a server: call one "
+          + "of them otherwise")
+    }
+    guard !isClient && !isServer else { return }
+    let hint =
+      names.contains { $0.hasSameUTF8(as: tenant.name) }
+      ? "; write 'service \(tenant.name)' for the procedures of that service" : ""
+    report(
+      tenant.place,
+      "service '\(service)' names tenant '\(tenant.name.prefix(64))', which is neither a client nor a server of "
+        + "'network'\(hint)",
+      suggestion: Spelling.nearest(to: tenant.name, in: clients.union(servers).sorted().map(\.text)))
   }
 
   private mutating func checkProcedures() {

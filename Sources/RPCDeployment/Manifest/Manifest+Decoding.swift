@@ -47,9 +47,11 @@ extension Manifest {
     guard let port = try fields.port("port") else {
       throw DeploymentError(.malformed, "\(place).port is missing")
     }
-    let key = try key(&fields, of: "server '\(name.prefix(64))'")
+    var server = Topology.Server(
+      name: name, host: host, port: port, key: try key(&fields, of: "server '\(name.prefix(64))'"))
+    server.proven = try key(&fields, "proven", of: "server '\(name.prefix(64))'")
     try fields.finish()
-    return Topology.Server(name: name, host: host, port: port, key: key)
+    return server
   }
 
   private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Topology.Client {
@@ -65,9 +67,9 @@ extension Manifest {
   }
 
   private static func key(
-    _ fields: inout Fields, of owner: String
+    _ fields: inout Fields, _ name: String = "key", of owner: String
   ) throws(DeploymentError) -> PublicKey? {
-    guard let text = try fields.optional("key", "a string", \.stringValue) else { return nil }
+    guard let text = try fields.optional(name, "a string", \.stringValue) else { return nil }
     do throws(KeyError) {
       return try PublicKey(parsing: text)
     } catch {

@@ -26,7 +26,8 @@ extension Manifest {
       ("name", .string(server.name)),
       ("host", .string(server.host)),
       ("port", .int(Int64(server.port))),
-      ("key", server.key.map { .string($0.description) }))
+      ("key", server.key.map { .string($0.description) }),
+      ("proven", server.proven.map { .string($0.description) }))
   }
 
   private static func value(_ client: Topology.Client) -> Value {

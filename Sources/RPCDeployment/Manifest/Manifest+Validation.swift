@@ -20,9 +20,11 @@ extension Manifest {
     guard !serviceNames.contains(UTF8Key(Names.reservedService)) else {
       throw DeploymentError(.malformed, "the service name '\(Names.reservedService)' is reserved")
     }
+    let tenants = clientNames.union(serverNames).union(
+      services.map { UTF8Key(Tenant.service($0.name).text) })
     for service in services {
       try Self.references(service.providers, to: serverNames, "provider", of: service.name)
-      try Self.references(service.tenants, to: clientNames, "tenant", of: service.name)
+      try Self.references(service.tenants, to: tenants, "tenant", of: service.name)
     }
     let provided = Set(providedServices.map { UTF8Key($0) })
     var seen = Set<UTF8Key>()

@@ -1,6 +1,7 @@
+package import RPCKeys
 package import RPCNetwork
 package import RPCProcedures
-import RPCWire
+package import RPCWire
 
 /// What one server is told to be: the network as the file declares it and the procedures this server
 /// provides. Sources are named by their digest and travel apart.
@@ -31,6 +32,19 @@ public struct Manifest: Hashable, Sendable {
       }.sorted { $0.name < $1.name }
     // The key is built once each: a comparison that spelled types would spell them n log n times.
     self.procedures = procedures.map { (Self.identity(of: $0.signature), $0) }.sorted { $0.0 < $1.0 }.map(\.1)
+  }
+
+  /// The same with what servers have proven to own.
+  ///
+  /// - Parameter keys: by the servers' names.
+  package func with(proven keys: [UTF8Key: PublicKey]) -> Manifest {
+    let servers = servers.map { server in
+      var server = server
+      server.proven = keys[UTF8Key(server.name)]
+      return server
+    }
+    return Manifest(
+      server: self.server, servers: servers, clients: clients, services: services, procedures: procedures)
   }
 
   /// What tells two procedures apart: service, name and argument types.

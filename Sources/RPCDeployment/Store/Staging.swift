@@ -1,3 +1,5 @@
+internal import RPCKeys
+internal import RPCNetwork
 internal import RPCWire
 
 /// A server's side of a deployment: one at a time, each step repeatable with the same answer, nothing in
@@ -199,11 +201,15 @@ package final class Staging {
   package func status(now: UInt64) -> DeploymentStatus {
     expire(now: now)
     let current = store.current
+    let keys = (current?.manifest.servers ?? []).compactMap { server in
+      server.proven.map { DeploymentStatus.ServerKey(server: server.name, key: $0.description) }
+    }
     return DeploymentStatus(
       generation: current?.serial ?? 0, digest: current?.digest ?? "", previous: store.previousSerial,
       preparedTransaction: transaction?.phase == .prepared ? transaction?.id : nil,
       lock: transaction.map { Self.lock(of: $0, now: now) },
-      lastDeploymentMilliseconds: current?.record.preparedMilliseconds, degraded: store.degraded)
+      lastDeploymentMilliseconds: current?.record.preparedMilliseconds, degraded: store.degraded,
+      serverKeys: keys.isEmpty ? nil : keys)
   }
 
   // MARK: Helpers

@@ -224,8 +224,8 @@ package final class WorkerPool: ProcedureRuntime {
       return nil
     }
     return nested.call(
-      procedure, arguments, on: server, deadline: job.invocation?.deadline, depth: job.depth + 1,
-      completion: completion)
+      procedure, arguments, on: server, from: job.unit.procedure.signature.service,
+      deadline: job.invocation?.deadline, depth: job.depth + 1, completion: completion)
   }
 
   /// The procedure that the workers know by this number.
