@@ -39,6 +39,7 @@ let package = Package(
     .target(name: "CLinux"),
     .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
     .target(name: "CLibYAML", linkerSettings: [.linkedLibrary("yaml")]),
+    .target(name: "CSeccomp", linkerSettings: [.linkedLibrary("seccomp")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
 
     // Libraries, the lowest layer first
@@ -54,13 +55,13 @@ let package = Package(
     .target(
       name: "RPCProcedures",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCNetwork", "CLua", "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCNetwork", "CLua", "CLinux", "CSeccomp",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       resources: [
         "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
         "errors",
-        "spelling", "state", "processes", "namespaces", "guardian",
+        "spelling", "state", "processes", "namespaces", "guardian", "confinement", "folders",
       ].map {
         .embedInCode("Python/\($0).py")
       },

@@ -17,6 +17,8 @@ public struct Procedure: Hashable, Sendable {
   package var memoryBytes: Int?
   /// Repeating a call is harmless: it may be retried although it may have been executed.
   package var idempotent: Bool
+  /// What its service declares about its process.
+  package var confinement = Confinement.standard
 
   package init(
     signature: Signature, language: Language, function: String? = nil, digest: String = "",

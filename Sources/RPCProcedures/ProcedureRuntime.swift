@@ -20,6 +20,9 @@ package protocol ProcedureRuntime: AnyObject {
   /// No generation in force or in flight needs these sources any more.
   func forget(digests: [String])
 
+  /// What confines its processes, as far as that is known.
+  var isolationTier: String? { get }
+
   /// Ends every call and every process, at once.
   func shutdown()
 }
@@ -27,6 +30,9 @@ package protocol ProcedureRuntime: AnyObject {
 extension ProcedureRuntime {
   /// For runtimes that load at once.
   package func cancelPreparing(_ units: [SourceUnit]) {}
+
+  /// For those that have none.
+  package var isolationTier: String? { nil }
 }
 
 /// One call that a runtime executes.

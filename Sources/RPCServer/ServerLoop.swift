@@ -110,7 +110,9 @@ internal final class ServerLoop {
       totals.bytesIn &+= connection.socket.bytesReceived
       totals.bytesOut &+= connection.socket.bytesSent
     }
-    return LoopSnapshot(totals: totals, procedures: Array(procedureMetrics.value))
+    return LoopSnapshot(
+      totals: totals, procedures: Array(procedureMetrics.value),
+      isolation: runtimes.values.lazy.compactMap(\.isolationTier).first)
   }
 
   // MARK: Generations
@@ -162,7 +164,10 @@ internal final class ServerLoop {
     guard let entry = options.languages[language] else { return nil }
     let output = procedureOutput
     let runtime = entry.runtime(
-      RuntimeContext(loop: loop, limits: options.procedures, nested: nestedCaller) { output.log($0) })
+      RuntimeContext(
+        loop: loop, limits: options.procedures, nested: nestedCaller, isolation: options.isolationPolicy,
+        // One says it for all.
+        note: { [core, index] in if index == 0 { core.log.note($0) } }, log: { output.log($0) }))
     runtimes[language] = runtime
     return runtime
   }
@@ -199,9 +204,13 @@ internal final class ServerLoop {
 internal struct LoopSnapshot: Sendable {
   var totals = LoopMetrics()
   var procedures: [ProcedureMetrics] = []
+  /// What confines the workers, where there are any.
+  var isolation: String?
 
   static func + (left: LoopSnapshot, right: LoopSnapshot) -> LoopSnapshot {
-    var sum = LoopSnapshot(totals: left.totals + right.totals, procedures: left.procedures)
+    var sum = LoopSnapshot(
+      totals: left.totals + right.totals, procedures: left.procedures,
+      isolation: left.isolation ?? right.isolation)
     for (index, metrics) in right.procedures.enumerated() {
       if index < sum.procedures.count {
         sum.procedures[index] = sum.procedures[index] + metrics

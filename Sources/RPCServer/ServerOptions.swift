@@ -53,6 +53,18 @@ public struct ServerOptions: Sendable {
   /// What procedures may use, each on one loop.
   public var procedures = RuntimeLimits()
 
+  /// How far processes of procedures are confined at least; a service may ask for more.
+  public var isolation = Isolation.standard
+  /// What services may name in `read` and `write`, with all below.
+  public var allowedPaths: [String] = []
+
+  internal var isolationPolicy: IsolationPolicy {
+    var policy = IsolationPolicy()
+    policy.isolation = isolation
+    policy.allowedPaths = allowedPaths
+    return policy
+  }
+
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax
 

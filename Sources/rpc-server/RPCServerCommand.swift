@@ -35,6 +35,20 @@ struct RPCServerCommand: ParsableCommand {
       valueName: "file"))
   var deployers: String?
 
+  enum IsolationLevel: String, ExpressibleByArgument, CaseIterable {
+    case none
+    case standard = "default"
+    case required
+  }
+
+  @Option(help: "How far processes of procedures are confined at least.")
+  var isolation = IsolationLevel.standard
+
+  @Option(
+    help: ArgumentHelp(
+      "What services may name in 'read' and 'write', with all below; may be repeated.", valueName: "path"))
+  var allowPath: [String] = []
+
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
 
@@ -49,6 +63,9 @@ struct RPCServerCommand: ParsableCommand {
       throw ValidationError("the port must be 0 to 65535, not \(port)")
     }
     guard (0...1024).contains(loops) else { throw ValidationError("--loops must be 0 to 1024, not \(loops)") }
+    if let path = allowPath.first(where: { !$0.hasPrefix("/") }) {
+      throw ValidationError("--allow-path takes whole paths, not '\(path)'")
+    }
     guard !host.isEmpty else { throw ValidationError("the address to listen on is empty") }
   }
 
@@ -57,6 +74,8 @@ struct RPCServerCommand: ParsableCommand {
     options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
     options.deployersFile = deployers
     options.loops = loops
+    options.isolation = Isolation(rawValue: isolation.rawValue) ?? .standard
+    options.allowedPaths = allowPath
     limits.apply(to: &options)
     for bound in procedures.bounds + python.bounds + lua.bounds {
       options.procedures[keyPath: bound.limit] = bound.value

@@ -23,6 +23,9 @@ package struct Plan: Hashable, Sendable {
       compare("timeout", old.timeoutMilliseconds.map { "\($0)ms" }, new.timeoutMilliseconds.map { "\($0)ms" })
       compare("memory", old.memoryBytes.map { "\($0) bytes" }, new.memoryBytes.map { "\($0) bytes" })
       compare("idempotent", "\(old.idempotent)", "\(new.idempotent)")
+      compare(
+        "confinement", old.confinement.words?.joined(separator: " "),
+        new.confinement.words?.joined(separator: " "))
       if !old.documentation.hasSameUTF8(as: new.documentation) { details.append("doc") }
       return details
     }

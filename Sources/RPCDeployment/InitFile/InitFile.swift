@@ -73,7 +73,13 @@ public struct InitFile: Sendable {
     network = Topology(
       servers: reader.servers.map(\.server), clients: reader.clients.map(\.client),
       services: services)
-    procedures = reader.procedures.map(\.procedure)
+    let confinements = Dictionary(
+      reader.services.map { (UTF8Key($0.name), $0.confinement) }, uniquingKeysWith: { first, _ in first })
+    procedures = reader.procedures.map { declared in
+      var procedure = declared.procedure
+      procedure.confinement = confinements[declared.service.key] ?? .standard
+      return procedure
+    }
     hints = reader.hints
     var sources: [String: [UInt8]] = [:]
     for case .bytes(let bytes, let digest) in reader.sources.values { sources[digest] = bytes }

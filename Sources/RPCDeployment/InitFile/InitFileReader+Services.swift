@@ -3,8 +3,11 @@ import RPCProcedures
 import RPCWire
 
 extension InitFileReader {
+  private static let serviceKeys =
+    [["providers"], ["tenants"], ["rpcs"]] + ["isolation", "network", "read", "write", "workers"].map { [$0] }
+
   mutating func readServices(_ node: YamlNode) {
-    let list = entries(node, "'service'", known: ["providers", "tenants", "rpcs"])
+    let list = entries(node, "'service'", known: Self.serviceKeys.map { $0[0] })
     bound(list.count, "services", DeploymentLimits.servicesMax, at: node.place)
     var seen: [String: Place] = [:]
     for entry in list where declareOnce(entry.name, entry.key.place, "service", in: &seen) {
@@ -19,7 +22,7 @@ extension InitFileReader {
 
   private mutating func readService(_ name: String, _ node: YamlNode, at place: Place) {
     let owner = "service '\(name)'"
-    var fields = section(node, owner, keys: [["providers"], ["tenants"], ["rpcs"]])
+    var fields = section(node, owner, keys: Self.serviceKeys)
     func read(_ reader: inout Self, _ key: String, _ what: String) -> [Reference] {
       let node = reader.required(&fields, key, "\(what) \(owner); [] for none", at: place)
       return node.map { reader.references($0, key, of: owner) } ?? []
@@ -29,7 +32,8 @@ extension InitFileReader {
         name: name, place: place,
         providers: read(&self, "providers", "the servers that provide"),
         tenants: read(&self, "tenants", "those that may call"),
-        procedures: read(&self, "rpcs", "the procedures of")))
+        procedures: read(&self, "rpcs", "the procedures of"),
+        confinement: confinement(fields ?? [:], owner)))
   }
 
   /// What can be checked once everything is read: that every name leads somewhere.

@@ -100,7 +100,7 @@ extension Manifest {
     let language = try fields.required("language", "a language") {
       $0.stringValue.flatMap { Language(rawValue: $0, digest: digest) }
     }
-    let procedure = Procedure(
+    var procedure = Procedure(
       signature: signature,
       language: language,
       function: try fields.string("function"),
@@ -110,6 +110,13 @@ extension Manifest {
       timeoutMilliseconds: try fields.optional("timeout_ms", "an integer") { $0.intValue.map(Int.init) },
       memoryBytes: try fields.optional("memory_bytes", "an integer") { $0.intValue.map(Int.init) },
       idempotent: try fields.required("idempotent", "a bool", \.boolValue))
+    let confinement = try fields.optional("confinement", "a list of what this program knows") { value in
+      value.listValue.flatMap { list in
+        let words = list.compactMap(\.stringValue)
+        return words.count == list.count && !words.isEmpty ? Confinement(words: words) : nil
+      }
+    }
+    procedure.confinement = confinement ?? .standard
     try fields.finish()
     return procedure
   }

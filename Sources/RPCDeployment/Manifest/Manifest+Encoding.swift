@@ -60,7 +60,8 @@ extension Manifest {
       ("doc", procedure.documentation.map(Value.string)),
       ("timeout_ms", procedure.timeoutMilliseconds.map { .int(Int64($0)) }),
       ("memory_bytes", procedure.memoryBytes.map { .int(Int64($0)) }),
-      ("idempotent", .bool(procedure.idempotent)))
+      ("idempotent", .bool(procedure.idempotent)),
+      ("confinement", procedure.confinement.words.map { .list($0.map(Value.string)) }))
   }
 
   private static func value(_ parameter: Parameter) -> Value {

@@ -74,13 +74,20 @@ extension Procedure: SystemMap {
     .init("returns", \.signature.returns), .init("language", \.language), .init("function", \.function),
     .init("digest", \.digest), .init("source_name", \.sourceName), .init("idempotent", \.idempotent),
     .init("doc", \.documentation), .init("timeout_ms", \.timeoutMilliseconds),
-    .init("memory_bytes", \.memoryBytes),
+    .init("memory_bytes", \.memoryBytes), .init("confinement", \.confinementWords),
   ]
 
   package init(decoding value: Value) throws(SystemDecodingError) {
     self = try Self.decodeFields(value)
     // A closure has no digest: Swift that was deployed has.
     if let told = Language(rawValue: language.rawValue, digest: digest) { language = told }
+  }
+}
+
+extension Procedure {
+  fileprivate var confinementWords: [String]? {
+    get { confinement.words }
+    set { confinement = newValue.flatMap { Confinement(words: $0) } ?? .standard }
   }
 }
 

@@ -1,5 +1,6 @@
 """The warm process that forks, kills and reaps workers."""
 
+import errno
 import faulthandler
 import gc
 import os
@@ -12,9 +13,11 @@ import sys
 import time
 
 from .calls import Shared, call_guard
+from .confinement import PR_SET_DUMPABLE, Confinement, Order, read_filters
+from .folders import remove
 from .guardian import go_on_in_a_child
 from .limits import Limits, bound
-from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, drop_capabilities
+from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_PDEATHSIG
 from .processes import children, descendants, processor_seconds, resident_bytes, share_of_memory
 from .protocol import ENDED, FORK, KILL, LEFTOVER, LOOK, LOOKED, MEMORY_EXCEEDED, NOT_FORKED, OUTPUT, OUTPUT_COUNT, \
     PACKET, READY
@@ -45,8 +48,14 @@ class Output:
 class Parent:
     """Forks, kills and reaps workers; never runs a procedure."""
 
-    def __init__(self, control):
+    def __init__(self, control, filters):
         self.control = control
+        self.filters = filters
+        self.confinement = None
+        # The folder for the workers' own, and those.
+        self.folder = None
+        self.folders = {}
+        self.cleaners = set()
         self.pid = os.getpid()
         self.workers = {}
         self.ids = {}
@@ -68,7 +77,7 @@ class Parent:
         self.wakeup = wake_read, wake_write
         gc.collect()
         gc.freeze()
-        self.tell(struct.pack("<cIII", READY, *sys.version_info[:2], self.has_namespaces))
+        self.tell(struct.pack("<cIII", READY, *sys.version_info[:2], self.confinement.flags if self.confinement else 0))
         self.poll.register(self.control, select.POLLIN)
         self.poll.register(wake_read, select.POLLIN)
         if self.guardian is not None:
@@ -97,7 +106,7 @@ class Parent:
 
             self.libc = ctypes.CDLL(None, use_errno=True)
             self.libc.prctl(PR_SET_NAME, b"rpc-python", 0, 0, 0)
-            self.has_namespaces, self.guardian = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
+            self.has_namespaces, self.guardian, self.folder = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
             self.pid = os.getpid()
             # What a worker leaves behind when it ends comes to us.
             self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -109,6 +118,10 @@ class Parent:
             site.main()
         except Exception:
             pass
+        if self.libc is not None:
+            self.confinement = Confinement(self.libc, self.filters, self.has_namespaces)
+            # Its memory and descriptors are no worker's business, whatever user that is.
+            self.libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         watch_changes(self.changes)
 
     def tell(self, packet):
@@ -126,7 +139,7 @@ class Parent:
             self.end()
         kind, worker = PACKET.unpack_from(packet)
         if kind == FORK and descriptors:
-            self.fork(worker, descriptors[0])
+            self.fork(worker, descriptors[0], Order(packet[5:]))
         elif kind == KILL:
             pid = self.workers.get(worker)
             if pid is not None:
@@ -135,7 +148,20 @@ class Parent:
             self.look_after(packet[5:])
             self.tell(PACKET.pack(LOOKED, worker))
 
-    def fork(self, worker, descriptor):
+    def fork(self, worker, descriptor, order):
+        refusal = self.confinement.refusal(order) if self.confinement else errno.ENOSYS * order.is_confined
+        folder = None
+        try:
+            if refusal:
+                raise OSError(refusal, "confine")
+            if order.is_confined:
+                folder = os.path.join(self.folder, str(worker))
+                os.mkdir(folder, 0o700)
+                self.confinement.give(folder, order.service)
+        except OSError as error:
+            os.close(descriptor)
+            self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
+            return
         shared = Shared()
         output, written = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(output, False)
@@ -148,7 +174,7 @@ class Parent:
             return
         if pid == 0:
             try:
-                self.become_worker(descriptor, written, shared)
+                self.become_worker(descriptor, written, shared, order, folder)
             finally:
                 os._exit(70)
         os.close(descriptor)
@@ -160,20 +186,16 @@ class Parent:
         except OSError:
             pass
         self.workers[worker] = pid
+        self.folders[worker] = folder
         self.ids[pid] = worker
         self.shared[worker] = shared
 
-    def become_worker(self, descriptor, written, shared):
+    def become_worker(self, descriptor, written, shared, order, folder):
         os.setpgid(0, 0)
         if self.libc is not None:
-            self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            self.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            self.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
             # Whatever a call starts stays this process's descendant, however it tries to get away.
             self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-            if self.has_namespaces and os.geteuid() != 0:
-                drop_capabilities(self.libc)
-        if os.getppid() != self.pid:
-            os._exit(0)
         signal.set_wakeup_fd(-1)
         for name in ("SIGCHLD", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
@@ -199,13 +221,24 @@ class Parent:
                 score.write("1000")
         except OSError:
             pass
-        bound(resource.RLIMIT_CORE, 0)
-        bound(resource.RLIMIT_NOFILE, Limits.files)
-        bound(resource.RLIMIT_FSIZE, Limits.file_bytes)
+        bound(resource.RLIMIT_CORE, 0, for_ever=True)
+        bound(resource.RLIMIT_NOFILE, Limits.files, for_ever=True)
+        bound(resource.RLIMIT_FSIZE, Limits.file_bytes, for_ever=True)
         sys.argv = ["procedure"]
         connection = socket.socket(fileno=descriptor)
         connection.setblocking(True)
-        worker = Worker(connection, shared, self.changes)
+        if folder is not None:
+            os.environ["TMPDIR"] = folder
+        # Open from here on: the rules for files are about paths.
+        statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        if order.is_confined:
+            self.confinement.enter(order, folder)
+        if self.libc is not None:
+            # A change of the user would have undone it.
+            self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != self.pid:
+            os._exit(0)
+        worker = Worker(connection, shared, self.changes, statm, folder)
         worker.threads.watch(worker)
         sys.addaudithook(call_guard(worker))
         self.changes.__init__()
@@ -329,12 +362,14 @@ class Parent:
                 except OSError:
                     pass
             _, status = os.waitpid(pid, 0)
+            self.cleaners.discard(pid)
             # Its children are ours now.
             self.kill_strays()
             stopped = self.stopped.pop(pid, 0)
             worker = self.ids.pop(pid, None)
             if worker is not None:
                 del self.workers[worker]
+                self.remove_folder(self.folders.pop(worker))
                 self.shared.pop(worker).page.close()
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
                 number = stopped or (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
@@ -345,8 +380,26 @@ class Parent:
         """Kills what workers that have ended left behind: every child of ours that is not a worker, since what a living
         worker starts stays its own descendant. Each one's children come to us in turn."""
         for pid in children(self.pid):
-            if pid not in self.ids:
+            if pid not in self.ids and pid not in self.cleaners:
                 self.kill(pid)
+
+    def remove_folder(self, folder):
+        """Removes what a worker wrote, beside: there may be a lot of it."""
+        if folder is None:
+            return
+        try:
+            os.rmdir(folder)
+            return
+        except OSError:
+            pass
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.control.close()
+                remove(folder)
+            finally:
+                os._exit(0)
+        self.cleaners.add(pid)
 
     def end(self):
         for pid in list(self.ids):
@@ -378,8 +431,9 @@ def main():
     control = socket.socket(fileno=options.pop("control"))
     # What we were read from: everything of it has been imported.
     os.close(options.pop("program"))
+    filters = read_filters(options.pop("filters"), [options.pop(name) for name in ("base", "sockets", "modes")])
     for name, value in options.items():
         setattr(Limits, name, value)
     os.chdir("/")
     control.setblocking(True)
-    Parent(control).run()
+    Parent(control, filters).run()
