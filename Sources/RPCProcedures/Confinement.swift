@@ -94,11 +94,14 @@ package struct IsolationPolicy: Hashable, Sendable {
   /// Why a service's declaration cannot be followed here, naming the flag that would allow it; or nil.
   package func refusal(of confinement: Confinement, service: String) -> String? {
     if confinement.isolation == Isolation.none, isolation != .none {
-      return "the service '\(service)' asks for isolation 'none', and this server's is '\(isolation.rawValue)': start it "
+      return
+        "the service '\(service)' asks for isolation 'none', and this server's is '\(isolation.rawValue)': start it "
         + "with --isolation none, or leave 'isolation' out"
     }
-    for path in confinement.readable + confinement.writable where !allowedPaths.contains(where: { path.isBelow($0) }) {
-      return "the service '\(service)' may not use '\(path)' on this server: start it with --allow-path '\(path)'"
+    for path in confinement.readable + confinement.writable
+    where !allowedPaths.contains(where: { path.isBelow($0) }) {
+      return
+        "the service '\(service)' may not use '\(path)' on this server: start it with --allow-path '\(path)'"
     }
     return nil
   }

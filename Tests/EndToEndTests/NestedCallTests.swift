@@ -36,6 +36,7 @@ struct NestedCallTests {
             providers: [s1, s2]
             tenants: [me]
             rpcs: [outer, relay, inner]
+            network: true
       rpc:
         test:
           - outer: {args: [int], returns: [int], src: test.py}

@@ -10,8 +10,9 @@ import Synchronization
 /// - Parameters:
 ///   - usesNamespaces: false shows what holds where the kernel refuses process ids of their own.
 ///   - program: the interpreter.
+///   - isolation: `none` lets procedures do to the runtime's processes what confined ones cannot.
 func withPython(
-  usesNamespaces: Bool = true, program: String = "python3",
+  usesNamespaces: Bool = true, program: String = "python3", isolation: Isolation = .standard,
   _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
   _ body: (RuntimeHarness) async throws -> Void
 ) async throws {
@@ -19,8 +20,10 @@ func withPython(
     var limits = RuntimeLimits()
     change(&limits)
     let caller = LoopbackCaller(loop: loop)
+    var policy = IsolationPolicy()
+    policy.isolation = isolation
     let runtime = PythonProgram(interpreter: program, usesNamespaces: usesNamespaces).runtime(
-      RuntimeContext(loop: loop, limits: limits, nested: caller, log: log))
+      RuntimeContext(loop: loop, limits: limits, nested: caller, isolation: policy, log: log))
     caller.runtime = runtime
     return runtime
   }

@@ -20,12 +20,15 @@ extension InitFileReader {
       }
       if confinement.workers == nil {
         report(
-          node.place, "'workers' of \(owner) must be a number from 1 to \(Confinement.workersMax), found \(node.kind)")
+          node.place,
+          "'workers' of \(owner) must be a number from 1 to \(Confinement.workersMax), found \(node.kind)")
       }
     }
     let count = confinement.readable.count + confinement.writable.count
     if count > Confinement.pathsMax, let node = fields["write"] ?? fields["read"] {
-      report(node.place, "\(owner) names \(count) paths in 'read' and 'write', the limit is \(Confinement.pathsMax)")
+      report(
+        node.place,
+        "\(owner) names \(count) paths in 'read' and 'write', the limit is \(Confinement.pathsMax)")
     }
     return confinement
   }
@@ -37,7 +40,9 @@ extension InitFileReader {
     }
     return items.compactMap { item in
       if let path = item.text, Confinement.isPath(path) { return path }
-      report(item.place, "'\(what)' of \(owner) must hold whole paths on the servers such as /srv/data, found \(item.kind)")
+      report(
+        item.place,
+        "'\(what)' of \(owner) must hold whole paths on the servers such as /srv/data, found \(item.kind)")
       return nil
     }
   }

@@ -4,7 +4,8 @@ import RPCWire
 
 extension InitFileReader {
   private static let serviceKeys =
-    [["providers"], ["tenants"], ["rpcs"]] + ["isolation", "network", "read", "write", "workers"].map { [$0] }
+    [["providers"], ["tenants"], ["rpcs"]]
+    + ["isolation", "network", "read", "write", "workers"].map { [$0] }
 
   mutating func readServices(_ node: YamlNode) {
     let list = entries(node, "'service'", known: Self.serviceKeys.map { $0[0] })

@@ -76,7 +76,8 @@ package struct PythonProgram: Sendable {
     ]
     do throws(SystemError) {
       return try ChildProcess.start(
-        arguments, environment: WorkerEnvironment.variables, descriptors: [-1, -1, 2, file, control.raw, filters.file],
+        arguments, environment: WorkerEnvironment.variables,
+        descriptors: [-1, -1, 2, file, control.raw, filters.file],
         alone: true)
     } catch {
       throw error.code == ENOENT
@@ -120,7 +121,8 @@ package struct PythonProgram: Sendable {
       ("errors", PackageResources.errors_py), ("spelling", PackageResources.spelling_py),
       ("state", PackageResources.state_py), ("processes", PackageResources.processes_py),
       ("namespaces", PackageResources.namespaces_py),
-      ("confinement", PackageResources.confinement_py), ("folders", PackageResources.folders_py), ("guardian", PackageResources.guardian_py),
+      ("confinement", PackageResources.confinement_py), ("folders", PackageResources.folders_py),
+      ("guardian", PackageResources.guardian_py),
     ]
     var archive = ZipArchive()
     archive.add("__main__.py", Array("from rpc_worker.parent import main\n\nmain()\n".utf8))

@@ -9,6 +9,8 @@ def make_folder():
     """A folder for those of the workers, which others may pass but not look into."""
     folder = tempfile.mkdtemp(prefix="rpc-workers-")
     os.chmod(folder, 0o711)
+    # Which folder that was in is not what workers are to find.
+    tempfile.tempdir = None
     return folder
 
 

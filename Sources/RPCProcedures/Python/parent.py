@@ -2,6 +2,7 @@
 
 import errno
 import faulthandler
+import fcntl
 import gc
 import os
 import resource
@@ -27,6 +28,8 @@ from .worker import Worker
 OUTPUT_BYTES = 16384
 OUTPUT_READS_MAX = 64
 PACKET_BYTES = 65536
+# Above the descriptors that the server gave.
+LOWEST_KEPT = 10
 # Of the processor, between two looks at an idle worker, that threads of finished calls may take.
 IDLE_SHARE = 0.25
 # Looks in a row that must find too much memory where several processes share it: one that is about to run another
@@ -230,7 +233,10 @@ class Parent:
         if folder is not None:
             os.environ["TMPDIR"] = folder
         # Open from here on: the rules for files are about paths.
-        statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        opened = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        # Not where the program was read from: traces look for its lines there.
+        statm = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, LOWEST_KEPT)
+        os.close(opened)
         if order.is_confined:
             self.confinement.enter(order, folder)
         if self.libc is not None:

@@ -73,11 +73,13 @@ extension WorkerPool: WorkerLauncherObserver {
     case .notStarted(EOPNOTSUPP):
       RPCError(
         .failedPrecondition,
-        "this system allows no namespaces, which isolation 'required' needs: leave that out, of init.yaml and of the server's --isolation, for what there is")
+        "this system allows no namespaces, which isolation 'required' needs: leave that out, of init.yaml and of the server's --isolation, for what there is"
+      )
     case .notStarted(ENOSYS):
       RPCError(
         .failedPrecondition,
-        "this system has no Landlock or no seccomp, which isolation 'default' needs: start the server with --isolation none to run \(title) without")
+        "this system has no Landlock or no seccomp, which isolation 'default' needs: start the server with --isolation none to run \(title) without"
+      )
     case .notStarted(let code):
       RPCError(.unavailable, SystemError(code: code, operation: "fork a \(title) worker").description)
     }

@@ -43,7 +43,8 @@ internal struct NestedAccess {
   func refusal(of service: String, to caller: String, in catalogue: Catalogue) -> String {
     let place = servers.map { "'\($0)'" }.joined(separator: ", ")
     guard provides(caller, in: catalogue) else {
-      return "the server \(place) does not provide the service '\(caller)', in whose name it calls the service "
+      return
+        "the server \(place) does not provide the service '\(caller)', in whose name it calls the service "
         + "'\(service)'"
     }
     return "the service '\(caller)' on the server \(place) is not a tenant of the service '\(service)': add "
