@@ -62,6 +62,7 @@ let package = Package(
         "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
         "errors",
         "spelling", "state", "processes", "namespaces", "guardian", "confinement", "folders",
+        "newborn",
       ].map {
         .embedInCode("Python/\($0).py")
       },

@@ -239,4 +239,62 @@ struct EscapeTests {
     try server.waitForEnd()
     #expect(!FileManager.default.fileExists(atPath: folder))
   }
+
+  /// In the words of Lua: each is an expression that must raise, or be nil.
+  private static let luaAttempts = [
+    "io.open('DATA/server-key')", "os.execute('true')", "os.getenv('SECRET')", "os.remove('OUTSIDE/here')",
+    "os.rename('OUTSIDE/here', 'OUTSIDE/there')", "os.tmpname()", "os.exit()", "require('io')",
+    "package.loaded.io",
+    "package.loadlib('/lib/x86_64-linux-gnu/libc.so.6', 'system')", "dofile('OUTSIDE/init.yaml')",
+    "loadfile('OUTSIDE/init.yaml')", "load('return 1')", "loadstring('return 1')", "debug.getregistry()",
+    "debug.getinfo(1)", "string.dump(attempt)", "collectgarbage('stop')",
+    "setmetatable({}, {__gc = function() end})", "rawset(getmetatable('').__index, 'upper', print)",
+    "rpc.call('s1', 'system.deploy_begin', 'x', 'me', '', true, '')",
+    "rpc.call('s1', 'system.deploy_unlock', 'me')",
+    "rpc.call('s1', 'system.source', 'other', 'secret', {})", "rpc.call('s1', 'system.stats')",
+    "rpc.call('s1', 'other.secret')", "rpc.call(nil, 'other.secret')",
+    "rpc.call('127.0.0.1', 'other.secret')",
+  ]
+
+  @Test("nothing that a Lua procedure tries gets it out of its sandbox")
+  func lua() throws {
+    let network = try Network(["s1"])
+    let expressions = Self.luaAttempts.map { expression in
+      let code =
+        expression
+        .replacingOccurrences(of: "DATA", with: network.directory.file("data/s1"))
+        .replacingOccurrences(of: "OUTSIDE", with: network.directory.path)
+      return "function() return \(code) end"
+    }
+    try network.directory.write("here", to: "here")
+    try network.directory.write(
+      """
+      local attempts = {\(expressions.joined(separator: ", "))}
+      function attempt(number)
+        local isDone, result = pcall(attempts[number])
+        if isDone and result ~= nil then return "escaped" end
+        return tostring(result)
+      end
+      function secret() return "hidden" end
+      """, to: "test.lua")
+    try network.describe(
+      """
+      service:
+        - test: {providers: [s1], tenants: [me], rpcs: [attempt]}
+        - other: {providers: [s1], tenants: [me], rpcs: [secret]}
+      rpc:
+        test:
+          - attempt: {args: [int], returns: [str], src: test.lua}
+        other:
+          - secret: {args: [], returns: [str], src: test.lua}
+      """)
+    try network.deploy()
+    let caller = try network.lines()
+    for (index, expression) in Self.luaAttempts.enumerated() {
+      let answer = try caller.call("test.attempt", "[\(index + 1)]")
+      #expect(answer.exceptionType == nil && answer != .values(["escaped"]), "\(expression): \(answer)")
+    }
+    #expect(try network.directory.read("here") == "here")
+    #expect(try caller.call("other.secret") == .values(["hidden"]))
+  }
 }

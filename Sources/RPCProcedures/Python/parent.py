@@ -1,11 +1,8 @@
 """The warm process that forks, kills and reaps workers."""
 
 import errno
-import faulthandler
-import fcntl
 import gc
 import os
-import resource
 import select
 import signal
 import socket
@@ -13,23 +10,21 @@ import struct
 import sys
 import time
 
-from .calls import Shared, call_guard
+from .calls import Shared
 from .confinement import PR_SET_DUMPABLE, Confinement, Order, read_filters
 from .folders import remove
 from .guardian import go_on_in_a_child
-from .limits import Limits, bound
-from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_PDEATHSIG
+from .limits import Limits
+from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME
+from .newborn import become_worker
 from .processes import children, descendants, processor_seconds, resident_bytes, share_of_memory
 from .protocol import ENDED, FORK, KILL, LEFTOVER, LOOK, LOOKED, MEMORY_EXCEEDED, NOT_FORKED, OUTPUT, OUTPUT_COUNT, \
     PACKET, READY
 from .state import Changes, watch_changes
-from .worker import Worker
 
 OUTPUT_BYTES = 16384
 OUTPUT_READS_MAX = 64
 PACKET_BYTES = 65536
-# Above the descriptors that the server gave.
-LOWEST_KEPT = 10
 # Of the processor, between two looks at an idle worker, that threads of finished calls may take.
 IDLE_SHARE = 0.25
 # Looks in a row that must find too much memory where several processes share it: one that is about to run another
@@ -177,7 +172,7 @@ class Parent:
             return
         if pid == 0:
             try:
-                self.become_worker(descriptor, written, shared, order, folder)
+                become_worker(self, descriptor, written, shared, order, folder)
             finally:
                 os._exit(70)
         os.close(descriptor)
@@ -192,63 +187,6 @@ class Parent:
         self.folders[worker] = folder
         self.ids[pid] = worker
         self.shared[worker] = shared
-
-    def become_worker(self, descriptor, written, shared, order, folder):
-        os.setpgid(0, 0)
-        if self.libc is not None:
-            self.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
-            # Whatever a call starts stays this process's descendant, however it tries to get away.
-            self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        signal.set_wakeup_fd(-1)
-        for name in ("SIGCHLD", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.control.close()
-        for end in self.wakeup:
-            os.close(end)
-        if self.guardian is not None:
-            os.close(self.guardian)
-        for output in self.outputs:
-            os.close(output)
-        null = os.open("/dev/null", os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
-        # What bypasses Python's own streams: programs that a procedure starts, and the interpreter's last words.
-        os.dup2(written, 1)
-        os.dup2(written, 2)
-        os.close(written)
-        faulthandler.enable(file=2, all_threads=False)
-        try:
-            # Where memory runs out a worker goes before the server does.
-            with open("/proc/self/oom_score_adj", "w") as score:
-                score.write("1000")
-        except OSError:
-            pass
-        bound(resource.RLIMIT_CORE, 0, for_ever=True)
-        bound(resource.RLIMIT_NOFILE, Limits.files, for_ever=True)
-        bound(resource.RLIMIT_FSIZE, Limits.file_bytes, for_ever=True)
-        sys.argv = ["procedure"]
-        connection = socket.socket(fileno=descriptor)
-        connection.setblocking(True)
-        if folder is not None:
-            os.environ["TMPDIR"] = folder
-        # Open from here on: the rules for files are about paths.
-        opened = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        # Not where the program was read from: traces look for its lines there.
-        statm = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, LOWEST_KEPT)
-        os.close(opened)
-        if order.is_confined:
-            self.confinement.enter(order, folder)
-        if self.libc is not None:
-            # A change of the user would have undone it.
-            self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != self.pid:
-            os._exit(0)
-        worker = Worker(connection, shared, self.changes, statm, folder)
-        worker.threads.watch(worker)
-        sys.addaudithook(call_guard(worker))
-        self.changes.__init__()
-        worker.serve()
 
     def look_after(self, list):
         """Kills a worker whose call uses more memory than it may, and reports idle ones in which something of a
