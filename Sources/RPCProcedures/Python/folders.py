@@ -1,8 +1,22 @@
 """The one folder in which a worker may write."""
 
+import fcntl
 import os
 import stat
 import tempfile
+
+
+# Above the descriptors that the server gave.
+LOWEST_KEPT = 10
+
+
+def open_above(path, flags):
+    """Opens a file, but not where the program was read from: traces look for its lines there."""
+    opened = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, LOWEST_KEPT)
+    finally:
+        os.close(opened)
 
 
 def make_folder():

@@ -1,7 +1,6 @@
 """How a process that was forked becomes a worker."""
 
 import faulthandler
-import fcntl
 import os
 import resource
 import signal
@@ -10,12 +9,10 @@ import sys
 
 from .calls import call_guard
 from .confinement import PR_SET_DUMPABLE
+from .folders import open_above
 from .limits import Limits, bound
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG
 from .worker import Worker
-
-# Above the descriptors that the server gave.
-LOWEST_KEPT = 10
 
 
 def become_worker(parent, descriptor, written, shared, order, folder):
@@ -62,10 +59,7 @@ def become_worker(parent, descriptor, written, shared, order, folder):
     if folder is not None:
         os.environ["TMPDIR"] = folder
     # Open from here on: the rules for files are about paths.
-    opened = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-    # Not where the program was read from: traces look for its lines there.
-    statm = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, LOWEST_KEPT)
-    os.close(opened)
+    statm = open_above("/proc/self/statm", os.O_RDONLY)
     if order.is_confined:
         parent.confinement.enter(order, folder)
     if parent.libc is not None:

@@ -12,7 +12,7 @@ import time
 from .calls import UNMEASURED_SECONDS, LateOutput, ThreadWatch, leaves_children
 from .codec import decode, list_head
 from .errors import EXECUTED, RESOURCE_EXHAUSTED, Failure, exception_message, raising_line
-from .folders import empty
+from .folders import empty, open_above
 from .limits import Limits, bound
 from .output import LineSender
 from .protocol import ANSWERED, CALL, FORGET, HEADER, LATE, LOAD, LOG, REPLACE, REPLY, STANDARD_ERROR, \
@@ -35,6 +35,8 @@ class Worker:
         self.changes = changes
         self.statm = statm
         self.folder = folder
+        # Looking by a descriptor walks no path.
+        self.folder_descriptor = folder and open_above(folder, os.O_RDONLY | os.O_DIRECTORY)
         self.empty_folder()
         self.units = {}
         self.modules = {}
@@ -71,7 +73,7 @@ class Worker:
         if self.folder is None:
             return
         try:
-            if os.stat(self.folder).st_mtime_ns != UNTOUCHED:
+            if os.stat(self.folder_descriptor).st_mtime_ns != UNTOUCHED:
                 empty(self.folder)
                 os.utime(self.folder, ns=(UNTOUCHED, UNTOUCHED))
         except OSError:
