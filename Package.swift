@@ -42,6 +42,7 @@ let package = Package(
     .target(name: "CLibEdit", linkerSettings: [.linkedLibrary("edit")]),
     .target(name: "CLibYAML", linkerSettings: [.linkedLibrary("yaml")]),
     .target(name: "CNGHTTP2", linkerSettings: [.linkedLibrary("nghttp2")]),
+    .target(name: "CSeccomp", linkerSettings: [.linkedLibrary("seccomp")]),
     .target(name: "CLua", linkerSettings: [.linkedLibrary("lua5.4")]),
     .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
@@ -61,13 +62,14 @@ let package = Package(
     .target(
       name: "RPCProcedures",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCNetwork", "CLua", "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCNetwork", "CLua", "CLinux", "CSeccomp",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       resources: [
         "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
         "errors",
-        "spelling", "state", "processes", "namespaces", "guardian",
+        "spelling", "state", "processes", "namespaces", "guardian", "confinement", "folders",
+        "newborn",
       ].map {
         .embedInCode("Python/\($0).py")
       },
@@ -118,7 +120,7 @@ let package = Package(
     .executableTarget(
       name: "rpc-server",
       dependencies: [
-        "RPCServer", "RPCKeys", "RPCSystem", "RPCTransport",
+        "RPCServer", "RPCSystem", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
@@ -177,7 +179,7 @@ let package = Package(
         "TestSupport",
         "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client",
         "embedded-service",
-        "RPCClient", "RPCWire", "CLinux",
+        "RPCClient", "RPCKeys", "RPCWire", "CLinux",
       ],
       exclude: ["TLS/tls_client.py"],
       swiftSettings: swiftSettings),

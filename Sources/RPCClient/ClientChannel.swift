@@ -286,6 +286,7 @@ internal final class ClientChannel: TimerTarget {
 
   internal func roundTripMeasured(_ connection: ClientConnection) {
     guard isCurrent(connection) else { return }
+    if let key = connection.machine.introduction.serverKey { core.onServerKey?(server.name, key) }
     core.report(self, .up(generation: connection.machine.generation, roundTrip: connection.machine.roundTrip))
   }
 

@@ -1,3 +1,4 @@
+internal import RPCKeys
 package import RPCNetwork
 package import RPCTransport
 package import RPCWire
@@ -13,6 +14,7 @@ package final class ClientCore {
   /// Told of what happens to connections, on the loop.
   package var onEvent: ((ClientEvent) -> Void)?
   internal var onState: ((_ server: String, ServerState) -> Void)?
+  internal var onServerKey: ((_ server: String, PublicKey) -> Void)?
 
   private var topology: Topology
   private var channels: [UTF8Key: ClientChannel] = [:]

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RPCKeys
 internal import RPCNetwork
 internal import RPCSystem
 internal import RPCTransport
@@ -19,6 +20,8 @@ internal final class ClientEngine: @unchecked Sendable {
     var thread: LoopThread?
     var topology: Topology
     var states: [UTF8Key: ServerState] = [:]
+    /// What servers proved last.
+    var keys: [UTF8Key: PublicKey] = [:]
     var listeners: [Int: AsyncStream<ClientEvent>.Continuation] = [:]
     var nextListener = 0
   }
@@ -161,6 +164,9 @@ internal final class ClientEngine: @unchecked Sendable {
     let core = ClientCore(
       loop: loop, topology: topology, identity: identity, options: options, routes: routes)
     core.onEvent = { [unowned self] event in publish(event) }
+    core.onServerKey = { [unowned self] server, key in
+      state.withLock { $0.keys[UTF8Key(server)] = key }
+    }
     core.onState = { [unowned self] server, state in
       self.state.withLock { $0.states[UTF8Key(server)] = state }
     }
@@ -207,6 +213,10 @@ internal final class ClientEngine: @unchecked Sendable {
 
   internal func serverState(_ name: String) -> ServerState {
     state.withLock { $0.states[UTF8Key(name)] } ?? .idle
+  }
+
+  internal func provenKey(of name: String) -> PublicKey? {
+    state.withLock { $0.keys[UTF8Key(name)] }
   }
 
   internal func events() -> AsyncStream<ClientEvent> {

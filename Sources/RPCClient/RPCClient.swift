@@ -1,3 +1,4 @@
+package import RPCKeys
 public import RPCNetwork
 internal import RPCSystem
 internal import RPCTransport
@@ -93,6 +94,9 @@ public final class RPCClient: Sendable {
 
   /// How the client stands with a server right now; costs no I/O.
   public func state(of server: String) -> ServerState { engine.serverState(server) }
+
+  /// What a server has proven to own, where this client asked: it does where it proves a key itself, or pins one.
+  package func provenKey(of server: String) -> PublicKey? { engine.provenKey(of: server) }
 
   /// What happens to the connections from now on. Ends when the client is closed.
   public func events() -> AsyncStream<ClientEvent> { engine.events() }

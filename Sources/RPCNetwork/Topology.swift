@@ -16,6 +16,8 @@ public struct Topology: Hashable, Sendable {
     /// Certificates of authorities, as PEM, one of which vouches for the server's: it is spoken to in TLS. Where there is
     /// neither this nor `certificate` it is spoken to plainly.
     public var authorities: String?
+    /// The key that it proved when this was deployed: what other servers know its procedures' calls by. It pins nothing.
+    package var proven: PublicKey?
 
     public init(
       name: String, host: String, port: UInt16, key: PublicKey? = nil, certificate: CertificatePin? = nil,
@@ -65,7 +67,8 @@ public struct Topology: Hashable, Sendable {
     @ComparedByUTF8 public var name: String
     /// Names of the servers that serve it.
     @ComparedByUTF8 public var providers: [String]
-    /// Names of the clients that may call it.
+    /// Who may call it: names of clients; names of servers, for the procedures of every service there; `service NAME`
+    /// for the procedures of one service.
     @ComparedByUTF8 public var tenants: [String]
 
     public init(name: String, providers: [String], tenants: [String]) {

@@ -62,7 +62,7 @@ package final class BoundProcedure: Sendable {
 /// One service of a generation.
 package struct CatalogueService: Sendable {
   package var name: String
-  /// Names of the clients that may call it, or nil for everybody.
+  /// Who may call it, as `Tenant` has it, or nil for everybody.
   package var tenants: Set<UTF8Key>?
   /// Names of the servers that serve it.
   package var providers: [String]
@@ -89,13 +89,16 @@ package final class Catalogue: Sendable {
   package let edition: Int
   package let services: [CatalogueService]
   package let clients: [ClientRule]
+  /// The servers whose procedures' calls are known.
+  package let servers: [ServerRule]
   /// By id; nil where the id belongs to a procedure of an older generation.
   package let procedures: ContiguousArray<BoundProcedure?>
   private let index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])]
 
   package init(
     serial: Int, digest: String, topologyDigest: String? = nil, edition: Int? = nil,
-    services: [CatalogueService], clients: [ClientRule], procedures: [BoundProcedure]
+    services: [CatalogueService], clients: [ClientRule], servers: [ServerRule] = [],
+    procedures: [BoundProcedure]
   ) {
     self.serial = serial
     self.digest = digest
@@ -103,6 +106,7 @@ package final class Catalogue: Sendable {
     self.edition = edition ?? serial
     self.services = services
     self.clients = clients
+    self.servers = servers
     var table = ContiguousArray<BoundProcedure?>()
     var index: [UTF8Key: (service: Int, overloads: [UTF8Key: [BoundProcedure]])] = [:]
     for (position, service) in services.enumerated() { index[UTF8Key(service.name)] = (position, [:]) }

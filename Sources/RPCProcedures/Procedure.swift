@@ -19,6 +19,8 @@ public struct Procedure: Hashable, Sendable {
   package var idempotent: Bool
   /// What its file says of its form in gRPC.
   package var grpc = GRPCForm()
+  /// What its service declares about its process.
+  package var confinement = Confinement.standard
 
   package init(
     signature: Signature, language: Language, function: String? = nil, digest: String = "",

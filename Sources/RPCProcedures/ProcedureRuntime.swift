@@ -20,6 +20,9 @@ package protocol ProcedureRuntime: AnyObject {
   /// No generation in force or in flight needs these sources any more.
   func forget(digests: [String])
 
+  /// What confines its processes, as far as that is known.
+  var isolationTier: String? { get }
+
   /// Ends every call and every process, at once.
   func shutdown()
 
@@ -30,6 +33,9 @@ package protocol ProcedureRuntime: AnyObject {
 extension ProcedureRuntime {
   /// For runtimes that load at once.
   package func cancelPreparing(_ units: [SourceUnit]) {}
+
+  /// For those that have none.
+  package var isolationTier: String? { nil }
 }
 
 /// One call that a runtime executes.
@@ -81,12 +87,14 @@ package protocol NestedCaller: AnyObject {
   /// Calls `procedure` (`service.rpc`) on `server`, or on any provider when nil, within `deadline` (loop
   /// nanoseconds). `completion` runs on the loop, exactly once.
   ///
-  /// - Parameter depth: how deep the new call is nested: one more than the call that makes it. Above
-  ///   `WireLimits.callDepthMax` it is refused.
-  /// - Parameter metadata: what goes along with it.
+  /// - Parameters:
+  ///   - service: the service whose procedure makes the call: it is made in that one's name.
+  ///   - depth: how deep the new call is nested: one more than the call that makes it. Above
+  ///     `WireLimits.callDepthMax` it is refused.
+  ///   - metadata: what goes along with it.
   /// - Returns: what ends the call when the procedure that made it is ended; harmless once it is answered.
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
+    _ procedure: String, _ arguments: [Value], on server: String?, from service: String, deadline: UInt64?,
+    depth: Int, metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void
 }

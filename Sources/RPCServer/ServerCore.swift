@@ -162,7 +162,8 @@ internal final class ServerCore: Sendable {
       for unit in generation.units { bind(unit.procedure, .source(unit)) }
       return Catalogue(
         serial: generation.serial, digest: generation.digest, topologyDigest: generation.topologyDigest,
-        edition: state.edition, services: services, clients: generation.clients, procedures: bound)
+        edition: state.edition, services: services, clients: generation.clients,
+        servers: (generation.topology?.servers ?? []).compactMap { ServerRule($0) }, procedures: bound)
     }
   }
 

@@ -130,7 +130,8 @@ internal final class ServerLoop {
     }
     return LoopSnapshot(
       totals: totals, procedures: Array(procedureMetrics.value), other: otherMetrics.value,
-      loads: runtimes.mapValues(\.load))
+      loads: runtimes.mapValues(\.load),
+      isolation: runtimes.values.lazy.compactMap(\.isolationTier).first)
   }
 
   /// Whether this server serves.
@@ -196,7 +197,10 @@ internal final class ServerLoop {
     guard let entry = options.languages[language] else { return nil }
     let output = procedureOutput
     let runtime = entry.runtime(
-      RuntimeContext(loop: loop, limits: options.procedures, nested: nestedCaller) { output.log($0) })
+      RuntimeContext(
+        loop: loop, limits: options.procedures, nested: nestedCaller, isolation: options.isolationPolicy,
+        // One says it for all.
+        note: { [core, index] in if index == 0 { core.log.note($0) } }, log: { output.log($0) }))
     runtimes[language] = runtime
     return runtime
   }

@@ -1,4 +1,3 @@
-public import RPCKeys
 public import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport
@@ -12,8 +11,6 @@ public struct ServerOptions: Sendable {
   /// A file with the public keys of those who may deploy, one a line; nil trusts the deploy key of the user that the
   /// server runs as.
   public var deployersFile: String?
-  /// Proves to other servers who is calling when procedures of this one call theirs.
-  public var key: PrivateKey?
   /// Whether and how connections are encrypted.
   public var tls = TLSOptions()
   /// Event loops, each on its own thread. 0 means one per core.
@@ -57,6 +54,18 @@ public struct ServerOptions: Sendable {
 
   /// What procedures may use, each on one loop.
   public var procedures = RuntimeLimits()
+
+  /// How far processes of procedures are confined at least; a service may ask for more.
+  public var isolation = Isolation.standard
+  /// What services may name in `read` and `write`, with all below.
+  public var allowedPaths: [String] = []
+
+  internal var isolationPolicy: IsolationPolicy {
+    var policy = IsolationPolicy()
+    policy.isolation = isolation
+    policy.allowedPaths = allowedPaths
+    return policy
+  }
 
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax

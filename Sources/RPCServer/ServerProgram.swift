@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import RPCDeployment
 internal import RPCKeys
@@ -29,6 +30,8 @@ package enum ServerProgram {
     SignalWatcher.block([SIGTERM, SIGINT, SIGHUP])
     signal(SIGPIPE, SIG_IGN)
     SystemMemory.returnLargeBlocks()
+    // No process of the same user reads its memory, its environment or its descriptors.
+    rpc_set_undumpable()
     raiseDescriptorLimit()
     let server: Server
     do {

@@ -211,24 +211,45 @@ package enum CallFrame {
   /// The key of the metadata under which a server says how deep its procedure's call is nested: an int, at most
   /// `WireLimits.callDepthMax`. A call without it is not nested.
   package static let depthKey = "rpc-depth"
+  /// The key of the metadata under which a server says whose procedure makes the call: a string. It counts only on
+  /// a connection on which the key of a server was proven.
+  package static let serviceKey = "rpc-service"
   /// Keys of the metadata that servers use among themselves: neither read by procedures nor taken from other dialects.
-  package static let reservedKeys: Set<String> = [depthKey, "rpc-service"]
+  package static let reservedKeys: Set<String> = [depthKey, serviceKey]
 
-  /// How deep the metadata says that the call is nested.
-  package static func depth(in metadata: RawSpan) throws(WireError) -> Int {
-    var reader = MessagePackReader(metadata)
-    let count = try reader.readMapHeader()
-    for _ in 0..<count {
-      let key = try reader.readString()
-      guard key == depthKey else {
-        try reader.skip()
-        continue
-      }
-      let depth = try reader.readInt()
-      guard depth >= 0 else { throw .malformedFrame("'\(depthKey)' is \(depth), below 0") }
-      return Int(clamping: depth)
+  /// What a server says of a call that one of its procedures makes.
+  package struct Nesting: Hashable, Sendable {
+    /// How deep the call is nested in others.
+    package var depth = 0
+    /// The service whose procedure makes it; nil for a client's call.
+    package var service: String?
+
+    package init(depth: Int = 0, service: String? = nil) {
+      self.depth = depth
+      self.service = service
     }
-    return 0
+
+    /// Reads what metadata says of it.
+    package init(in metadata: RawSpan) throws(WireError) {
+      var reader = MessagePackReader(metadata)
+      let count = try reader.readMapHeader()
+      for _ in 0..<count {
+        switch try reader.readString() {
+        case depthKey:
+          let depth = try reader.readInt()
+          guard depth >= 0 else { throw .malformedFrame("'\(depthKey)' is \(depth), below 0") }
+          self.depth = Int(clamping: depth)
+        case serviceKey: service = try reader.readString()
+        default: try reader.skip()
+        }
+      }
+    }
+
+    package var metadata: [String: Value] {
+      var metadata: [String: Value] = [depthKey: .int(Int64(depth))]
+      metadata[serviceKey] = service.map(Value.string)
+      return metadata
+    }
   }
 
   /// Refuses a call that is nested too deep, so that procedures which call each other in a circle come to an end.

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Glibc
-import RPCKeys
 import RPCServer
 import RPCSystem
 import RPCTransport
@@ -36,10 +35,19 @@ struct RPCServerCommand: ParsableCommand {
       valueName: "file"))
   var deployers: String?
 
+  enum IsolationLevel: String, ExpressibleByArgument, CaseIterable {
+    case none
+    case standard = "default"
+    case required
+  }
+
+  @Option(help: "How far processes of procedures are confined at least.")
+  var isolation = IsolationLevel.standard
+
   @Option(
     help: ArgumentHelp(
-      "The private key to prove when procedures call those of other servers.", valueName: "file"))
-  var key: String?
+      "What services may name in 'read' and 'write', with all below; may be repeated.", valueName: "path"))
+  var allowPath: [String] = []
 
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
@@ -62,6 +70,9 @@ struct RPCServerCommand: ParsableCommand {
       throw ValidationError("the port must be 0 to 65535, not \(port)")
     }
     guard (0...1024).contains(loops) else { throw ValidationError("--loops must be 0 to 1024, not \(loops)") }
+    if let path = allowPath.first(where: { !$0.hasPrefix("/") }) {
+      throw ValidationError("--allow-path takes whole paths, not '\(path)'")
+    }
     guard !host.isEmpty else { throw ValidationError("the address to listen on is empty") }
   }
 
@@ -69,16 +80,11 @@ struct RPCServerCommand: ParsableCommand {
     var options = ServerOptions()
     options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
     options.deployersFile = deployers
-    do throws(KeyError) {
-      // Not the one that RPC_KEY names: that belongs to the user who starts the server.
-      options.key = try key.map { path throws(KeyError) in try KeyFile.privateKey(at: path) }
-    } catch {
-      Self.write("rpc-server: \(error)\n", to: 2)
-      throw ExitCode(ServerProgram.ExitCode.usage)
-    }
     options.loops = loops
     options.tls = tls.options
     if printPin { throw ExitCode(ServerProgram.printPins(host: host, port: port, options: options)) }
+    options.isolation = Isolation(rawValue: isolation.rawValue) ?? .standard
+    options.allowedPaths = allowPath
     limits.apply(to: &options)
     http.apply(to: &options)
     for bound in procedures.bounds + python.bounds + lua.bounds {

@@ -57,6 +57,9 @@ struct PythonOptions: ParsableArguments {
   @Option(help: "Calls that run at once.")
   var pythonWorkers = defaults.python.workers
 
+  @Option(help: "Calls beyond that which may run where nothing else of their service does.")
+  var pythonSpareWorkers = defaults.python.spareWorkers
+
   @Option(help: "Calls that may wait for others that they made, at each depth of nesting.")
   var pythonWaitingWorkers = defaults.python.waitingWorkers
 
@@ -99,6 +102,7 @@ struct PythonOptions: ParsableArguments {
   var bounds: [RuntimeBound] {
     [
       ("--python-workers", pythonWorkers, 1...1024, \.python.workers),
+      ("--python-spare-workers", pythonSpareWorkers, 0...1024, \.python.spareWorkers),
       ("--python-waiting-workers", pythonWaitingWorkers, 1...1024, \.python.waitingWorkers),
       ("--python-queue", pythonQueue, 0...1_000_000, \.python.queue),
       ("--python-memory", pythonMemory, 1_048_576...1_099_511_627_776, \.python.memoryBytes),

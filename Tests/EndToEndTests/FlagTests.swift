@@ -24,6 +24,7 @@ struct FlagTests {
     ("--max-source", 1, 268_435_456),
     ("--max-message", 64, 1_048_576),
     ("--python-workers", 1, 1024),
+    ("--python-spare-workers", 0, 1024),
     ("--python-waiting-workers", 1, 1024),
     ("--python-queue", 0, 1_000_000),
     ("--python-memory", 1_048_576, 1_099_511_627_776),

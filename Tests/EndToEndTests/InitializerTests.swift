@@ -245,9 +245,6 @@ struct InitializerTests {
       #expect(outcome.output.isEmpty && !outcome.errors.contains("Usage"), "\(outcome)")
       #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome)")
     }
-    let server = try run(Programs.server, ["127.0.0.1", "0", "--key", "key"], directory: directory.path)
-    #expect(server.ending == .code(2))
-    #expect(server.errors.hasPrefix("rpc-server: ") && !server.errors.contains("Usage"), "\(server)")
   }
 
   @Test("a source that does not load is refused everywhere, with its place")

@@ -208,10 +208,6 @@ struct KeyTests {
       #expect(outcome.errors.contains("\(path): the key has a passphrase"), "\(outcome)")
       #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome)")
     }
-    let server = try run(Programs.server, ["127.0.0.1", "0", "--key", path])
-    #expect(server.ending == .code(2))
-    #expect(server.errors.hasPrefix("rpc-server: \(path): the key has a passphrase"), "\(server)")
-    #expect(server.errors.split(separator: "\n").count == 1, "\(server)")
     let open = try Self.privateKey("c1", in: network)
     chmod(open, 0o644)
     let outcome = try network.initialize(["--key", open])
@@ -236,36 +232,6 @@ struct KeyTests {
     try network.server("s1").waitForLine(
       "keys stay as they were: \(deployers):1: 'rubbish' is not a public key", on: .errors)
     #expect(try network.initialize(["--key", key, "--force"]).ending == .code(0))
-  }
-
-  @Test("procedures call those of other servers with their server's key")
-  func nested() throws {
-    let network = try Network(["s1", "s2"], start: false)
-    let key = try Self.privateKey("c1", in: network)
-    try network.start("s1", options: ["--key", key])
-    try network.start("s2")
-    try network.directory.write(
-      """
-      function relay() return rpc.call("s2", "secret.one") end
-      function one() return 1 end
-      """, to: "test.lua")
-    try network.describe(
-      """
-      service:
-        - open: {providers: [s1, s2], tenants: [me], rpcs: [relay]}
-        - secret: {providers: [s2], tenants: [keeper], rpcs: [one]}
-      rpc:
-        open:
-          - relay: {args: [], returns: [int], src: test.lua}
-        secret:
-          - one: {args: [], returns: [int], src: test.lua}
-      """, clients: "    - keeper: {key: '\(Self.publicKey("c1"))'}")
-    try network.deploy()
-    #expect(try network.lines("s1").call("open.relay") == .values([1]))
-    // The one without the key is nobody to itself.
-    let refused = try network.lines("s2").call("open.relay")
-    #expect(
-      refused.exceptionMessage?.contains("is not a tenant of the service 'secret'") == true, "\(refused)")
   }
 
   @Test("a pinned server is deployed to and called; once it has another key, nobody talks to it")

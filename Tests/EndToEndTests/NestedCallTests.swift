@@ -1,6 +1,7 @@
 import CLinux
 import Foundation
 import RPCClient
+import RPCKeys
 import RPCWire
 import TestSupport
 import Testing
@@ -35,6 +36,7 @@ struct NestedCallTests {
             providers: [s1, s2]
             tenants: [me]
             rpcs: [outer, relay, inner]
+            network: true
       rpc:
         test:
           - outer: {args: [int], returns: [int], src: test.py}
@@ -150,7 +152,14 @@ private final class FakeProvider: @unchecked Sendable {
     while true {
       let (header, payload) = try next()
       switch FrameKind(rawValue: header.kind) {
-      case .hello: send { Hello(agent: "fake").encode(to: &$0) }
+      case .hello:
+        var hello = Hello(agent: "fake")
+        hello.serverProof = ServerProof(
+          of: .random(), to: try Hello(payload: payload.span.bytes).nonce ?? [], channel: [])
+        hello.challenge = [UInt8](repeating: 1, count: 32)
+        hello.features = [Feature.proof]
+        send { hello.encode(to: &$0) }
+      case .proof: send { $0.appendEmptyFrame(.proof, callID: 0) }
       case .bind:
         let bound = Bound(procedureID: 3, arguments: [.int], returns: [.int], idempotent: false)
         send { bound.encode(to: &$0, callID: header.callID) }

@@ -114,6 +114,7 @@ final class Network {
             providers: [\(ports.keys.sorted().joined(separator: ", "))]
             tenants: [me]
             rpcs: [\(unique.joined(separator: ", "))]
+            network: \(source.contains("import socket"))
       rpc:
         test:
       \(entries.joined(separator: "\n"))

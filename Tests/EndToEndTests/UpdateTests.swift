@@ -105,7 +105,7 @@ struct UpdateTests {
       try network.describe(
         """
         service:
-          - test: {providers: [s1], tenants: [\(tenants)], rpcs: [f]}
+          - test: {providers: [s1], tenants: [\(tenants)], rpcs: [f], network: true}
         rpc:
           test:
             - f: {args: [], returns: [int], src: f.py}
@@ -133,7 +133,7 @@ struct UpdateTests {
     try network.describe(
       """
       service:
-        - test: {providers: [s1], tenants: [me], rpcs: [a, b]}
+        - test: {providers: [s1], tenants: [me], rpcs: [a, b], network: true}
       rpc:
         test:
           - a: {args: [], returns: [int], src: a.py}

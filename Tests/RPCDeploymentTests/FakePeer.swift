@@ -1,4 +1,5 @@
 import RPCClient
+import RPCKeys
 import RPCWire
 import Synchronization
 import TestSupport
@@ -32,6 +33,11 @@ actor FakePeer: DeploymentPeer {
   init() throws {
     staging = Staging(store: try GenerationStore(directory: directory.path)) { 0 }
   }
+
+  /// What it proves.
+  private(set) var key: PublicKey?
+  func prove(_ key: PublicKey) { self.key = key }
+  func provenKey() async -> PublicKey? { key }
 
   /// Lets a step fail, `count` times.
   func fail(_ step: Step, _ fault: Fault, count: Int = .max) { faults[step] = (fault, count) }

@@ -26,7 +26,7 @@ extension InitFileErrorTests {
     (
       "      tenants: [c1]", "      tenant: [c1]",
       [
-        "8:5: 'tenants' is missing: the clients that may call service 'text'; [] for none",
+        "8:5: 'tenants' is missing: those that may call service 'text'; [] for none",
         "10:7: unknown key 'tenant' in service 'text' (did you mean 'tenants'?)",
       ]
     ),
@@ -69,7 +69,7 @@ extension InitFileErrorTests {
     (
       "tenants: [c1]", "tenants: [C2]",
       [
-        "10:17: service 'text' names tenant 'C2', which network.clients does not declare (did you mean 'c1'?)"
+        "10:17: service 'text' names tenant 'C2', which is neither a client nor a server of 'network' (did you mean 'c1'?)"
       ]
     ),
     (

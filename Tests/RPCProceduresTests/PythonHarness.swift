@@ -10,8 +10,9 @@ import Synchronization
 /// - Parameters:
 ///   - usesNamespaces: false shows what holds where the kernel refuses process ids of their own.
 ///   - program: the interpreter.
+///   - isolation: `none` lets procedures do to the runtime's processes what confined ones cannot.
 func withPython(
-  usesNamespaces: Bool = true, program: String = "python3",
+  usesNamespaces: Bool = true, program: String = "python3", isolation: Isolation = .standard,
   _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
   _ body: (RuntimeHarness) async throws -> Void
 ) async throws {
@@ -19,8 +20,10 @@ func withPython(
     var limits = RuntimeLimits()
     change(&limits)
     let caller = LoopbackCaller(loop: loop)
+    var policy = IsolationPolicy()
+    policy.isolation = isolation
     let runtime = PythonProgram(interpreter: program, usesNamespaces: usesNamespaces).runtime(
-      RuntimeContext(loop: loop, limits: limits, nested: caller, log: log))
+      RuntimeContext(loop: loop, limits: limits, nested: caller, isolation: policy, log: log))
     caller.runtime = runtime
     return runtime
   }
@@ -49,8 +52,8 @@ final class LoopbackCaller: NestedCaller {
   }
 
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
+    _ procedure: String, _ arguments: [Value], on server: String?, from service: String, deadline: UInt64?,
+    depth: Int, metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
     let name = procedure.split(separator: ".").last.map(String.init) ?? procedure
     guard let unit = Self.units.withLock({ $0[name] }), let runtime else {

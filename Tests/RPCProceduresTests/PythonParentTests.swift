@@ -58,7 +58,7 @@ struct PythonParentTests {
   @Test("what a call started in a session of its own ends with the parent of the workers", arguments: ends)
   func sessions(end: String) async throws {
     try await withPython(
-      usesNamespaces: false,
+      usesNamespaces: false, isolation: .none,
       {
         $0.python.workers = 2
         $0.python.parentMilliseconds = 3000

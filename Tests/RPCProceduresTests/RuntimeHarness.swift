@@ -177,9 +177,10 @@ final class PendingCall: @unchecked Sendable {
 extension SourceUnit {
   /// A unit from a signature such as `rpc1(int, str) -> str` (several results in parentheses) and a source.
   /// Each has a digest of its own.
-  static func make(_ signature: String, _ language: Language, _ source: String, memory: Int? = nil)
-    -> SourceUnit
-  {
+  static func make(
+    _ signature: String, _ language: Language, _ source: String, memory: Int? = nil,
+    service: String = "service1"
+  ) -> SourceUnit {
     let parts = signature.split(separator: " -> ", maxSplits: 1).map(String.init)
     let open = parts[0].firstIndex(of: "(") ?? parts[0].endIndex
     let name = String(parts[0][..<open])
@@ -189,7 +190,7 @@ extension SourceUnit {
     return SourceUnit(
       procedure: Procedure(
         signature: Signature(
-          service: "service1", name: name, parameters: parameters.map { Parameter($0) }, returns: returns),
+          service: service, name: name, parameters: parameters.map { Parameter($0) }, returns: returns),
         language: language, digest: "digest-\(serial)",
         sourceName: name + (language == .lua ? ".lua" : ".py"), memoryBytes: memory),
       source: Array(source.utf8))
@@ -240,8 +241,8 @@ func withLua(
 /// Answers with what it was asked, in a later turn.
 final class EchoCaller: NestedCaller {
   func call(
-    _ procedure: String, _ arguments: [Value], on server: String?, deadline: UInt64?, depth: Int,
-    metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
+    _ procedure: String, _ arguments: [Value], on server: String?, from service: String, deadline: UInt64?,
+    depth: Int, metadata: [String: Value], completion: @escaping (Result<[Value], RPCError>) -> Void
   ) -> () -> Void {
     if procedure == "service2.fail" {
       completion(.failure(RPCError(.executionException, "it failed", executed: .yes)))

@@ -11,14 +11,14 @@ struct CallDepthTests {
 
   @Test("the metadata says it, whatever stands beside it", arguments: cases)
   func read(metadata: Value, depth: Int) throws {
-    #expect(try CallFrame.depth(in: metadata.messagePack.span.bytes) == depth)
+    #expect(try CallFrame.Nesting(in: metadata.messagePack.span.bytes).depth == depth)
   }
 
   @Test(
     "a depth that is none is an error",
     arguments: [["rpc-depth": -1], ["rpc-depth": "3"], ["rpc-depth": 1.5]] as [Value])
   func wrong(metadata: Value) {
-    #expect(throws: WireError.self) { try CallFrame.depth(in: metadata.messagePack.span.bytes) }
+    #expect(throws: WireError.self) { try CallFrame.Nesting(in: metadata.messagePack.span.bytes) }
   }
 
   @Test("the greatest depth passes, one more is refused with both numbers")

@@ -74,6 +74,9 @@ ssize_t rpc_send_descriptor(int socket, const void *bytes, size_t count, int pas
 int rpc_set_thread_name(const char *name);
 
 
+/// Closes this process's memory, environment and descriptors to other processes of its user.
+static inline void rpc_set_undumpable(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
 /// A file in memory with these bytes, closed on exec: its descriptor, or -1 with errno.
 int rpc_memory_file(const char *name, const void *bytes, size_t count);
 

@@ -57,7 +57,7 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
   internal private(set) var answers: UInt64 = 0
   internal var keepalive: Keepalive
 
-  private let introduction: Introduction
+  internal private(set) var introduction: Introduction
   private let opened: UInt64
   private var decoder: FrameDecoder
   private var nextID: UInt64 = 1

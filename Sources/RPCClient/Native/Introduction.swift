@@ -10,6 +10,8 @@ internal struct Introduction {
   private let key: PrivateKey?
   /// What the server is to sign; nil where nobody asks who it is.
   private let nonce: [UInt8]?
+  /// What the server has proven to own.
+  internal private(set) var serverKey: PublicKey?
 
   /// - Parameter key: proves to the server who the client is.
   internal init(to server: Topology.Server, proving key: PrivateKey?) {
@@ -39,11 +41,12 @@ internal struct Introduction {
   /// - Returns: what proves the client's key to this server; nil where it has none to prove.
   /// - Throws: `Unauthenticated` where the server does not prove its key, has another one than is pinned, or asks for
   ///   no proof.
-  internal func answer(
+  internal mutating func answer(
     to hello: Hello, at address: SocketAddress?, channel: [UInt8] = []
   ) throws(RPCError) -> Proof? {
     guard let nonce else { return nil }
     let serverKey = try provenKey(hello, nonce, channel)
+    self.serverKey = serverKey
     guard let key else { return nil }
     guard hello.features.contains(Feature.proof), let challenge = hello.challenge, let address else {
       throw RPCError(.unauthenticated, "\(server.label) takes no proof of a key", executed: .no)

@@ -1,4 +1,5 @@
 package import RPCClient
+package import RPCKeys
 import RPCProcedures
 package import RPCWire
 
@@ -16,6 +17,8 @@ package struct ClientPeer: DeploymentPeer {
   }
 
   package func status() async throws(RPCError) -> DeploymentStatus { try await call(DeployStatus()) }
+
+  package func provenKey() async -> PublicKey? { client.provenKey(of: server) }
 
   package func catalogue() async throws(RPCError) -> ServerCatalogue { try await call(DescribeCatalogue()) }
 

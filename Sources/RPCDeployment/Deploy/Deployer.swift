@@ -1,3 +1,4 @@
+import RPCKeys
 package import RPCNetwork
 import RPCWire
 
@@ -84,7 +85,9 @@ package struct Deployer: Sendable {
   // MARK: The state of one server
 
   private struct Step: Sendable {
-    let target: Target
+    var target: Target
+    /// What the server has and what it said of itself, once it was asked.
+    var found: (status: DeploymentStatus, catalogue: ServerCatalogue, key: PublicKey?)?
     var outcome: DeploymentReport.Outcome
     var plan: Plan?
     var wanted: [String] = []
@@ -141,13 +144,34 @@ package struct Deployer: Sendable {
   private func plan() async -> [Step] {
     let steps = targets.map { Step(target: $0, outcome: .planned) }
     let force = options.force
-    return await onAll(steps) { step throws(RPCError) in
+    let asked = await onAll(steps) { step throws(RPCError) in
       let status = try await step.target.peer.status()
-      let catalogue = try await step.target.peer.catalogue()
-      let plan = Plan(desired: step.target.content, actual: catalogue, status: status)
+      step.found = (status, try await step.target.peer.catalogue(), await step.target.peer.provenKey())
+    }
+    let keys = Self.provenKeys(asked)
+    return await onAll(asked) { step throws(RPCError) in
+      guard let found = step.found else { return }
+      step.target.content = step.target.content.with(proven: keys)
+      let plan = Plan(desired: step.target.content, actual: found.catalogue, status: found.status)
       step.plan = plan
       if plan.isUpToDate, !force { step.outcome = .upToDate }
     }
+  }
+
+  /// What the servers have proven: each just now, or where it is not asked what the others knew of it.
+  private static func provenKeys(_ steps: [Step]) -> [UTF8Key: PublicKey] {
+    var keys: [UTF8Key: PublicKey] = [:]
+    // The newest generation knows best.
+    for step in steps.sorted(by: { ($0.found?.status.generation ?? 0) < ($1.found?.status.generation ?? 0) })
+    {
+      for known in step.found?.status.serverKeys ?? [] {
+        if let key = try? PublicKey(parsing: known.key) { keys[UTF8Key(known.server)] = key }
+      }
+    }
+    for step in steps {
+      if let key = step.found?.key { keys[UTF8Key(step.target.server.name)] = key }
+    }
+    return keys
   }
 
   // MARK: Phase one

@@ -1,8 +1,11 @@
+package import RPCKeys
 package import RPCWire
 
 /// One server as a deployment talks to it. Each step may be repeated with the same answer.
 package protocol DeploymentPeer: Sendable {
   func status() async throws(RPCError) -> DeploymentStatus
+  /// What the server has proven to own by now; nil where nobody asked.
+  func provenKey() async -> PublicKey?
   func catalogue() async throws(RPCError) -> ServerCatalogue
   /// Takes the lock; returns the digests of the sources that the server lacks.
   func begin(_ request: DeployBegin) async throws(RPCError) -> [String]

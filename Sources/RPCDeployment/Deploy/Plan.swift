@@ -26,6 +26,9 @@ package struct Plan: Hashable, Sendable {
       compare("idempotent", "\(old.idempotent)", "\(new.idempotent)")
       compare("name in gRPC", old.grpc.method, new.grpc.method)
       if old.grpc.overload != new.grpc.overload { details.append("its place among the overloads") }
+      compare(
+        "confinement", old.confinement.words?.joined(separator: " "),
+        new.confinement.words?.joined(separator: " "))
       if !old.documentation.hasSameUTF8(as: new.documentation) { details.append("doc") }
       return details
     }

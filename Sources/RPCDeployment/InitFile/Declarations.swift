@@ -27,6 +27,7 @@ struct DeclaredService {
   var providers: [Reference]
   var tenants: [Reference]
   var procedures: [Reference]
+  var confinement = Confinement.standard
 }
 
 struct DeclaredProcedure {

@@ -70,12 +70,19 @@ public struct InitFile: Sendable {
     self.path = path
     let services = reader.services.map { service in
       Topology.Service(
-        name: service.name, providers: service.providers.map(\.name), tenants: service.tenants.map(\.name))
+        name: service.name, providers: service.providers.map(\.name),
+        tenants: service.tenants.map { Tenant($0.name).text })
     }
     network = Topology(
       servers: reader.servers.map(\.server), clients: reader.clients.map(\.client),
       services: services)
-    procedures = reader.procedures.map(\.procedure)
+    let confinements = Dictionary(
+      reader.services.map { (UTF8Key($0.name), $0.confinement) }, uniquingKeysWith: { first, _ in first })
+    procedures = reader.procedures.map { declared in
+      var procedure = declared.procedure
+      procedure.confinement = confinements[declared.service.key] ?? .standard
+      return procedure
+    }
     hints = reader.hints
     places = Dictionary(
       reader.procedures.map {

@@ -3,8 +3,12 @@ import RPCProcedures
 import RPCWire
 
 extension InitFileReader {
+  private static let serviceKeys =
+    [["providers"], ["tenants"], ["rpcs"]]
+    + ["isolation", "network", "read", "write", "workers"].map { [$0] }
+
   mutating func readServices(_ node: YamlNode) {
-    let list = entries(node, "'service'", known: ["providers", "tenants", "rpcs"])
+    let list = entries(node, "'service'", known: Self.serviceKeys.map { $0[0] })
     bound(list.count, "services", DeploymentLimits.servicesMax, at: node.place)
     var seen: [String: Place] = [:]
     for entry in list where declareOnce(entry.name, entry.key.place, "service", in: &seen) {
@@ -19,7 +23,7 @@ extension InitFileReader {
 
   private mutating func readService(_ name: String, _ node: YamlNode, at place: Place) {
     let owner = "service '\(name)'"
-    var fields = section(node, owner, keys: [["providers"], ["tenants"], ["rpcs"]])
+    var fields = section(node, owner, keys: Self.serviceKeys)
     func read(_ reader: inout Self, _ key: String, _ what: String) -> [Reference] {
       let node = reader.required(&fields, key, "\(what) \(owner); [] for none", at: place)
       return node.map { reader.references($0, key, of: owner) } ?? []
@@ -28,8 +32,9 @@ extension InitFileReader {
       DeclaredService(
         name: name, place: place,
         providers: read(&self, "providers", "the servers that provide"),
-        tenants: read(&self, "tenants", "the clients that may call"),
-        procedures: read(&self, "rpcs", "the procedures of")))
+        tenants: read(&self, "tenants", "those that may call"),
+        procedures: read(&self, "rpcs", "the procedures of"),
+        confinement: confinement(fields ?? [:], owner)))
   }
 
   /// What can be checked once everything is read: that every name leads somewhere.
@@ -46,16 +51,41 @@ extension InitFileReader {
             + "not declare\(hint)",
           suggestion: Spelling.nearest(to: provider.name, in: serverNames.sorted().map(\.text)))
       }
-      for tenant in service.tenants where !serverNames.isEmpty && !clientNames.contains(tenant.key) {
-        let hint = serverNames.contains(tenant.key) ? "; it is a server" : ""
-        report(
-          tenant.place,
-          "service '\(service.name)' names tenant '\(tenant.name.prefix(64))', which network.clients does not "
-            + "declare\(hint)",
-          suggestion: Spelling.nearest(to: tenant.name, in: clientNames.sorted().map(\.text)))
+      for tenant in service.tenants where !serverNames.isEmpty {
+        check(tenant, of: service.name, servers: serverNames, clients: clientNames)
       }
     }
     checkProcedures()
+  }
+
+  private mutating func check(
+    _ tenant: Reference, of service: String, servers: Set<UTF8Key>, clients: Set<UTF8Key>
+  ) {
+    let names = services.map(\.name)
+    if case .service(let name) = Tenant(tenant.name) {
+      guard !names.contains(where: { $0.hasSameUTF8(as: name) }) else { return }
+      return report(
+        tenant.place,
+        "service '\(service)' names tenant 'service \(name.prefix(64))', which 'service' does not declare",
+        suggestion: Spelling.nearest(to: name, in: names).map { Tenant.service($0).text })
+    }
+    let isClient = clients.contains(tenant.key)
+    let isServer = servers.contains(tenant.key)
+    if isClient && isServer {
+      return report(
+        tenant.place,
+        "service '\(service)' names tenant '\(tenant.name.prefix(64))', which is a client and a server: call one "
+          + "of them otherwise")
+    }
+    guard !isClient && !isServer else { return }
+    let hint =
+      names.contains { $0.hasSameUTF8(as: tenant.name) }
+      ? "; write 'service \(tenant.name)' for the procedures of that service" : ""
+    report(
+      tenant.place,
+      "service '\(service)' names tenant '\(tenant.name.prefix(64))', which is neither a client nor a server of "
+        + "'network'\(hint)",
+      suggestion: Spelling.nearest(to: tenant.name, in: clients.union(servers).sorted().map(\.text)))
   }
 
   private mutating func checkProcedures() {

@@ -84,6 +84,13 @@ extension Manifest {
       } ?? 0
     procedure.grpc.argumentFields = try numbers(&fields, "argument_fields", count: signature.parameters.count)
     procedure.grpc.returnFields = try numbers(&fields, "return_fields", count: signature.returns.count)
+    let confinement = try fields.optional("confinement", "a list of what this program knows") { value in
+      value.listValue.flatMap { list in
+        let words = list.compactMap(\.stringValue)
+        return words.count == list.count && !words.isEmpty ? Confinement(words: words) : nil
+      }
+    }
+    procedure.confinement = confinement ?? .standard
     try fields.finish()
     return procedure
   }

@@ -50,7 +50,8 @@ extension Manifest {
       ("grpc", procedure.grpc.method.map(Value.string)),
       ("overload", procedure.grpc.overload == 0 ? nil : .int(Int64(procedure.grpc.overload))),
       ("argument_fields", numbers(procedure.grpc.argumentFields)),
-      ("return_fields", numbers(procedure.grpc.returnFields)))
+      ("return_fields", numbers(procedure.grpc.returnFields)),
+      ("confinement", procedure.confinement.words.map { .list($0.map(Value.string)) }))
   }
 
   private static func numbers(_ fields: [Int]) -> Value? {

@@ -48,13 +48,14 @@ extension Manifest {
   /// Every server and client that the manifest names is one of the topology's.
   func check(against topology: Topology) throws(DeploymentError) {
     let servers = Set(topology.servers.map { UTF8Key($0.name) })
-    let clients = Set(topology.clients.map { UTF8Key($0.name) })
+    let tenants = Set(topology.clients.map { UTF8Key($0.name) }).union(servers).union(
+      services.map { UTF8Key(Tenant.service($0.name).text) })
     guard servers.contains(UTF8Key(server)) else {
       throw DeploymentError(.malformed, "the manifest is for '\(server)', which is not among the servers")
     }
     for service in services {
       try Self.references(service.providers, to: servers, "provider", of: service.name)
-      try Self.references(service.tenants, to: clients, "tenant", of: service.name)
+      try Self.references(service.tenants, to: tenants, "tenant", of: service.name)
     }
   }
 

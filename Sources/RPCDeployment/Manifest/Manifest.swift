@@ -1,6 +1,6 @@
 package import RPCNetwork
 package import RPCProcedures
-import RPCWire
+internal import RPCWire
 
 /// What one server is told to do: the services of the network and the procedures this server provides. Sources are
 /// named by their digest and travel apart, and so does the topology, which says where servers and clients are.

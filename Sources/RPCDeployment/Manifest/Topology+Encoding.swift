@@ -37,6 +37,7 @@ extension Topology {
       ("host", .string(server.host)),
       ("port", .int(Int64(server.port))),
       ("key", server.key.map { .string($0.description) }),
+      ("proven", server.proven.map { .string($0.description) }),
       ("certificate", server.certificate.map { .string($0.description) }))
   }
 
@@ -93,11 +94,16 @@ extension Topology {
     }
     let owner = "server '\(name.prefix(64))'"
     let key = try key(&fields, of: owner)
+    let proven = try credential(&fields, "proven", of: owner) { text throws(KeyError) in
+      try PublicKey(parsing: text)
+    }
     let pin = try credential(&fields, "certificate", of: owner) { text throws(KeyError) in
       try CertificatePin(parsing: text)
     }
     try fields.finish()
-    return Topology.Server(name: name, host: host, port: port, key: key, certificate: pin)
+    var server = Topology.Server(name: name, host: host, port: port, key: key, certificate: pin)
+    server.proven = proven
+    return server
   }
 
   private static func client(_ value: Value, _ place: String) throws(DeploymentError) -> Topology.Client {

@@ -1,4 +1,6 @@
+package import RPCKeys
 package import RPCNetwork
+package import RPCWire
 
 /// What a deployment gives one server: what it is to do, and who is who in its network.
 package struct DeploymentContent: Hashable, Sendable {
@@ -16,6 +18,17 @@ package struct DeploymentContent: Hashable, Sendable {
     self.manifest = try Manifest(decoding: manifest)
     self.topology = try Topology(decoding: topology)
     try self.manifest.check(against: self.topology)
+  }
+
+  /// The same with what servers have proven to own.
+  ///
+  /// - Parameter keys: by the servers' names.
+  package func with(proven keys: [UTF8Key: PublicKey]) -> DeploymentContent {
+    var topology = topology
+    for index in topology.servers.indices {
+      topology.servers[index].proven = keys[UTF8Key(topology.servers[index].name)]
+    }
+    return DeploymentContent(manifest: manifest, topology: topology)
   }
 
   /// The topology with the manifest's services, as a client or a caller of procedures uses it.

@@ -1,3 +1,5 @@
+internal import RPCKeys
+internal import RPCNetwork
 internal import RPCWire
 
 /// A server's side of a deployment: one at a time, each step repeatable with the same answer, nothing in
@@ -230,6 +232,9 @@ package final class Staging {
   package func status(now: UInt64) -> DeploymentStatus {
     expire(now: now)
     let current = store.current
+    let keys = (store.topology?.topology.servers ?? []).compactMap { server in
+      server.proven.map { DeploymentStatus.ServerKey(server: server.name, key: $0.description) }
+    }
     return DeploymentStatus(
       generation: current?.serial ?? 0, digest: current?.digest ?? "",
       topology: store.topology?.serial, topologyDigest: store.topology?.digest,
@@ -238,7 +243,7 @@ package final class Staging {
       lock: transaction.map { Self.lock(of: $0, now: now) },
       lastDeploymentMilliseconds: [current?.record, store.topology?.record]
         .compactMap { $0?.preparedMilliseconds }.max(),
-      degraded: store.degraded)
+      degraded: store.degraded, serverKeys: keys.isEmpty ? nil : keys)
   }
 
   // MARK: Helpers

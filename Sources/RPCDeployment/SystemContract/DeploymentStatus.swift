@@ -13,6 +13,17 @@ package struct DeploymentStatus: Hashable, Sendable {
     }
   }
 
+  /// What the generation in force says that a server has proven.
+  package struct ServerKey: Hashable, Sendable {
+    package var server: String
+    package var key: String
+
+    package init(server: String, key: String) {
+      self.server = server
+      self.key = key
+    }
+  }
+
   /// The serial in force, 0 before the first deployment.
   package var generation: Int
   /// The digest of the manifest in force, empty before the first deployment.
@@ -30,11 +41,14 @@ package struct DeploymentStatus: Hashable, Sendable {
   package var lastDeploymentMilliseconds: Int?
   /// Why the generation in force is not the one committed last.
   package var degraded: String?
+  /// What servers proved when that was deployed; nil for none.
+  package var serverKeys: [ServerKey]?
 
   package init(
     generation: Int = 0, digest: String = "", topology: Int? = nil, topologyDigest: String? = nil,
     previous: Int? = nil, preparedTransaction: String? = nil,
-    lock: Lock? = nil, lastDeploymentMilliseconds: Int? = nil, degraded: String? = nil
+    lock: Lock? = nil, lastDeploymentMilliseconds: Int? = nil, degraded: String? = nil,
+    serverKeys: [ServerKey]? = nil
   ) {
     self.generation = generation
     self.digest = digest
@@ -45,6 +59,7 @@ package struct DeploymentStatus: Hashable, Sendable {
     self.lock = lock
     self.lastDeploymentMilliseconds = lastDeploymentMilliseconds
     self.degraded = degraded
+    self.serverKeys = serverKeys
   }
 }
 
@@ -55,6 +70,14 @@ extension DeploymentStatus: SystemMap {
     .init("topology_digest", \.topologyDigest), .init("previous", \.previous),
     .init("prepared_tx", \.preparedTransaction), .init("lock", \.lock),
     .init("last_deployment_ms", \.lastDeploymentMilliseconds), .init("degraded", \.degraded),
+    .init("server_keys", \.serverKeys),
+  ]
+}
+
+extension DeploymentStatus.ServerKey: SystemMap {
+  package static let empty = DeploymentStatus.ServerKey(server: "", key: "")
+  package static let fields: [SystemField<DeploymentStatus.ServerKey>] = [
+    .init("server", \.server), .init("key", \.key),
   ]
 }
 

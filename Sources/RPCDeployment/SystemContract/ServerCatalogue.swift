@@ -81,7 +81,7 @@ extension Procedure: SystemMap {
     .init("doc", \.documentation), .init("timeout_ms", \.timeoutMilliseconds),
     .init("memory_bytes", \.memoryBytes), .init("grpc", \.grpc.method), .init("overload", \.laterOverload),
     .init(unlessEmpty: "argument_fields", \.grpc.argumentFields),
-    .init(unlessEmpty: "return_fields", \.grpc.returnFields),
+    .init(unlessEmpty: "return_fields", \.grpc.returnFields), .init("confinement", \.confinementWords),
   ]
 
   /// Which overload of its name it is, nil for the first.
@@ -94,6 +94,13 @@ extension Procedure: SystemMap {
     self = try Self.decodeFields(value)
     // A closure has no digest: Swift that was deployed has.
     if let told = Language(rawValue: language.rawValue, digest: digest) { language = told }
+  }
+}
+
+extension Procedure {
+  fileprivate var confinementWords: [String]? {
+    get { confinement.words }
+    set { confinement = newValue.flatMap { Confinement(words: $0) } ?? .standard }
   }
 }
 

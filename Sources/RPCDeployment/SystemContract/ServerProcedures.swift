@@ -8,6 +8,7 @@ package struct Ping: SystemProcedure {
   package static let name = "ping"
   package static let documentation = "Answers pong."
   package static let access = SystemAccess.everyone
+  package static let isForProcedures = true
   package static let empty = Ping()
   package static let fields: [SystemField<Ping>] = []
 
@@ -20,6 +21,7 @@ package struct DescribeCatalogue: SystemProcedure {
   package static let name = "catalogue"
   package static let documentation = "What this server serves: services, procedures, generation."
   package static let access = SystemAccess.everyone
+  package static let isForProcedures = true
   package static let empty = DescribeCatalogue()
   package static let fields: [SystemField<DescribeCatalogue>] = []
 

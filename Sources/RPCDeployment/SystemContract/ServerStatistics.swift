@@ -42,6 +42,9 @@ package struct ServerStatistics: SystemMap {
   /// Why the server does not serve what was committed last.
   @ComparedByUTF8 package var degraded: String? = nil
 
+  /// What confines the processes of procedures, where there are any.
+  @ComparedByUTF8 package var isolation: String? = nil
+
   package static let empty = ServerStatistics()
   package static let fields: [SystemField<ServerStatistics>] = [
     .init("connections", \.connections), .init("connections_total", \.connectionsTotal),
@@ -50,6 +53,7 @@ package struct ServerStatistics: SystemMap {
     .init("deadline_exceeded", \.deadlineExceeded), .init("refused", \.refused), .init("bytes_in", \.bytesIn),
     .init("bytes_out", \.bytesOut), .init("uptime_ms", \.uptimeMilliseconds), .init("loops", \.loops),
     .init("generation", \.generation), .init("per_procedure", \.procedures), .init("degraded", \.degraded),
+    .init("isolation", \.isolation),
   ]
 
   package init() {}

@@ -15,6 +15,22 @@ package enum SystemContract {
   ]
 }
 
+extension SystemContract {
+  /// Why a procedure may not call one of `system`, or nil.
+  package static func refusal(toProcedures name: String) -> RPCError? {
+    let isAllowed = procedures.contains { $0.isForProcedures && $0.name.hasSameUTF8(as: name) }
+    return isAllowed ? nil : refusal(of: name)
+  }
+
+  package static func refusal(of name: String) -> RPCError {
+    let allowed = procedures.filter { $0.isForProcedures }.map { "\(service).\($0.name)" }
+    return RPCError(
+      .clientNotRegistered,
+      "procedures may not call \(service).\(name.prefix(64)): of '\(service)' they may call "
+        + allowed.joined(separator: " and "), executed: .no)
+  }
+}
+
 /// Who may call a procedure of `system`.
 package enum SystemAccess: Hashable, Sendable {
   case everyone
@@ -31,9 +47,13 @@ package protocol SystemProcedure: SystemFields {
   static var name: String { get }
   static var documentation: String { get }
   static var access: SystemAccess { get }
+  /// Whether procedures may call it too: they are less trusted than whoever may call them.
+  static var isForProcedures: Bool { get }
 }
 
 extension SystemProcedure {
+  package static var isForProcedures: Bool { false }
+
   package static var signature: Signature {
     Signature(
       service: SystemContract.service, name: name,

@@ -36,16 +36,23 @@ package struct RuntimeContext {
   package var limits: RuntimeLimits
   /// How procedures call others; nil where they cannot.
   package var nested: (any NestedCaller)?
+  /// How far processes of procedures are confined.
+  package var isolation: IsolationPolicy
+  /// Takes what is worth a line in the server's log.
+  package var note: (String) -> Void
   /// Takes what procedures print.
   package var log: ProcedureOutput.Sink
 
   package init(
     loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), nested: (any NestedCaller)? = nil,
+    isolation: IsolationPolicy = IsolationPolicy(), note: @escaping (String) -> Void = { _ in },
     log: @escaping ProcedureOutput.Sink = { _ in }
   ) {
     self.loop = loop
     self.limits = limits
     self.nested = nested
+    self.isolation = isolation
+    self.note = note
     self.log = log
   }
 }

@@ -334,8 +334,9 @@ package final class LuaRuntime: ProcedureRuntime {
     switch request.arguments {
     case .success(let arguments):
       task.endNested = nested.call(
-        request.procedure, arguments, on: request.server, deadline: task.callDeadline, depth: task.depth + 1,
-        metadata: task.callContext.forwarded, completion: completion)
+        request.procedure, arguments, on: request.server, from: task.procedure.signature.service,
+        deadline: task.callDeadline, depth: task.depth + 1, metadata: task.callContext.forwarded,
+        completion: completion)
     case .failure(let error):
       completion(.failure(RPCError(.invalidArguments, error.description)))
     }

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import CSeccomp
 internal import Glibc
 internal import RPCSystem
 internal import RPCWire
@@ -59,9 +60,12 @@ package struct PythonProgram: Sendable {
     let file = Self.archive.withUnsafeBytes { rpc_memory_file("rpc_worker.zip", $0.baseAddress, $0.count) }
     guard file >= 0 else { throw Self.notStarted(SystemError.last("memfd_create")) }
     defer { close(file) }
+    let filters = try Self.filters()
+    defer { close(filters.file) }
     let bounds = limits.python
     let arguments = [
       interpreter, "-I", "-S", "-B", "/proc/self/fd/3", "program=3", "control=4",
+      "filters=5", "base=\(filters.sizes[0])", "sockets=\(filters.sizes[1])", "modes=\(filters.sizes[2])",
       "memory=\(bounds.memoryBytes)", "output=\(limits.outputBytes)",
       "message_characters=\(limits.messageCharacters)", "log_bytes=\(limits.logBytesPerCall)",
       "log_lines=\(limits.logLinesPerCall)",
@@ -72,7 +76,8 @@ package struct PythonProgram: Sendable {
     ]
     do throws(SystemError) {
       return try ChildProcess.start(
-        arguments, environment: WorkerEnvironment.variables, descriptors: [-1, -1, 2, file, control.raw],
+        arguments, environment: WorkerEnvironment.variables,
+        descriptors: [-1, -1, 2, file, control.raw, filters.file],
         alone: true)
     } catch {
       throw error.code == ENOENT
@@ -81,6 +86,24 @@ package struct PythonProgram: Sendable {
           "'\(interpreter)' was not found in PATH: Python procedures need Python 3 on the server")
         : Self.notStarted(SystemError(code: error.code, operation: "start \(interpreter)"))
     }
+  }
+
+  /// The filters of system calls for workers, one after the other in a file.
+  private static func filters() throws(RPCError) -> (file: Int32, sizes: [Int]) {
+    let file = rpc_memory_file("rpc_filters", nil, 0)
+    guard file >= 0 else { throw notStarted(SystemError.last("memfd_create")) }
+    var sizes: [Int] = []
+    for kind in [rpc_seccomp_base, rpc_seccomp_sockets, rpc_seccomp_modes] {
+      let before = lseek(file, 0, SEEK_CUR)
+      let code = rpc_seccomp_write(kind, file)
+      guard code == 0 else {
+        close(file)
+        throw notStarted(SystemError(code: code, operation: "make the filter of system calls"))
+      }
+      sizes.append(lseek(file, 0, SEEK_CUR) - before)
+    }
+    lseek(file, 0, SEEK_SET)
+    return (file, sizes)
   }
 
   private static func notStarted(_ error: SystemError) -> RPCError {
@@ -97,7 +120,10 @@ package struct PythonProgram: Sendable {
       ("codec", PackageResources.codec_py), ("values", PackageResources.values_py),
       ("errors", PackageResources.errors_py), ("spelling", PackageResources.spelling_py),
       ("state", PackageResources.state_py), ("processes", PackageResources.processes_py),
-      ("namespaces", PackageResources.namespaces_py), ("guardian", PackageResources.guardian_py),
+      ("namespaces", PackageResources.namespaces_py),
+      ("confinement", PackageResources.confinement_py), ("folders", PackageResources.folders_py),
+      ("newborn", PackageResources.newborn_py),
+      ("guardian", PackageResources.guardian_py),
     ]
     var archive = ZipArchive()
     archive.add("__main__.py", Array("from rpc_worker.parent import main\n\nmain()\n".utf8))

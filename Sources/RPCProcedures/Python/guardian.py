@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+from .folders import make_folder, remove
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enter_namespaces, may_enter_namespaces, mount_proc
 from .processes import descendants
 
@@ -14,10 +15,12 @@ KILL_SECONDS = 0.001
 def go_on_in_a_child(libc, control, uses_namespaces):
     """Goes on in a child, the parent of the workers, and leaves this process to guard it. In namespaces the kernel
     kills everything with that child. Without them it is this process to which falls what its end leaves behind.
-    Returns whether there are namespaces, and a descriptor that reads as ended once the guardian has."""
+    Returns whether there are namespaces, a descriptor that reads as ended once the guardian has, and the folder for
+    those of the workers, which the guardian removes."""
     has_namespaces = bool(uses_namespaces) and may_enter_namespaces(libc)
     if has_namespaces:
         enter_namespaces(libc)
+    folder = make_folder()
     # Signals that arrive before somebody waits for them must not be lost.
     awaited = {signal.SIGCHLD, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
@@ -31,11 +34,12 @@ def go_on_in_a_child(libc, control, uses_namespaces):
             # It must not go on without the process that the server knows.
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             mount_proc(libc)
-        return has_namespaces, ended
+        return has_namespaces, ended, folder
     try:
         control.close()
         os.close(ended)
         guard(child, awaited, has_namespaces)
+        remove(folder)
     finally:
         os._exit(0)
 

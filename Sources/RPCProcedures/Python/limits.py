@@ -21,9 +21,9 @@ class Limits:
     namespaces = 1
 
 
-def bound(which, value):
-    """Bounds a resource of this process, as far as it may."""
+def bound(which, value, for_ever=False):
+    """Bounds a resource of this process, as far as it may; for ever, so that nothing in it can lift that."""
     hard = resource.getrlimit(which)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(which, (value, hard))
+    resource.setrlimit(which, (value, value if for_ever else hard))

@@ -1,9 +1,8 @@
 """The warm process that forks, kills and reaps workers."""
 
-import faulthandler
+import errno
 import gc
 import os
-import resource
 import select
 import signal
 import socket
@@ -11,15 +10,17 @@ import struct
 import sys
 import time
 
-from .calls import Shared, call_guard
+from .calls import Shared
+from .confinement import PR_SET_DUMPABLE, Confinement, Order, read_filters
+from .folders import remove
 from .guardian import go_on_in_a_child
-from .limits import Limits, bound
-from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, drop_capabilities
+from .limits import Limits
+from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME
+from .newborn import become_worker
 from .processes import children, descendants, processor_seconds, resident_bytes, share_of_memory
 from .protocol import ENDED, FORK, KILL, LEFTOVER, LOOK, LOOKED, MEMORY_EXCEEDED, NOT_FORKED, OUTPUT, OUTPUT_COUNT, \
     PACKET, READY
 from .state import Changes, watch_changes
-from .worker import Worker
 
 OUTPUT_BYTES = 16384
 OUTPUT_READS_MAX = 64
@@ -45,8 +46,14 @@ class Output:
 class Parent:
     """Forks, kills and reaps workers; never runs a procedure."""
 
-    def __init__(self, control):
+    def __init__(self, control, filters):
         self.control = control
+        self.filters = filters
+        self.confinement = None
+        # The folder for the workers' own, and those.
+        self.folder = None
+        self.folders = {}
+        self.cleaners = set()
         self.pid = os.getpid()
         self.workers = {}
         self.ids = {}
@@ -68,7 +75,7 @@ class Parent:
         self.wakeup = wake_read, wake_write
         gc.collect()
         gc.freeze()
-        self.tell(struct.pack("<cIII", READY, *sys.version_info[:2], self.has_namespaces))
+        self.tell(struct.pack("<cIII", READY, *sys.version_info[:2], self.confinement.flags if self.confinement else 0))
         self.poll.register(self.control, select.POLLIN)
         self.poll.register(wake_read, select.POLLIN)
         if self.guardian is not None:
@@ -97,7 +104,7 @@ class Parent:
 
             self.libc = ctypes.CDLL(None, use_errno=True)
             self.libc.prctl(PR_SET_NAME, b"rpc-python", 0, 0, 0)
-            self.has_namespaces, self.guardian = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
+            self.has_namespaces, self.guardian, self.folder = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
             self.pid = os.getpid()
             # What a worker leaves behind when it ends comes to us.
             self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -109,6 +116,10 @@ class Parent:
             site.main()
         except Exception:
             pass
+        if self.libc is not None:
+            self.confinement = Confinement(self.libc, self.filters, self.has_namespaces)
+            # Its memory and descriptors are no worker's business, whatever user that is.
+            self.libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         watch_changes(self.changes)
 
     def tell(self, packet):
@@ -126,7 +137,7 @@ class Parent:
             self.end()
         kind, worker = PACKET.unpack_from(packet)
         if kind == FORK and descriptors:
-            self.fork(worker, descriptors[0])
+            self.fork(worker, descriptors[0], Order(packet[5:]))
         elif kind == KILL:
             pid = self.workers.get(worker)
             if pid is not None:
@@ -135,7 +146,20 @@ class Parent:
             self.look_after(packet[5:])
             self.tell(PACKET.pack(LOOKED, worker))
 
-    def fork(self, worker, descriptor):
+    def fork(self, worker, descriptor, order):
+        refusal = self.confinement.refusal(order) if self.confinement else errno.ENOSYS * order.is_confined
+        folder = None
+        try:
+            if refusal:
+                raise OSError(refusal, "confine")
+            if order.is_confined:
+                folder = os.path.join(self.folder, str(worker))
+                os.mkdir(folder, 0o700)
+                self.confinement.give(folder, order.service)
+        except OSError as error:
+            os.close(descriptor)
+            self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
+            return
         shared = Shared()
         output, written = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(output, False)
@@ -148,7 +172,7 @@ class Parent:
             return
         if pid == 0:
             try:
-                self.become_worker(descriptor, written, shared)
+                become_worker(self, descriptor, written, shared, order, folder)
             finally:
                 os._exit(70)
         os.close(descriptor)
@@ -160,56 +184,9 @@ class Parent:
         except OSError:
             pass
         self.workers[worker] = pid
+        self.folders[worker] = folder
         self.ids[pid] = worker
         self.shared[worker] = shared
-
-    def become_worker(self, descriptor, written, shared):
-        os.setpgid(0, 0)
-        if self.libc is not None:
-            self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            self.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-            # Whatever a call starts stays this process's descendant, however it tries to get away.
-            self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-            if self.has_namespaces and os.geteuid() != 0:
-                drop_capabilities(self.libc)
-        if os.getppid() != self.pid:
-            os._exit(0)
-        signal.set_wakeup_fd(-1)
-        for name in ("SIGCHLD", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.control.close()
-        for end in self.wakeup:
-            os.close(end)
-        if self.guardian is not None:
-            os.close(self.guardian)
-        for output in self.outputs:
-            os.close(output)
-        null = os.open("/dev/null", os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
-        # What bypasses Python's own streams: programs that a procedure starts, and the interpreter's last words.
-        os.dup2(written, 1)
-        os.dup2(written, 2)
-        os.close(written)
-        faulthandler.enable(file=2, all_threads=False)
-        try:
-            # Where memory runs out a worker goes before the server does.
-            with open("/proc/self/oom_score_adj", "w") as score:
-                score.write("1000")
-        except OSError:
-            pass
-        bound(resource.RLIMIT_CORE, 0)
-        bound(resource.RLIMIT_NOFILE, Limits.files)
-        bound(resource.RLIMIT_FSIZE, Limits.file_bytes)
-        sys.argv = ["procedure"]
-        connection = socket.socket(fileno=descriptor)
-        connection.setblocking(True)
-        worker = Worker(connection, shared, self.changes)
-        worker.threads.watch(worker)
-        sys.addaudithook(call_guard(worker))
-        self.changes.__init__()
-        worker.serve()
 
     def look_after(self, list):
         """Kills a worker whose call uses more memory than it may, and reports idle ones in which something of a
@@ -329,12 +306,14 @@ class Parent:
                 except OSError:
                     pass
             _, status = os.waitpid(pid, 0)
+            self.cleaners.discard(pid)
             # Its children are ours now.
             self.kill_strays()
             stopped = self.stopped.pop(pid, 0)
             worker = self.ids.pop(pid, None)
             if worker is not None:
                 del self.workers[worker]
+                self.remove_folder(self.folders.pop(worker))
                 self.shared.pop(worker).page.close()
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
                 number = stopped or (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
@@ -345,8 +324,26 @@ class Parent:
         """Kills what workers that have ended left behind: every child of ours that is not a worker, since what a living
         worker starts stays its own descendant. Each one's children come to us in turn."""
         for pid in children(self.pid):
-            if pid not in self.ids:
+            if pid not in self.ids and pid not in self.cleaners:
                 self.kill(pid)
+
+    def remove_folder(self, folder):
+        """Removes what a worker wrote, beside: there may be a lot of it."""
+        if folder is None:
+            return
+        try:
+            os.rmdir(folder)
+            return
+        except OSError:
+            pass
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.control.close()
+                remove(folder)
+            finally:
+                os._exit(0)
+        self.cleaners.add(pid)
 
     def end(self):
         for pid in list(self.ids):
@@ -378,8 +375,9 @@ def main():
     control = socket.socket(fileno=options.pop("control"))
     # What we were read from: everything of it has been imported.
     os.close(options.pop("program"))
+    filters = read_filters(options.pop("filters"), [options.pop(name) for name in ("base", "sockets", "modes")])
     for name, value in options.items():
         setattr(Limits, name, value)
     os.chdir("/")
     control.setblocking(True)
-    Parent(control).run()
+    Parent(control, filters).run()

@@ -2,12 +2,15 @@
 
 Control dialect, between server and parent: a SOCK_SEQPACKET socket, one little-endian packet a message.
 
-    to the parent    F id u32, one descriptor   fork a worker that serves this socket
+    to the parent    F id u32, flags u8, service name, then NUL and `r` or `w` and a path each, one descriptor
+                                                fork a worker that serves this socket, for that service; flags: 1 may
+                                                make sockets, 2 not confined, 4 namespaces are required
                      K id u32                   kill that worker and all processes that it started
                      P serial u32, then of each worker: id u32, calls u32 (begun so far), busy u32 (0 or 1)
                                                 look after the workers, and answer
-    from the parent  R major u32, minor u32, private u32
-                                                ready, under this version of Python, with process ids of its own or not
+    from the parent  R major u32, minor u32, flags u32
+                                                ready, under this version of Python; flags: 1 namespaces, 2 Landlock,
+                                                4 seccomp, 8 another user, 16 root, Landlock's version from bit 8
                      P serial u32               the answer
                      M id u32, used u64, bound u64   the call uses more memory than its bound; the worker is killed
                      L id u32                   processes or threads of finished calls go on in that idle worker

@@ -12,6 +12,7 @@ import time
 from .calls import UNMEASURED_SECONDS, LateOutput, ThreadWatch, leaves_children
 from .codec import decode, list_head
 from .errors import EXECUTED, RESOURCE_EXHAUSTED, Failure, exception_message, raising_line
+from .folders import empty, open_above
 from .limits import Limits, bound
 from .output import LineSender
 from .protocol import ANSWERED, CALL, FORGET, HEADER, LATE, LOAD, LOG, REPLACE, REPLY, STANDARD_ERROR, \
@@ -23,14 +24,20 @@ from .state import State
 from .values import INT_MAX, INT_MIN, Mismatch, TooLarge, Unfit, check_size, describe, encode_int, encode_str
 
 BUFFER_BYTES = 65536
+UNTOUCHED = 0
 
 
 class Worker:
-    def __init__(self, connection, shared, changes):
+    def __init__(self, connection, shared, changes, statm, folder):
         self.connection = connection
         self.pid = os.getpid()
         self.shared = shared
         self.changes = changes
+        self.statm = statm
+        self.folder = folder
+        # Looking by a descriptor walks no path.
+        self.folder_descriptor = folder and open_above(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self.empty_folder()
         self.units = {}
         self.modules = {}
         self.buffer = bytearray(BUFFER_BYTES)
@@ -55,12 +62,22 @@ class Worker:
 
     def measure_memory(self):
         """What the interpreter, the modules and earlier calls take: a call's own memory comes on top."""
-        with open("/proc/self/statm", "rb", 0) as statm:
-            fields = statm.read(256).split()
+        fields = os.pread(self.statm, 256, 0).split()
         self.shared.base = int(fields[1]) * mmap.PAGESIZE
         self.base_data = int(fields[5]) * mmap.PAGESIZE
         self.unmeasured = 0.0
         self.memory = None
+
+    def empty_folder(self):
+        """Removes what a call wrote. The folder gets a time that no change gives it, so that looking costs one call."""
+        if self.folder is None:
+            return
+        try:
+            if os.stat(self.folder_descriptor).st_mtime_ns != UNTOUCHED:
+                empty(self.folder)
+                os.utime(self.folder, ns=(UNTOUCHED, UNTOUCHED))
+        except OSError:
+            pass
 
     def bound_memory(self, memory):
         """The parent watches what the call really uses. This bound is wider, for what is not used but counts, such
@@ -194,6 +211,7 @@ class Worker:
             replace = not state.put_back(changes)
         if (self.shared.forks or changes.is_unsure) and leaves_children():
             replace = True
+        self.empty_folder()
         return self.threads.burn() or replace
 
     def flush(self):

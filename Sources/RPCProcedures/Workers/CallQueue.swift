@@ -29,11 +29,15 @@ package struct CallQueue<Job> {
   }
 
   /// Takes out the next call of a depth that `mayStart`.
-  package mutating func popNext(where mayStart: (Int) -> Bool) -> Job? {
-    guard let depth = byDepth.indices.reversed().first(where: { !byDepth[$0].isEmpty && mayStart($0) }) else {
-      return nil
+  ///
+  /// - Parameter isReady: passes over calls that cannot start yet.
+  package mutating func popNext(
+    where mayStart: (Int) -> Bool, isReady: (Job) -> Bool = { _ in true }
+  ) -> Job? {
+    for depth in byDepth.indices.reversed() where !byDepth[depth].isEmpty && mayStart(depth) {
+      if let job = byDepth[depth].popFirst(where: isReady) { return job }
     }
-    return byDepth[depth].popFirst()
+    return nil
   }
 
   /// Whether `popNext` would find one.

@@ -23,7 +23,9 @@ package final class ExecLauncher: WorkerLauncher {
     self.loop = loop
   }
 
-  package func launch(_ id: UInt32, serving socket: borrowing Descriptor) throws(RPCError) {
+  package func launch(
+    _ id: UInt32, _ order: WorkerOrder, serving socket: borrowing Descriptor
+  ) throws(RPCError) {
     // Programs expect descriptors that wait.
     _ = rpc_set_nonblocking(socket.raw, 0)
     do throws(SystemError) {

@@ -8,6 +8,8 @@ internal import RPCWire
 internal protocol ForkServerObserver: AnyObject {
   /// It has looked after the workers, as it was asked to.
   func serverAnswered()
+  /// It is ready, and has this to confine its workers.
+  func serverIsReady(_ tier: IsolationTier)
   /// It is gone and its workers with it.
   func serverEnded(_ why: String)
   /// Who hears about the workers.
@@ -89,11 +91,13 @@ internal final class ForkServer: EventHandler, TimerTarget {
   // MARK: Orders
 
   /// Forks a worker that serves the other end of `descriptor`'s socket.
-  func fork(_ id: UInt32, serving descriptor: borrowing Descriptor) throws(SystemError) {
+  func fork(
+    _ id: UInt32, _ order: WorkerOrder, serving descriptor: borrowing Descriptor
+  ) throws(SystemError) {
     guard let control = control?.raw else {
       throw SystemError(code: EPIPE, operation: "fork a worker")
     }
-    let packet = Self.packet(Order.fork, id)
+    let packet = Self.packet(Order.fork, id) + order.bytes
     guard rpc_send_descriptor(control, packet, packet.count, descriptor.raw) == packet.count else {
       throw .last("fork a worker")
     }
@@ -169,7 +173,8 @@ internal final class ForkServer: EventHandler, TimerTarget {
     switch packet.first {
     case Report.ready:
       isReady = true
-      if let why = refusal(number(at: 0), number(at: 4)) { end(why) }
+      if let why = refusal(number(at: 0), number(at: 4)) { return end(why) }
+      observer?.serverIsReady(IsolationTier(flags: number(at: 8)))
     case Report.looked: observer?.serverAnswered()
     case Report.memoryExceeded:
       workers?.workerUsedTooMuch(

@@ -15,6 +15,7 @@ internal final class ForkServerLauncher: WorkerLauncher {
   private lazy var watch = ForkServerWatch(loop: loop, bounds: bounds, launcher: self)
   /// Those of earlier servers that may not be over.
   private var endings: [ForkServerEnding] = []
+  internal private(set) var tier: IsolationTier?
   private var lastFailure: (error: RPCError, at: UInt64)?
 
   /// - Parameter title: the language, in messages.
@@ -25,10 +26,12 @@ internal final class ForkServerLauncher: WorkerLauncher {
     self.loop = loop
   }
 
-  func launch(_ id: UInt32, serving socket: borrowing Descriptor) throws(RPCError) {
+  func launch(
+    _ id: UInt32, _ order: WorkerOrder, serving socket: borrowing Descriptor
+  ) throws(RPCError) {
     let server = try startedServer()
     do throws(SystemError) {
-      try server.fork(id, serving: socket)
+      try server.fork(id, order, serving: socket)
     } catch {
       throw RPCError(.unavailable, "no \(title) worker can be started: \(error)")
     }
@@ -83,6 +86,11 @@ internal final class ForkServerLauncher: WorkerLauncher {
 extension ForkServerLauncher: ForkServerObserver {
   internal func serverAnswered() {
     watch.answered()
+  }
+
+  internal func serverIsReady(_ tier: IsolationTier) {
+    self.tier = tier
+    observer?.workersAreConfined(tier)
   }
 
   internal func serverEnded(_ why: String) {

@@ -54,6 +54,16 @@ package struct RemovableQueue<Element> {
     return Ticket(slot: slot, serial: lastSerial)
   }
 
+  /// Removes the first element that is `wanted`.
+  package mutating func popFirst(where wanted: (Element) -> Bool) -> Element? {
+    var slot = head
+    while slot >= 0 {
+      if let element = nodes[Int(slot)].element, wanted(element) { return removeSlot(slot) }
+      slot = nodes[Int(slot)].next
+    }
+    return nil
+  }
+
   package mutating func popFirst() -> Element? {
     head < 0 ? nil : removeSlot(head)
   }

@@ -13,6 +13,8 @@ internal final class WorkerConnection: ConnectionHandler, TimerTarget {
   }
 
   let id: UInt32
+  /// Whose it is.
+  let order: WorkerOrder
   private(set) var state = State.idle
   /// The procedure of its latest job: whatever comes out late is put down to that.
   private(set) var latestUnit: WorkerUnit?
@@ -33,11 +35,12 @@ internal final class WorkerConnection: ConnectionHandler, TimerTarget {
   private weak var pool: WorkerPool?
 
   init(
-    id: UInt32, descriptor: consuming Descriptor, loop: EventLoop, limits: RuntimeLimits,
+    id: UInt32, order: WorkerOrder, descriptor: consuming Descriptor, loop: EventLoop, limits: RuntimeLimits,
     bounds: WorkerLimits,
     pool: WorkerPool
   ) throws(SystemError) {
     self.id = id
+    self.order = order
     self.loop = loop
     self.limits = limits
     self.pool = pool
@@ -48,6 +51,9 @@ internal final class WorkerConnection: ConnectionHandler, TimerTarget {
   }
 
   func knows(_ unit: WorkerUnit) -> Bool { units.contains(unit.id) }
+
+  /// Its call waits for another one.
+  var isWaiting: Bool { waitingDepth != nil }
 
   var isIdle: Bool { if case .idle = state { true } else { false } }
 

@@ -9,7 +9,7 @@ package protocol WorkerLauncher: AnyObject {
   /// Starts a worker that serves the other end of a socket.
   ///
   /// - Throws: why none can be started now.
-  func launch(_ id: UInt32, serving socket: borrowing Descriptor) throws(RPCError)
+  func launch(_ id: UInt32, _ order: WorkerOrder, serving socket: borrowing Descriptor) throws(RPCError)
 
   /// Kills a worker with the processes that it started.
   func kill(_ id: UInt32)
@@ -48,6 +48,8 @@ package protocol WorkerLauncherObserver: AnyObject {
   func workerLeftSomething(_ id: UInt32)
   /// A worker ended. Reported for each that was launched, exactly once, unless all are lost first.
   func workerEnded(_ id: UInt32, _ end: WorkerEnd)
+  /// What the workers are confined by, once that is known.
+  func workersAreConfined(_ tier: IsolationTier)
   /// All workers are gone. `canStart` is false where none can be started either.
   func workersLost(_ error: RPCError, canStart: Bool)
   /// The workers as they are now.

@@ -4,6 +4,8 @@ public struct WorkerLimits: Hashable, Sendable {
 
   /// Calls that run at once. Calls that wait for another call that they made do not count.
   public var workers = 4
+  /// Calls beyond that which may run where nothing else of their service does: one service cannot keep others waiting.
+  public var spareWorkers = 4
   /// Calls that may wait for others that they made, at each depth of nesting, before no more of that depth are
   /// started.
   public var waitingWorkers = 32

@@ -70,6 +70,16 @@ extension WorkerPool: WorkerLauncherObserver {
       RPCError(
         .executionException, "the procedure's worker process was ended by signal \(Self.signalName(signal))",
         executed: .maybe)
+    case .notStarted(EOPNOTSUPP):
+      RPCError(
+        .failedPrecondition,
+        "this system allows no namespaces, which isolation 'required' needs: leave that out, of init.yaml and of the server's --isolation, for what there is"
+      )
+    case .notStarted(ENOSYS):
+      RPCError(
+        .failedPrecondition,
+        "this system has no Landlock or no seccomp, which isolation 'default' needs: start the server with --isolation none to run \(title) without"
+      )
     case .notStarted(let code):
       RPCError(.unavailable, SystemError(code: code, operation: "fork a \(title) worker").description)
     }
@@ -88,6 +98,12 @@ extension WorkerPool: WorkerLauncherObserver {
 
   package var workerViews: [WorkerView] {
     workers.values.map { WorkerView(id: $0.id, callsStarted: $0.callsStarted, isBusy: !$0.isIdle) }
+  }
+
+  package func workersAreConfined(_ tier: IsolationTier) {
+    guard self.tier != tier else { return }
+    self.tier = tier
+    note("\(title) is isolated by \(tier.description)")
   }
 
   package func workersLost(_ error: RPCError, canStart: Bool) {

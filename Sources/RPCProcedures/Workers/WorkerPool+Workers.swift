@@ -4,7 +4,7 @@ internal import RPCWire
 
 /// The workers' lives: how they come to be, what becomes of their jobs when they end.
 extension WorkerPool {
-  internal func launch() -> WorkerConnection? {
+  internal func launch(_ order: WorkerOrder) -> WorkerConnection? {
     do throws(RPCError) {
       let pair: SocketPair
       do throws(SystemError) {
@@ -13,7 +13,7 @@ extension WorkerPool {
         throw notStarted(error)
       }
       lastWorkerID &+= 1
-      let worker = try attach(pair, lastWorkerID)
+      let worker = try attach(pair, lastWorkerID, order)
       workers[worker.id] = worker
       return worker
     } catch {
@@ -22,15 +22,17 @@ extension WorkerPool {
     }
   }
 
-  private func attach(_ pair: consuming SocketPair, _ id: UInt32) throws(RPCError) -> WorkerConnection {
+  private func attach(
+    _ pair: consuming SocketPair, _ id: UInt32, _ order: WorkerOrder
+  ) throws(RPCError) -> WorkerConnection {
     var worker: Result<WorkerConnection, RPCError>?
     pair.split { near, far in
       do throws(RPCError) {
-        try launcher.launch(id, serving: far)
+        try launcher.launch(id, order, serving: far)
         do throws(SystemError) {
           worker = .success(
             try WorkerConnection(
-              id: id, descriptor: near, loop: loop, limits: limits, bounds: bounds, pool: self))
+              id: id, order: order, descriptor: near, loop: loop, limits: limits, bounds: bounds, pool: self))
         } catch {
           throw notStarted(error)
         }

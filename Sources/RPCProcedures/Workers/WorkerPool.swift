@@ -14,6 +14,10 @@ package final class WorkerPool: ProcedureRuntime {
   internal let launcher: any WorkerLauncher
   internal let log: ProcedureOutput.Sink
   private let nested: (any NestedCaller)?
+  internal let isolation: IsolationPolicy
+  internal let note: (String) -> Void
+  /// What confines the workers, once one was started.
+  internal var tier: IsolationTier?
 
   private var unitsByObject: [ObjectIdentifier: WorkerUnit] = [:]
   private var unitsByKey: [WorkerUnit.Key: WorkerUnit] = [:]
@@ -49,6 +53,8 @@ package final class WorkerPool: ProcedureRuntime {
     self.bounds = bounds
     self.launcher = launcher
     self.nested = context.nested
+    isolation = context.isolation
+    note = context.note
     self.log = context.log
     waiting = WaitingWorkers(depthMax: WireLimits.callDepthMax, limit: bounds.waitingWorkers)
     launcher.observer = self
@@ -68,6 +74,11 @@ package final class WorkerPool: ProcedureRuntime {
             "the source has \(unit.source.count) bytes, the limit is \(limits.sourceBytes)",
             actual: unit.source.count, limit: limits.sourceBytes, unit: .bytes,
             source: unit.procedure.sourceName)))
+    }
+    if let why = isolation.refusal(
+      of: unit.procedure.confinement, service: unit.procedure.signature.service)
+    {
+      return completion(.failure(RPCError(.failedPrecondition, why, source: unit.procedure.sourceName)))
     }
     let known = register(unit)
     loads.append(WorkerJob(.load(completion), unit: known))
@@ -107,6 +118,8 @@ package final class WorkerPool: ProcedureRuntime {
     for worker in workers.values { worker.forget(units: units.map(\.id), digests: digests) }
   }
 
+  package var isolationTier: String? { tier?.description }
+
   package func shutdown() {
     isShutDown = true
     let gone = RPCError(.unavailable, "the server is shutting down", executed: .maybe)
@@ -138,8 +151,8 @@ package final class WorkerPool: ProcedureRuntime {
       return job.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
     let waitingCalls = queue.count(at: job.depth)
-    if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth),
-      let worker = takeWorker(for: job.unit, limit: bounds.workers)
+    if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth), mayRun(job.unit),
+      let worker = takeWorker(for: job.unit)
     {
       worker.start(job)
     } else if waitingCalls >= bounds.queue {
@@ -161,19 +174,43 @@ package final class WorkerPool: ProcedureRuntime {
   /// Whether calls or loads are in progress or wait.
   package var isBusy: Bool { idle.count < workers.count || !orphans.isEmpty || queue.count > 0 }
 
-  /// An idle worker, one that knows the unit if there is one, or a new one; nil where as many run as may.
-  internal func takeWorker(for unit: WorkerUnit, limit: Int) -> WorkerConnection? {
-    guard runningWorkers < limit else { return nil }
+  /// Whether a worker may begin something of a unit now: as many run as may, unless nothing of its service does, which
+  /// then gets one of those that are kept for that.
+  private func mayRun(_ unit: WorkerUnit, beyond extra: Int = 0) -> Bool {
+    let bound = unit.key.confinement.workers
+    let running = runningWorkers
+    if running < bounds.workers + extra, bound == nil { return true }
+    let order = order(for: unit)
+    let own = workers.values.count { !$0.isIdle && !$0.isWaiting && $0.order == order }
+    if let bound, own >= bound + extra { return false }
+    return running < bounds.workers + extra || own == 0 && running < bounds.workers + bounds.spareWorkers
+  }
+
+  private func order(for unit: WorkerUnit) -> WorkerOrder {
+    WorkerOrder(
+      service: unit.key.signature.service, confinement: unit.key.confinement,
+      isolation: isolation.isolation(of: unit.key.confinement))
+  }
+
+  /// An idle worker of its service, one that knows the unit if there is one, or a new one. Services share none: what one
+  /// changes in its interpreter is no business of another.
+  internal func takeWorker(for unit: WorkerUnit) -> WorkerConnection? {
     if let index = idle.lastIndex(where: { $0.knows(unit) }) { return idle.remove(at: index) }
-    return idle.popLast() ?? launch()
+    let order = order(for: unit)
+    if let index = idle.lastIndex(where: { $0.order == order }) { return idle.remove(at: index) }
+    // The one that has been idle longest makes way.
+    if workers.count - waiting.count >= bounds.workers, let coldest = idle.first { kill(coldest) }
+    return launch(order)
   }
 
   /// Gives waiting calls to free workers.
   internal func startWaiting() {
     startLoading()
-    while runningWorkers < bounds.workers, let job = queue.popNext(where: waiting.mayStart) {
+    while runningWorkers < bounds.workers + bounds.spareWorkers,
+      let job = queue.popNext(where: waiting.mayStart, isReady: { mayRun($0.unit) })
+    {
       job.place = nil
-      if let worker = takeWorker(for: job.unit, limit: bounds.workers) {
+      if let worker = takeWorker(for: job.unit) {
         worker.start(job)
       } else {
         // No worker can be started now. Where calls run, those that wait get their workers.
@@ -192,7 +229,7 @@ package final class WorkerPool: ProcedureRuntime {
   private func startLoading() {
     while loading?.isFinished ?? true, let job = loads.popFirst() {
       loading = job
-      if let worker = takeWorker(for: job.unit, limit: bounds.workers + 1) {
+      if let worker = takeWorker(for: job.unit) {
         worker.start(job)
       } else {
         job.finish(.failure(startFailure))
@@ -224,7 +261,8 @@ package final class WorkerPool: ProcedureRuntime {
       return nil
     }
     return nested.call(
-      procedure, arguments, on: server, deadline: job.invocation?.deadline, depth: job.depth + 1,
+      procedure, arguments, on: server, from: job.unit.procedure.signature.service,
+      deadline: job.invocation?.deadline, depth: job.depth + 1,
       metadata: job.invocation?.context.forwarded ?? [:], completion: completion)
   }
 

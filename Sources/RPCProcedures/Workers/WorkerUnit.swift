@@ -9,6 +9,7 @@ internal final class WorkerUnit {
     let function: String
     let sourceName: String
     let memoryBytes: Int?
+    let confinement: Confinement
 
     init(_ procedure: Procedure) {
       signature = procedure.signature
@@ -16,6 +17,7 @@ internal final class WorkerUnit {
       function = procedure.function
       sourceName = procedure.sourceName
       memoryBytes = procedure.memoryBytes
+      confinement = procedure.confinement
     }
   }
 

@@ -46,11 +46,12 @@ internal final class CallCore {
   }
 
   /// The overload that takes these types, which the caller may call. Access is decided before types are looked at.
+  /// A server may find all of them: which of its procedures calls is known with the call.
   func find(
     service: String, procedure: String, arguments: [ValueType], returns: [ValueType]?,
     for connection: ServerConnection
   ) throws(RPCError) -> BoundProcedure {
-    _ = try overloads(service: service, procedure: procedure, for: connection)
+    if connection.nested == nil { _ = try overloads(service: service, procedure: procedure, for: connection) }
     return try host.catalogue.find(
       service: service, procedure: procedure, arguments: arguments, returns: returns)
   }
@@ -62,8 +63,24 @@ internal final class CallCore {
     }
   }
 
-  func notAllowed(_ procedure: BoundProcedure, _ connection: ServerConnection) -> RPCError {
-    notAllowed(procedure, connection.caller)
+  /// - Parameter caller: the service whose procedure calls, where one does.
+  func notAllowed(
+    _ procedure: BoundProcedure, _ connection: ServerConnection, to caller: String? = nil
+  ) -> RPCError {
+    let service = procedure.signature.service
+    if let nested = connection.nested {
+      return RPCError(
+        .clientNotRegistered,
+        caller.map { nested.refusal(of: service, to: $0, in: host.catalogue) }
+          ?? "a server's calls of the service '\(service)' say which service makes them")
+    }
+    if let caller {
+      return RPCError(
+        .clientNotRegistered,
+        "the service '\(caller)' calls '\(service)' by a connection whose key is not known as a server's here: "
+          + "deploy again to all servers, so that they learn each other's keys")
+    }
+    return notAllowed(procedure, connection.caller)
   }
 
   private func notAllowed(_ procedure: BoundProcedure, _ caller: Caller) -> RPCError {

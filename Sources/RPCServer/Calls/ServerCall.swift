@@ -13,6 +13,8 @@ internal struct CallContext {
   var metadata: [UInt8] = []
   /// How deep it is nested in calls of procedures: 0 for a client's.
   var depth = 0
+  /// The service whose procedure makes it, as its server says; nil for a client's.
+  var service: String?
 }
 
 /// A call that could not be answered at once. Lives on its connection's loop until it is concluded, which

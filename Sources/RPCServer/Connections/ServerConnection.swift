@@ -21,6 +21,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   @exclusivity(unchecked) private var access = Access()
   /// The name of the registered client that the caller is, in the generation in force.
   private(set) var callerName: String?
+  private var nestedAccess: NestedAccess?
   /// Requests and answers of this connection that are being decoded or encoded beside the loop.
   private var piecesAway = 0
   /// Calls that were ended before their work: it still runs.
@@ -213,16 +214,32 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
     return access.allows(service: service)
   }
 
+  /// Where the peer is a server, what its procedures may call. Its own calls are those of a stranger.
+  var nested: NestedAccess? {
+    if access.edition != host.catalogue.edition { renewAccess() }
+    return nestedAccess
+  }
+
+  /// Whether a call that a procedure of `caller` makes may reach that service. What a connection says of procedures
+  /// counts only where it has proven a server's key: address and port of a server's host are anybody's there.
+  func allows(service: Int, in catalogue: Catalogue, to caller: String?) -> Bool {
+    guard let caller else { return allows(service: service, in: catalogue) }
+    return nested?.allows(service: service, to: caller, in: catalogue) ?? false
+  }
+
   /// Works out what the caller may do in the generation in force: when it has introduced itself, or another is in force.
   func renewAccess() {
     let catalogue = host.catalogue
-    let identities = caller.identities(in: catalogue)
+    nestedAccess = caller.key.flatMap {
+      NestedAccess($0, in: catalogue, own: host.core.key.publicKey, ownName: host.core.serverName)
+    }
+    let identities = nestedAccess == nil ? caller.identities(in: catalogue) : []
     access = Access(catalogue: catalogue, identities: identities)
     callerName = caller.claimed ?? identities.first
     let deployers = host.core.deployers
     // Where no clients are declared and no deployments taken nobody can be known, and nobody is a stranger.
     let canBeKnown = !catalogue.clients.isEmpty || deployers.areListed || host.options.dataDirectory != nil
-    socket.isStranger = canBeKnown && identities.isEmpty && !deployers.contains(caller)
+    socket.isStranger = canBeKnown && identities.isEmpty && nestedAccess == nil && !deployers.contains(caller)
   }
 
   // MARK: What the server says by itself

@@ -82,6 +82,7 @@ extension ServerStatistics {
     loops = host.options.loops
     generation = host.catalogue.serial
     degraded = host.core.degraded
+    isolation = snapshot.isolation
     for procedure in host.catalogue.allProcedures {
       let id = Int(procedure.id)
       if case .system = procedure.implementation { continue }

@@ -42,6 +42,10 @@ internal enum SystemService {
   private static func run<Handler: SystemHandler>(
     _ handler: Handler.Type, _ call: ServerCall, _ host: ServerLoop, _ connection: ServerConnection
   ) throws(RPCError) {
+    // Whatever key it has: what runs in its name are procedures.
+    guard Handler.isForProcedures || connection.nested == nil && call.context.service == nil else {
+      throw SystemContract.refusal(of: Handler.name)
+    }
     if Handler.access == .deployers { try host.core.deployers.check(connection.caller) }
     let arguments: [Value]
     do throws(WireError) {

@@ -101,7 +101,7 @@ extension HTTP1Dialect {
         overloads: overloads, caller: token?.caller ?? caller, token: token, format: format.0, type: format.1,
         timeoutNanoseconds: try ConnectHeader.timeoutNanoseconds(head.text(of: .connectTimeout, in: bytes)),
         isFromConnect: try ConnectHeader.isPresent(head.text(of: .connectProtocolVersion, in: bytes)),
-        message: message, generation: host.catalogue.serial)
+        message: message, generation: host.catalogue.edition)
     } catch {
       throw HTTPRefusal(error)
     }

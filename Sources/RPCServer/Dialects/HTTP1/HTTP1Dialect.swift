@@ -116,7 +116,7 @@ internal final class HTTP1Dialect: Dialect {
     case .options: answerOptions()
     case .call(var call):
       do throws(HTTPRefusal) {
-        if call.generation != host.catalogue.serial {
+        if call.generation != host.catalogue.edition {
           // The rights of the caller may be others now.
           guard case .call(let decided) = try self.route(bytes) else { return }
           call = decided

@@ -52,7 +52,7 @@ extension JSONLinesDialect {
       return resolve(request, of: line, since: since)
     case .resolved(let request, let call, let generation, let since):
       // The rights of the caller may be others now.
-      guard generation == host.catalogue.serial else { return resolve(request, of: line, since: since) }
+      guard generation == host.catalogue.edition else { return resolve(request, of: line, since: since) }
       long = .unread
       do throws(RPCError) {
         if connection.isDraining { throw CallCore.draining }
@@ -82,7 +82,7 @@ extension JSONLinesDialect {
         return .failure(error)
       }
     } then: {
-      .resolved(request, $0, generation: catalogue.serial, since: since)
+      .resolved(request, $0, generation: catalogue.edition, since: since)
     }
     return false
   }

@@ -29,8 +29,13 @@ extension NativeDialect {
         RPCError(.staleBinding, "no procedure of this generation has the id \(id): bind again"), &output)
       return nil
     }
-    guard connection.allows(service: procedure.service, in: catalogue) else {
-      refuseCall(header.callID, procedure, core.notAllowed(procedure, connection), &output)
+    let isAllowed =
+      header.flags.isEmpty
+      ? connection.allows(service: procedure.service, in: catalogue)
+      : connection.allows(service: procedure.service, in: catalogue, to: context.service)
+    guard isAllowed else {
+      refuseCall(
+        header.callID, procedure, core.notAllowed(procedure, connection, to: context.service), &output)
       return nil
     }
     if connection.isDraining {
@@ -142,7 +147,9 @@ extension NativeDialect {
       }
       _ = try reader.readRaw(whole.offset - (reader.offset - start))
       context.metadata = reader.slice(start..<reader.offset).withUnsafeBytes { Array($0) }
-      context.depth = try CallFrame.depth(in: reader.slice(start..<reader.offset))
+      let nesting = try CallFrame.Nesting(in: reader.slice(start..<reader.offset))
+      context.depth = nesting.depth
+      context.service = nesting.service
     }
     return context
   }

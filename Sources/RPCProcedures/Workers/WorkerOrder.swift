@@ -1,0 +1,45 @@
+internal import RPCWire
+
+/// What a launcher is told about a worker: whose it is, and what it may reach.
+package struct WorkerOrder: Hashable, Sendable {
+  package var service: String
+  package var confinement: Confinement
+  /// What counts, of the service's and the server's.
+  package var isolation: Isolation
+
+  package init(service: String, confinement: Confinement = .standard, isolation: Isolation = .standard) {
+    self.service = service
+    self.confinement = confinement
+    self.isolation = isolation
+  }
+
+  private static let network: UInt8 = 1
+  private static let unconfined: UInt8 = 2
+  private static let required: UInt8 = 4
+
+  /// As `protocol.py` has it.
+  internal var bytes: [UInt8] {
+    var flags: UInt8 = confinement.network ? Self.network : 0
+    if isolation == .none { flags |= Self.unconfined }
+    if isolation == .required { flags |= Self.required }
+    var bytes = [flags] + Array(service.utf8)
+    for path in confinement.readable { bytes += [0, UInt8(ascii: "r")] + Array(path.utf8) }
+    for path in confinement.writable { bytes += [0, UInt8(ascii: "w")] + Array(path.utf8) }
+    return bytes
+  }
+}
+
+/// What a fork server has of the means to confine its workers.
+package struct IsolationTier: Hashable, Sendable {
+  package var flags: UInt32
+
+  /// As logs and `system.stats` tell it.
+  package var description: String {
+    guard flags & 0x06 == 0x06 else { return "none: this system has no Landlock or no seccomp" }
+    var parts = ["Landlock \(flags >> 8)", "seccomp"]
+    if flags & 0x01 != 0 { parts.append("namespaces") }
+    if flags & 0x08 != 0 { parts.append("users of their own") }
+    if flags & 0x18 == 0x10 { parts.append("root without capabilities") }
+    return parts.joined(separator: ", ")
+  }
+}
