@@ -224,7 +224,8 @@ let package = Package(
     .testTarget(
       name: "RPCServerTests",
       dependencies: [
-        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire",
+        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport",
+        "RPCWire",
         "RPCProto", "CNGHTTP2",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -94,7 +94,7 @@ struct InitFileErrorTests {
   func alias() throws {
     let shared = Self.valid.replacing("[s1, s2]", with: "&p [s1, s2]")
     #expect(
-      try Self.errors(shared.replacing("rpcs: [f]", with: "rpcs: *p")).first?.hasPrefix("11:17") == true
+      try Self.errors(shared.replacing("rpcs: [f]", with: "rpcs: *p")).first?.hasPrefix("9:22") == true
     )
     #expect(try Self.errors(shared + "\n    - *p").first?.hasPrefix("15:7: an entry of") == true)
   }
