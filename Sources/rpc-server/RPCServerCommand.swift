@@ -59,10 +59,10 @@ struct RPCServerCommand: ParsableCommand {
 
   @OptionGroup(title: "TLS") var tls: TLSArguments
   @OptionGroup(title: "Limits") var limits: LimitOptions
-  @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Procedures, on each loop") var procedures: ProcedureOptions
   @OptionGroup(title: "Python, on each loop") var python: PythonOptions
   @OptionGroup(title: "Lua, on each loop") var lua: LuaOptions
+  @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Log") var log: LogArguments
 
   func validate() throws {

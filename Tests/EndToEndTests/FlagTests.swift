@@ -57,7 +57,7 @@ struct FlagTests {
     let help = try run(Programs.server, ["--help"]).output
     for flag in Self.flags { #expect(help.contains("\(flag.name) <"), "\(flag.name)") }
     // A new limit is added above.
-    let limits = help.split(separator: "LIMITS:")[1].split(separator: "LOG:")[0]
+    let limits = help.split(separator: "LIMITS:")[1].split(separator: "HTTP:")[0]
     let named = limits.matches(of: /--[a-z-]+(?= <)/).map { String($0.0) }
     #expect(Set(named + ["--loops"]) == Set(Self.flags.map(\.name)))
     #expect(limits.matches(of: /\(default:/).count == named.count)
