@@ -1,3 +1,4 @@
+internal import RPCNetwork
 internal import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport
@@ -255,9 +256,12 @@ internal final class CallCore {
 
   /// What a procedure is told of its call.
   private func procedureContext(of call: ServerCall, on connection: ServerConnection) -> ProcedureContext {
-    ProcedureContext(
-      caller: call.caller === connection.caller ? connection.callerName : call.caller.claimed,
-      metadata: call.context.metadata, trace: call.context.trace, deadlineNanoseconds: call.deadline)
+    // A procedure's call was let in by its service's rights, and so it is named.
+    let service = connection.nested == nil ? nil : call.context.service.map { Tenant.service($0).text }
+    let name = call.caller === connection.caller ? connection.callerName : call.caller.claimed
+    return ProcedureContext(
+      caller: service ?? name, metadata: call.context.metadata, trace: call.context.trace,
+      deadlineNanoseconds: call.deadline)
   }
 
   private func runSuspending(_ call: ServerCall, _ body: @escaping AsyncBody, on connection: ServerConnection)
