@@ -39,6 +39,32 @@ struct GRPCTests {
     #expect(peer.answer(on: stream).body == HTTP2Peer.message([0x08, 42]))
   }
 
+  @Test("the server's own pages are read over HTTP/2 too, by curl in TLS for instance")
+  func pages() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port)
+    func read(_ path: String, _ method: String = "GET", _ more: [(String, String)] = []) -> HTTP2Peer.Answer {
+      let fields = [
+        (":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", path),
+      ]
+      let stream = peer.takeStream()
+      peer.socket.send(HTTP2Peer.frame(1, 5, stream, HTTP2Peer.block(fields + more)))
+      return peer.answer(on: stream)
+    }
+    let health = read("/healthz")
+    #expect(health.fields[":status"] == "200" && health.fields["content-type"] == "application/json")
+    #expect(String(decoding: health.body, as: UTF8.self) == "{\"status\":\"serving\"}\n")
+    #expect(read("/healthz?from=balancer", "HEAD").body.isEmpty)
+    #expect(read("/healthz", "GET", [("origin", "http://evil.example")]).fields[":status"] == "200")
+    #expect(String(decoding: read("/").body, as: UTF8.self).contains("/SERVICE/PROCEDURE"))
+    let metrics = String(decoding: read("/metrics").body, as: UTF8.self)
+    #expect(metrics.contains("# TYPE simplerpc_generation gauge\n"), "\(metrics.prefix(300))")
+    #expect(metrics.hasSuffix("\n"))
+    #expect(read("/metrics", "GET", [("origin", "http://evil.example")]).fields[":status"] == "403")
+    #expect(read("/metrics", "DELETE").fields[":status"] == "405")
+    #expect(peer.call("/math/add", HTTP2Peer.add(1, 2)).body == HTTP2Peer.message([0x08, 3]))
+  }
+
   @Test(
     "what is refused by its head is refused so",
     arguments: [

@@ -133,3 +133,11 @@ internal struct MetricsReport: Sendable {
     return text
   }
 }
+
+extension MetricsReport.ServerFacts {
+  init(_ host: ServerLoop) {
+    self.init(
+      version: host.agent, name: host.core.serverName, startedMilliseconds: host.core.startedMilliseconds,
+      generation: host.catalogue.serial, isDegraded: host.core.degraded != nil, loops: host.options.loops)
+  }
+}

@@ -12,7 +12,10 @@ extension GRPCDialect {
 
   /// All header fields are there: what can be refused by them is, before any of the body is looked at.
   func headIsComplete(_ stream: GRPCStream) {
-    if stream.head.isFromBrowser, !admitBrowser(stream) { return }
+    let page = stream.head.isRead ? HTTPPage(rawValue: stream.head.pathWithoutQuery) : nil
+    // Load balancers ask for it by whatever name they have.
+    if page != .health, stream.head.isFromBrowser, !admitBrowser(stream) { return }
+    if let page { return show(page, stream) }
     if !stream.head.isPost { return refuseMethod(stream) }
     if let problem = stream.head.problem { return refuse(stream, problem) }
     do throws(RPCError) {
@@ -168,6 +171,8 @@ extension GRPCDialect {
 
   /// Runs a request that is whole.
   func run(_ stream: GRPCStream) {
+    // A page, which is being written.
+    if stream.head.isRead { return }
     if let unary = stream.unary { return unary.run() }
     if stream.head.isWebText, !decodeText(stream) {
       return respond(stream, GRPCStatus(.internal, "the body is not base64"))

@@ -64,6 +64,8 @@ extension GRPCDialect {
       } else if name.equals(":method") {
         stream.head.isPost = value.equals("POST")
         stream.head.isOptions = value.equals("OPTIONS")
+        stream.head.isHead = value.equals("HEAD")
+        stream.head.isRead = stream.head.isHead || value.equals("GET")
       } else if name.equals(":authority") {
         stream.head.take(authority: value)
       }

@@ -53,7 +53,11 @@ extension GRPCDialect {
         ])
     }
     submit(
-      stream, [(":status", "405"), ("allow", "POST"), ("grpc-status", "\(StatusCode.internal.rawValue)")])
+      stream,
+      [
+        (":status", "405"), ("allow", "GET, HEAD, POST, OPTIONS"),
+        ("grpc-status", "\(StatusCode.internal.rawValue)"),
+      ])
   }
 
   /// The fields that clients in browsers send.

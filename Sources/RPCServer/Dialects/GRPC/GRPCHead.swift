@@ -22,6 +22,9 @@ internal struct GRPCHead {
 
   var isPost = false
   var isOptions = false
+  var isHead = false
+  /// GET or HEAD.
+  var isRead = false
   var target = GRPCTarget.unknown
   private var pathBytes: [UInt8] = []
   var content = Content.none
@@ -51,6 +54,8 @@ internal struct GRPCHead {
   mutating func reset() {
     isPost = false
     isOptions = false
+    isHead = false
+    isRead = false
     target = .unknown
     pathBytes.removeAll(keepingCapacity: true)
     content = .none
@@ -97,6 +102,10 @@ internal struct GRPCHead {
   }
 
   var path: String { String(decoding: pathBytes, as: UTF8.self) }
+
+  var pathWithoutQuery: String {
+    String(decoding: pathBytes.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
+  }
 
   /// Takes `:authority`.
   mutating func take(authority value: UnsafeBufferPointer<UInt8>) {

@@ -39,9 +39,7 @@ private final class MetricsStream: TimerTarget {
     let host = dialect.host
     report = MetricsReport(
       snapshot, host.catalogue,
-      MetricsReport.ServerFacts(
-        version: host.agent, name: host.core.serverName, startedMilliseconds: host.core.startedMilliseconds,
-        generation: host.catalogue.serial, isDegraded: host.core.degraded != nil, loops: host.options.loops))
+      MetricsReport.ServerFacts(host))
     next = MetricsReport.Position()
     dialect.socket.send { exchange.appendHead(MetricsReport.contentType, dialect.workbench, to: &$0) }
     goOn()

@@ -4,27 +4,9 @@ internal import RPCWire
 
 /// What the server says of itself.
 extension HTTP1Dialect {
-  func show(_ page: HTTP1Page) {
-    switch page {
-    case .health:
-      let health = host.health
-      let body = Value.map(health.fields).json + "\n"
-      say(AnswerHead(health.isServing ? .ok : .serviceUnavailable, "application/json"), body)
-    case .about:
-      say(
-        AnswerHead(.ok, "text/plain; charset=utf-8"),
-        """
-        \(host.agent)\(host.core.serverName.map { " (\($0))" } ?? "")
-
-        POST /SERVICE/PROCEDURE   calls a procedure: a JSON object of arguments by name, or a list of them
-        GET  /healthz             whether this server serves
-        GET  /metrics             what it counts, for Prometheus
-
-        curl -d '{}' -H 'content-type: application/json' http://ADDRESS/system/catalogue lists the procedures.
-
-        """)
-    case .metrics: showMetrics()
-    }
+  func show(_ page: HTTPPage) {
+    guard let (head, text) = page.answer(host) else { return showMetrics() }
+    say(head, text)
   }
 
   private func say(_ head: AnswerHead, _ text: String) {

@@ -13,7 +13,7 @@ extension HTTP1Dialect {
       path = head.target.lowerBound..<mark
       query = mark + 1..<head.target.upperBound
     }
-    let page = path.count <= 16 ? HTTP1Page(rawValue: bytes.text(path)) : nil
+    let page = path.count <= 16 ? HTTPPage(rawValue: bytes.text(path)) : nil
     let isRead = head.method == .get || head.method == .head
     // Load balancers ask for it by whatever name they have.
     if page == .health, isRead { return .page(.health) }

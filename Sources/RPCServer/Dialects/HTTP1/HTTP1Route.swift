@@ -5,16 +5,9 @@ internal import RPCWire
 /// What a request asks for.
 internal enum HTTP1Route {
   case call(HTTP1Call)
-  case page(HTTP1Page)
+  case page(HTTPPage)
   /// What may be asked for, and by which pages.
   case options
-}
-
-/// A page of the server's own.
-internal enum HTTP1Page: String, CaseIterable {
-  case about = "/"
-  case health = "/healthz"
-  case metrics = "/metrics"
 }
 
 /// A call whose arguments have not been looked at.
