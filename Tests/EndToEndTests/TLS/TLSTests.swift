@@ -201,6 +201,25 @@ struct TLSTests {
     }
   }
 
+  @Test("HTTP/1.1, HTTP/2 and gRPC are spoken inside TLS, as ALPN says")
+  func dialects() throws {
+    let network = try Network(options: ["--tls", "required"])
+    let address = "https://127.0.0.1:\(try network.port("s1"))"
+    for (option, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+      let curl = ["curl", "-sSk", option, "-w", " %{http_version}"]
+      let health = try run("/usr/bin/env", curl + ["\(address)/healthz"])
+      #expect(health.output == "{\"status\":\"serving\"}\n \(version)", "\(health)")
+      let ping = try run("/usr/bin/env", curl + ["--json", "[]", "\(address)/system/ping"])
+      #expect(ping.output == "{\"result\":\"pong\"} \(version)", "\(ping)")
+      let metrics = try run("/usr/bin/env", curl + ["\(address)/metrics"])
+      #expect(metrics.output.contains("# TYPE simplerpc_generation gauge"), "\(metrics)")
+    }
+    let buf = try run(
+      InteropClients.program("buf"),
+      ["curl", "-k", "--protocol", "grpc", "-d", "{}", "\(address)/system/ping"])
+    #expect(buf.output.contains(#""result": "pong""#), "\(buf)")
+  }
+
   @Test(
     "SIGHUP takes new certificates, cuts no connection and no session, and keeps the old where one is bad")
   func reload() throws {
