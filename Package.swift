@@ -30,6 +30,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -80,7 +81,10 @@ let package = Package(
       exclude: ["Schemas"], swiftSettings: swiftSettings),
     .target(
       name: "RPCClient",
-      dependencies: ["RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "CLinux"],
+      dependencies: [
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "CLinux",
+        .product(name: "DequeModule", package: "swift-collections"),
+      ],
       swiftSettings: swiftSettings),
     .target(
       name: "RPCDeployment",
@@ -112,6 +116,7 @@ let package = Package(
         "RPCWire", "RPCKeys", "RPCProcedures", "RPCClient", "RPCDeployment", "RPCSystem", "RPCTransport",
         "CLibEdit",
         "CLinux",
+        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       swiftSettings: swiftSettings),

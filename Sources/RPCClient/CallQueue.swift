@@ -1,36 +1,21 @@
+internal import DequeModule
+
 /// Calls in the order they came.
 internal struct CallQueue {
-  private var calls: [Call] = []
-  private var head = 0
+  private var calls: Deque<Call> = []
 
-  internal var isEmpty: Bool { head == calls.count }
-  internal var count: Int { calls.count - head }
-  internal var elements: ArraySlice<Call> { calls[head...] }
+  internal var isEmpty: Bool { calls.isEmpty }
+  internal var count: Int { calls.count }
+  internal var elements: [Call] { Array(calls) }
 
   internal mutating func append(_ call: Call) { calls.append(call) }
 
-  internal mutating func popFirst() -> Call? {
-    guard head < calls.count else { return nil }
-    let call = calls[head]
-    head += 1
-    // Moved to the front once half is used up, so that each call is moved once on average.
-    if head >= 64, head * 2 >= calls.count {
-      calls.removeFirst(head)
-      head = 0
-    } else if head == calls.count {
-      calls.removeAll(keepingCapacity: true)
-      head = 0
-    }
-    return call
-  }
+  internal mutating func popFirst() -> Call? { calls.popFirst() }
 
   /// Takes out the calls for which `isTaken` is true, in their order.
   internal mutating func take(where isTaken: (Call) -> Bool = { _ in true }) -> [Call] {
-    let taken = elements.filter(isTaken)
-    if !taken.isEmpty {
-      calls = elements.filter { !isTaken($0) }
-      head = 0
-    }
-    return taken
+    let taken = calls.filter(isTaken)
+    if !taken.isEmpty { calls.removeAll(where: isTaken) }
+    return Array(taken)
   }
 }

@@ -14,8 +14,6 @@ enum ShellLimits {
   static let historyFileBytesMax = 8 * 1024 * 1024
   /// Calls of a script in flight at once.
   static let pipelineCallsMax = 1024
-  /// Answers of a script that were taken before their memory is given back, all at once.
-  static let answeredEntriesKept = 4096
   /// Bytes that `@file` and `-` read at most.
   static let fileBytesMax = 16 * 1024 * 1024
   /// Background jobs at once.
