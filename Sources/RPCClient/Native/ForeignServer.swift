@@ -19,8 +19,8 @@ internal enum ForeignServer {
     }
     // Four letters as a length are half a gigabyte and more: no HELLO.
     guard first.count >= 4, first.prefix(4).allSatisfy({ (0x20..<0x7f).contains($0) }) else { return nil }
-    let line = first.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-    guard line.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { return nil }
+    // Whatever follows, so that it does not depend on how much has come.
+    let line = first.prefix { $0 >= 0x20 && $0 != 0x7f }
     let text = String(decoding: line.prefix(shownBytesMax), as: UTF8.self)
     if let message = (try? Value(json: Array(line)))?["value"]?["exception-message"]?.stringValue {
       return "it answered with a line of JSON: \(message)"
