@@ -7,7 +7,7 @@ package struct ClientTrust: Sendable {
   package var authorities: [UInt8]?
   /// Whether clients are asked for a certificate, where no authority is given.
   package var asks: @Sendable () -> Bool
-  /// Whether a key is known by itself, whoever signed its certificate.
+  /// Whether a key is known by itself, no matter who signed its certificate.
   package var knows: @Sendable (CertificatePin) -> Bool
 
   package init(

@@ -15,7 +15,7 @@ struct HTTPArguments: ParsableArguments {
       valueName: "origin"))
   var allowOrigin: [String] = []
 
-  @Flag(help: "Take calls of idempotent procedures with GET from whoever may call, not with a token alone.")
+  @Flag(help: "Take calls of idempotent procedures with GET from all who may call, not with a token alone.")
   var allowGet = false
 
   func validate() throws {

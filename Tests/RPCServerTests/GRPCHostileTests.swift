@@ -159,6 +159,37 @@ struct GRPCHostileTests {
     #expect(peer.socket.isClosed())
   }
 
+  @Test("a connection has one answer of /metrics written at a time, and gets all of them once it reads")
+  func manyMetrics() throws {
+    let server = try TestServer()
+    let peer = try HTTP2Peer(port: server.port, settings: [(4, 0)])
+    let streams = (0..<32).map { _ in peer.takeStream() }
+    for stream in streams {
+      let head = [
+        (":method", "GET"), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", "/metrics"),
+      ]
+      peer.socket.send(HTTP2Peer.frame(1, 5, stream, HTTP2Peer.block(head)))
+    }
+    // One has begun, and no other does while that is not read.
+    #expect(peer.next { $0.type == 1 }?.stream == streams[0])
+    peer.socket.send(HTTP2Peer.frame(6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]))
+    var begun = 0
+    #expect(
+      peer.next { frame in
+        if frame.type == 1 { begun += 1 }
+        return frame.type == 6
+      } != nil)
+    #expect(begun == 0)
+    peer.socket.send(HTTP2Peer.settings([(4, 1 << 20)]))
+    peer.socket.send(HTTP2Peer.frame(8, 0, 0, HTTP2Peer.number(16 << 20)))
+    for stream in streams {
+      let answer = peer.answer(on: stream)
+      #expect(answer.fields[":status"] == "200")
+      #expect(String(decoding: answer.body, as: UTF8.self).contains("# TYPE simplerpc_generation gauge\n"))
+    }
+    #expect(server.server.core.memory.heldBytes < 1024 * 1024)
+  }
+
   @Test("a request that does not come whole is ended")
   func slowRequest() throws {
     let clock = ManualClock()

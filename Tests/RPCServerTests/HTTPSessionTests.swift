@@ -79,7 +79,7 @@ struct HTTPSessionTests {
     #expect(peer.ask(HTTPPeer.call("/math/add", "[1,2]"))?.body == #"{"result":3}"#)
   }
 
-  @Test("a Connect client leaves out what is zero, and whoever writes by hand is told what is missing")
+  @Test("a Connect client leaves out what is zero, and a person who writes by hand is told what is missing")
   func zeros() throws {
     let server = try TestServer()
     let peer = try HTTPPeer(port: server.port)

@@ -47,7 +47,7 @@ package protocol SystemProcedure: SystemFields {
   static var name: String { get }
   static var documentation: String { get }
   static var access: SystemAccess { get }
-  /// Whether procedures may call it too: they are less trusted than whoever may call them.
+  /// Whether procedures may call it too: they are less trusted than those who may call them.
   static var isForProcedures: Bool { get }
 }
 

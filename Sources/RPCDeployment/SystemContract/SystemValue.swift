@@ -125,7 +125,7 @@ extension ValueType: SystemValue {
 extension Language: SystemValue {
   package static var type: ValueType { .string }
   package var encoded: Value { .string(rawValue) }
-  /// `swift` is a closure here; `Procedure` tells it from a deployed source by the digest. What is no name of a language is
+  /// `swift` is a closure here; `Procedure` tells it from a deployed source by the digest. What is not a name of a language is
   /// taken for a closure too, which nothing here deploys.
   package init(decoding value: Value) throws(SystemDecodingError) {
     self = Language(rawValue: try String(decoding: value)) ?? .closure

@@ -17,7 +17,7 @@ package struct Language: Hashable, Sendable {
   /// As catalogues and manifests have it. A closure is written in Swift, which is what they say.
   package var rawValue: String { self == .closure ? "swift" : name }
 
-  /// The language that a catalogue or a manifest says, nil where that is no name. `swift` is a closure; what is deployed
+  /// The language that a catalogue or a manifest says, nil where that is not a name. `swift` is a closure; what is deployed
   /// has a digest, see `init(rawValue:digest:)`.
   package init?(rawValue: String) {
     self.init(rawValue: rawValue, digest: "")

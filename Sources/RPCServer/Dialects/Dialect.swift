@@ -71,7 +71,7 @@ internal protocol Dialect: AnyObject, SendableMetatype {
   /// Asks the peer whether it is there, which must make it send something; false where the dialect has no such question.
   func ping(into output: inout ByteQueue) -> Bool
 
-  /// Whether something is under way that is no call, so that the connection may not end yet.
+  /// Whether something is under way that is not a call, so that the connection may not end yet.
   var holdsOpen: Bool { get }
 
   /// When something of its own is due, on the loop's clock, if anything is. The connection's timer is armed anew after each

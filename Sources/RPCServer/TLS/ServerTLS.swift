@@ -59,7 +59,7 @@ internal final class ServerTLS: Sendable {
   /// What clients pin, the first certificate's first.
   var pins: [CertificatePin] { state.withLock { $0.context?.pins ?? [] } }
 
-  /// Takes the clients of a generation: their certificates are known by their keys, whoever signed them.
+  /// Takes the clients of a generation: their certificates are known by their keys, no matter who signed them.
   func update(_ clients: [ClientRule]) {
     guard mode != .off else { return }
     var known: Set<CertificatePin> = []

@@ -55,21 +55,13 @@ package struct JSONBody: ~Escapable {
   private static func readObject(
     _ reader: inout JSONReader, _ shape: inout JSONShape, _ entries: inout ContiguousArray<Entry>
   ) throws(JSONError) {
-    reader.offset += 1
-    reader.skipSpace()
-    guard reader.current != UInt8(ascii: "}") else {
-      reader.offset += 1
-      return
-    }
-    repeat {
-      let key = try reader.passKey()
-      let start = key.range.lowerBound
+    try reader.passMembers { (reader, key) throws(JSONError) in
       let name = try Self.name(key, reader)
       guard !entries.contains(where: { $0.name?.hasSameUTF8(as: name) ?? false }) else {
-        throw JSONError("the key '\(name.prefix(64))' occurs twice", at: start)
+        throw JSONError("the key '\(name.prefix(64))' occurs twice", at: key.range.lowerBound)
       }
       try Self.pass(&reader, &shape, &entries, name: name)
-    } while try reader.passSeparator(UInt8(ascii: "}"), "an object")
+    }
   }
 
   private static func readList(

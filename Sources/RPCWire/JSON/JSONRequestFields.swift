@@ -81,18 +81,9 @@ internal struct JSONRequestFields {
     _ reader: inout JSONReader,
     _ body: (inout JSONRequestFields, inout JSONReader, String) throws(JSONError) -> Void
   ) throws(JSONError) {
-    reader.offset += 1
-    reader.skipSpace()
-    guard reader.current != UInt8(ascii: "}") else {
-      reader.offset += 1
-      return
-    }
-    repeat {
-      let key = try reader.passKey()
-      reader.skipSpace()
+    try reader.passMembers { (reader, key) throws(JSONError) in
       try body(&self, &reader, Self.name(key, reader))
-      reader.skipSpace()
-    } while try reader.passSeparator(UInt8(ascii: "}"), "an object")
+    }
   }
 
   /// A key as text, cut where it is longer than any that means something.

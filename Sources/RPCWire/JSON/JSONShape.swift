@@ -68,6 +68,26 @@ extension JSONReader {
     shape.counts[position] = count
   }
 
+  /// Passes over an object and calls `body` at each of its values, with the key; it passes over the value.
+  @_lifetime(self: copy self)
+  @inline(__always)
+  internal mutating func passMembers(
+    _ body: (inout JSONReader, JSONText) throws(JSONError) -> Void
+  ) throws(JSONError) {
+    offset += 1
+    skipSpace()
+    guard current != UInt8(ascii: "}") else {
+      offset += 1
+      return
+    }
+    repeat {
+      let key = try passKey()
+      skipSpace()
+      try body(&self, key)
+      skipSpace()
+    } while try passSeparator(UInt8(ascii: "}"), "an object")
+  }
+
   /// Passes over a key and its colon.
   @_lifetime(self: copy self)
   internal mutating func passKey() throws(JSONError) -> JSONText {

@@ -2,7 +2,7 @@ internal import RPCProto
 internal import RPCWire
 internal import SwiftProtobuf
 
-/// What answers a stream that is no procedure's: reflection, or a watch on health.
+/// What answers a stream that is not a procedure's: reflection, or a watch on health.
 internal protocol BuiltinStream: AnyObject {
   /// More of the body is there.
   func received()
@@ -29,7 +29,7 @@ extension GRPCBuiltin {
 }
 
 extension GRPCDialect {
-  /// Answers a method that takes one message and is no procedure.
+  /// Answers a method that takes one message and is not a procedure.
   func answer(_ builtin: GRPCBuiltin, _ stream: GRPCStream) {
     let health = Health(host)
     let message = stream.messageBytes(stream.body.count - Self.prefixBytes)

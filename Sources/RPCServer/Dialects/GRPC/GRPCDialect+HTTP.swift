@@ -28,15 +28,7 @@ extension GRPCDialect {
 
   /// Who the request's token names.
   func token(_ stream: GRPCStream) throws(RPCError) -> TokenCaller? {
-    guard let authorization = stream.head.authorization else { return nil }
-    if let known = tokenCaller, known.isNamed(by: authorization, in: host.catalogue) { return known }
-    // The only filter that there is encrypts.
-    let isSafe = socket.filter != nil || connection.caller.peer.isLoopback
-    let named = try TokenCaller(
-      authorization: authorization, by: connection.caller, isSafe: isSafe, in: host.catalogue)
-    tokenCaller = named
-    socket.isStranger = false
-    return named
+    try TokenCaller.named(by: stream.head.authorization, on: connection, known: &tokenCaller)
   }
 
   // MARK: What is not a call
@@ -112,13 +104,18 @@ extension GRPCDialect {
 
   /// Sends an answer whose body is in the stream.
   func finish(_ stream: GRPCStream, _ head: AnswerHead) {
+    stream.status = .ok
+    held(stream.reply.count)
+    begin(stream, head)
+  }
+
+  /// Begins an answer whose body is not whole yet.
+  func begin(_ stream: GRPCStream, _ head: AnswerHead) {
     var fields = [(":status", "\(head.status.code)"), ("content-type", "\(head.contentType)")]
     if let wait = head.retryAfterMilliseconds {
       fields.append(("retry-after", "\(max(1, (wait + 999) / 1000))"))
     }
     stream.answerHead = fields + Self.originFields(stream)
-    stream.status = .ok
-    held(stream.reply.count)
     submitReply(stream)
   }
 

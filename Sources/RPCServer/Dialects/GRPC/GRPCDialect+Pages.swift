@@ -11,52 +11,55 @@ extension GRPCDialect {
   }
 
   private func showMetrics(_ stream: GRPCStream) {
-    let head = AnswerHead(.ok, MetricsReport.contentType)
-    guard !stream.head.isHead else { return finish(stream, head) }
-    let answer = LoopConfined(MetricsAnswer(self, stream, head), to: host.loop)
-    let mailbox = host.loop.mailbox
-    host.core.gatherMetrics { snapshot in
-      mailbox.post { loop in answer.on(loop).begin(snapshot) }
-    }
+    guard !stream.head.isHead else { return finish(stream, HTTP2MetricsSink.head) }
+    MetricsStream(host, to: HTTP2MetricsSink(self, stream)).goOn()
   }
 }
 
-/// Writes the counters beside the loop, piece by piece, and sends them when they are whole.
-private final class MetricsAnswer {
+/// One stream's answer. A connection has one of them written at a time, however many it asks for.
+private final class HTTP2MetricsSink: MetricsSink {
+  static let head = AnswerHead(.ok, MetricsReport.contentType)
+
   private let dialect: GRPCDialect
   private let stream: GRPCStream
-  private let head: AnswerHead
   /// The stream's number while it is this request's.
   private let id: Int32
-  private var body = ByteQueue()
 
-  init(_ dialect: GRPCDialect, _ stream: GRPCStream, _ head: AnswerHead) {
+  init(_ dialect: GRPCDialect, _ stream: GRPCStream) {
     self.dialect = dialect
     self.stream = stream
-    self.head = head
     id = stream.id
   }
 
-  private var isAwaited: Bool { stream.id == id && !stream.isAnswered && dialect.socket.isReceiving }
+  var connection: ServerConnection { dialect.connection }
 
-  func begin(_ snapshot: LoopSnapshot) {
-    let host = dialect.host
-    write(MetricsReport(snapshot, host.catalogue, MetricsReport.ServerFacts(host)), MetricsReport.Position())
+  var isOpen: Bool { stream.id == id && stream.status == nil && dialect.socket.isReceiving }
+
+  var isReady: Bool {
+    if dialect.metricsStream == 0 { dialect.metricsStream = id }
+    return dialect.metricsStream == id && stream.reply.isEmpty && !dialect.isOverHeld
   }
 
-  private func write(_ report: MetricsReport, _ position: MetricsReport.Position) {
-    guard isAwaited else { return }
-    dialect.connection.beside(holding: body.count) {
-      var piece = ByteQueue()
-      let next = report.append(from: position, to: &piece)
-      return (piece.copy(), next)
-    } then: { [self] piece, next in
-      guard isAwaited else { return }
-      body.append(piece)
-      if let next { return write(report, next) }
-      stream.reply.append(body.copy())
-      dialect.finish(stream, head)
-      dialect.flush()
-    }
+  func begin() {
+    dialect.begin(stream, Self.head)
+    dialect.flush()
+  }
+
+  func write(_ piece: [UInt8]) {
+    stream.reply.append(piece)
+    dialect.held(piece.count)
+    dialect.resume(stream)
+    dialect.flush()
+  }
+
+  func end() {
+    stream.status = .ok
+    dialect.resume(stream)
+    abandon()
+    dialect.flush()
+  }
+
+  func abandon() {
+    if dialect.metricsStream == id { dialect.metricsStream = 0 }
   }
 }

@@ -28,6 +28,8 @@ internal final class GRPCDialect: Dialect {
   private var waiting: [GRPCStream] = []
   /// Bytes of answers that have not left.
   private(set) var heldReplyBytes = 0
+  /// The stream whose `/metrics` are being written, 0 for none.
+  var metricsStream: Int32 = 0
   /// Bytes of requests that are not run yet.
   var bodyBytes = 0
   /// Those of both that the connection's account has.

@@ -29,7 +29,7 @@ internal final class GRPCStream {
   var token: TokenCaller?
   /// The call, where it is not one of gRPC.
   var unary: UnaryExchange?
-  /// What answers it where that is no procedure.
+  /// What answers it where that is not a procedure.
   var builtin: (any BuiltinStream)?
 
   /// Bytes that a stream's buffers keep from one use to the next.

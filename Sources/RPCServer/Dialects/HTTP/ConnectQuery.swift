@@ -6,7 +6,7 @@ internal struct ConnectQuery {
   /// The arguments, as JSON.
   let message: [UInt8]
 
-  /// - Throws: where the request is no call, and then how one is made.
+  /// - Throws: where the request is not a call, and then how one is made.
   init(_ bytes: RawSpan, _ range: Range<Int>?) throws(HTTPRefusal) {
     var values: [String: [UInt8]] = [:]
     let text = range.map { bytes.extracting($0).withUnsafeBytes { Array($0) } } ?? []

@@ -1,3 +1,4 @@
+internal import RPCProto
 internal import RPCWire
 
 /// What is known of an error besides its code and message, as google.rpc.ErrorInfo: `reason` is the exception, `metadata`
@@ -27,30 +28,8 @@ internal struct ErrorInfo {
       ])
   }
 
-  /// `reason` is field 1, `domain` 2, `metadata` 3, a map of strings.
   var protobuf: [UInt8] {
-    var bytes: [UInt8] = []
-    Self.append(1, Array(reason.utf8), to: &bytes)
-    Self.append(2, Array(Self.domain.utf8), to: &bytes)
-    for entry in metadata {
-      var pair: [UInt8] = []
-      Self.append(1, Array(entry.key.utf8), to: &pair)
-      Self.append(2, Array(entry.value.utf8), to: &pair)
-      Self.append(3, pair, to: &bytes)
-    }
-    return bytes
-  }
-
-  /// A field that has a length.
-  private static func append(_ field: UInt8, _ value: [UInt8], to bytes: inout [UInt8]) {
-    bytes.append(field << 3 | 2)
-    var count = value.count
-    while count >= 0x80 {
-      bytes.append(UInt8(truncatingIfNeeded: count) | 0x80)
-      count >>= 7
-    }
-    bytes.append(UInt8(count))
-    bytes += value
+    StatusDetails.errorInfo(reason: reason, domain: Self.domain, metadata: metadata)
   }
 }
 

@@ -35,6 +35,24 @@ internal final class TokenCaller {
     access = Access(catalogue: catalogue, identities: self.caller.identities(in: catalogue))
   }
 
+  /// Who a request's token names, nil where it has none.
+  ///
+  /// - Parameter known: the connection's last one, which most requests repeat.
+  static func named(
+    by authorization: String?, on connection: ServerConnection, known: inout TokenCaller?
+  ) throws(RPCError) -> TokenCaller? {
+    guard let authorization else { return nil }
+    let catalogue = connection.host.catalogue
+    if let known, known.isNamed(by: authorization, in: catalogue) { return known }
+    // The only filter that there is encrypts.
+    let isSafe = connection.socket.filter != nil || connection.caller.peer.isLoopback
+    let named = try TokenCaller(
+      authorization: authorization, by: connection.caller, isSafe: isSafe, in: catalogue)
+    known = named
+    connection.socket.isStranger = false
+    return named
+  }
+
   /// The token of `Bearer TOKEN` (RFC 6750, section 2.1).
   static func token(in authorization: String) throws(RPCError) -> Substring {
     let words = authorization.split(separator: " ")

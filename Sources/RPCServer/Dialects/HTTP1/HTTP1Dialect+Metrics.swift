@@ -10,22 +10,13 @@ extension HTTP1Dialect {
       return answered(exchange)
     }
     takeTurn()
-    let stream = LoopConfined(MetricsStream(self, exchange), to: host.loop)
-    let mailbox = host.loop.mailbox
-    host.core.gatherMetrics { snapshot in
-      mailbox.post { loop in stream.on(loop).begin(snapshot) }
-    }
+    MetricsStream(host, to: HTTP1MetricsSink(self, exchange)).goOn()
   }
 }
 
-/// Writes the counters piece by piece, each beside the loop and only when the client has read those before.
-private final class MetricsStream: TimerTarget {
+private final class HTTP1MetricsSink: MetricsSink {
   private let dialect: HTTP1Dialect
   private var exchange: HTTP1Exchange
-  private var report: MetricsReport?
-  private var next: MetricsReport.Position?
-  /// How soon it is looked again whether a slow client has read: 10 ms.
-  private static let pauseNanoseconds: UInt64 = 10_000_000
 
   init(_ dialect: HTTP1Dialect, _ exchange: HTTP1Exchange) {
     self.dialect = dialect
@@ -34,43 +25,24 @@ private final class MetricsStream: TimerTarget {
     if exchange.isOld { self.exchange.closes = true }
   }
 
-  func begin(_ snapshot: LoopSnapshot) {
-    guard dialect.socket.isReceiving else { return dialect.concluded() }
-    let host = dialect.host
-    report = MetricsReport(
-      snapshot, host.catalogue,
-      MetricsReport.ServerFacts(host))
-    next = MetricsReport.Position()
+  var connection: ServerConnection { dialect.connection }
+  var isOpen: Bool { dialect.socket.isReceiving }
+  var isReady: Bool { dialect.socket.outputBytes <= dialect.socket.limits.outputLowWater }
+
+  func begin() {
     dialect.socket.send { exchange.appendHead(MetricsReport.contentType, dialect.workbench, to: &$0) }
-    goOn()
   }
 
-  func timerFired(tag: UInt64, on loop: EventLoop) { goOn() }
-
-  private func goOn() {
-    let socket = dialect.socket
-    guard socket.isReceiving else { return dialect.concluded() }
-    guard let report, let position = next else { return end() }
-    guard socket.outputBytes <= socket.limits.outputLowWater else {
-      dialect.host.loop.schedule(after: Self.pauseNanoseconds, self)
-      return
-    }
-    dialect.connection.beside(holding: 0) {
-      var piece = ByteQueue()
-      let next = report.append(from: position, to: &piece)
-      return (piece.copy(), next)
-    } then: { [self] piece, next in
-      self.next = next
-      guard dialect.socket.isReceiving else { return dialect.concluded() }
-      if !piece.isEmpty { dialect.socket.send { exchange.appendPiece(piece, to: &$0) } }
-      goOn()
-    }
+  func write(_ piece: [UInt8]) {
+    dialect.socket.send { exchange.appendPiece(piece, to: &$0) }
   }
 
-  private func end() {
+  func end() {
     dialect.concluded()
     dialect.socket.send { exchange.appendEnd(to: &$0) }
     dialect.answered(exchange)
     dialect.connection.afterAnswer()
   }
+
+  func abandon() { dialect.concluded() }
 }

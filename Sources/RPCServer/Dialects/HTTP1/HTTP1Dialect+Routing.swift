@@ -125,15 +125,8 @@ extension HTTP1Dialect {
 
   /// Who the request's token names.
   private func token(_ head: HTTP1Head, _ bytes: RawSpan) throws(RPCError) -> TokenCaller? {
-    guard let authorization = head.text(of: .authorization, in: bytes) else { return nil }
-    if let known = tokenCaller, known.isNamed(by: authorization, in: host.catalogue) { return known }
-    // The only filter that there is encrypts.
-    let isSafe = socket.filter != nil || caller.peer.isLoopback
-    let named = try TokenCaller(
-      authorization: authorization, by: caller, isSafe: isSafe, in: host.catalogue)
-    tokenCaller = named
-    socket.isStranger = false
-    return named
+    try TokenCaller.named(
+      by: head.text(of: .authorization, in: bytes), on: connection, known: &tokenCaller)
   }
 
   /// Whether a call may come as GET: an image in a page makes a browser send one, and beyond loopback nothing in it tells

@@ -269,7 +269,7 @@ internal final class HTTP1Dialect: Dialect {
     if exchange.closes || connection.isDraining { socket.closeAfterFlush() }
   }
 
-  /// An answer is to come that is no call's.
+  /// An answer is to come that is not a call's.
   func takeTurn() { isBusy = true }
 
   func refuse(_ refusal: HTTPRefusal, of procedure: BoundProcedure? = nil, by caller: Caller) {
