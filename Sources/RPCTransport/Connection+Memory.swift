@@ -43,8 +43,8 @@ extension Connection {
     let missing = min(max(bytesWanted - input.value.count, 1), EventLoop.readBytesMax)
     let step = max(missing, 16 * 1024)
     let growth = input.value.growth(of: step)
-    // No buffer grows for more than the request that is in it.
-    if growth > 0, input.value.growth(of: missing) == 0 { return missing }
+    // No buffer grows for more than the request that is in it; what is free of it is filled at once.
+    if growth > 0, input.value.growth(of: missing) == 0 { return input.value.room }
     guard growth > 0, let excess = excess(of: growth) else { return step }
     if bytesWanted <= Self.headBytes, input.value.count < Self.headBytes {
       return Self.headBytes - input.value.count

@@ -44,10 +44,12 @@ public struct ByteQueue: ~Copyable {
     return grownCapacity(extra) - capacity
   }
 
-  private func canMakeRoom(_ extra: Int) -> Bool {
-    let used = end - start
-    return start > 0 && capacity - used >= extra && used <= capacity / 2
-  }
+  /// The most that `reserve` makes room for without more memory.
+  package var room: Int { canMove ? capacity - (end - start) : capacity - end }
+
+  private func canMakeRoom(_ extra: Int) -> Bool { canMove && capacity - (end - start) >= extra }
+
+  private var canMove: Bool { start > 0 && end - start <= capacity / 2 }
 
   private func grownCapacity(_ extra: Int) -> Int { max(capacity * 2, end - start + extra, 256) }
 

@@ -48,4 +48,54 @@ struct ConnectionTests {
     done.wait()
     #expect(answer.bytes == sent)
   }
+
+  @Test("a request whose length nobody knows is read in large pieces, however much its buffer has left")
+  func unknownLength() throws {
+    let loop = try EventLoop()
+    let ends = try Socket.pair().takeRawEnds()
+    defer { close(ends.far) }
+    let connection = Connection(adopting: Descriptor(ends.near), on: loop)
+    // 99 bytes are left of a buffer of 64 KiB, then 99 of one of 128 KiB.
+    let line = LineHandler(pieces: [65_437, 65_536] + Array(repeating: 20_000, count: 10), to: ends.far)
+    try connection.start(line)
+    line.sendNext()
+    loop.run()
+    #expect(line.isWhole)
+    // A piece takes two reads at most, and each time that the buffer grows one more.
+    #expect(line.reads < 40)
+  }
+}
+
+/// Waits for a line that comes in pieces, each when all before it is there, and ends the loop.
+private final class LineHandler: ConnectionHandler {
+  private(set) var reads = 0
+  private(set) var isWhole = false
+  private var pieces: ArraySlice<Int>
+  private var sent = 0
+  private let far: Int32
+
+  init(pieces: [Int], to far: Int32) {
+    self.pieces = pieces[...]
+    self.far = far
+  }
+
+  func sendNext() {
+    guard let size = pieces.popFirst() else { return }
+    let piece = [UInt8](repeating: UInt8(ascii: "x"), count: size)
+    sent += max(0, Glibc.write(far, piece, size))
+  }
+
+  func received(_ bytes: RawSpan, into output: inout ByteQueue, on connection: Connection) -> Int {
+    reads += 1
+    connection.bytesWanted = bytes.byteCount + 1
+    guard bytes.byteCount == sent else { return 0 }
+    if pieces.isEmpty {
+      isWhole = true
+      connection.loop.stop()
+    }
+    sendNext()
+    return 0
+  }
+  func inputEnded(on connection: Connection) {}
+  func closed(_ connection: Connection, reason: CloseReason) {}
 }
