@@ -248,6 +248,14 @@ struct JSONDialectTests {
     }
   }
 
+  @Test("a line with two ids is answered with the first")
+  func twoIDs() {
+    #expect(
+      throws: JSONDialect.Rejection(
+        id: JSONDialect.ID(8), error: RPCError(.protocolError, "the key 'id' occurs twice"))
+    ) { try request(#"{"header":"RPC-REQ","value":{"id":8,"id":9,"service":"s","rpc":"r"}}"#) }
+  }
+
   @Test("a name is taken up to its limit")
   func nameLimit() throws {
     let limit = WireLimits.nameBytesMax

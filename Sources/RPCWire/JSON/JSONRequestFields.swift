@@ -69,10 +69,10 @@ internal struct JSONRequestFields {
         )
         return
       }
+      // The first id is the one that the answer has.
+      guard fields.ranges[field] == nil else { return fields.note("the key '\(key)' occurs twice") }
+      fields.ranges[field] = range
       if field == .arguments { fields.arguments = shape }
-      guard fields.ranges.updateValue(range, forKey: field) == nil else {
-        return fields.note("the key '\(key)' occurs twice")
-      }
     }
   }
 
