@@ -68,7 +68,7 @@ internal final class BlockingSocket {
     do {
       addresses = try SocketAddress.resolve(host: server.host, port: Int(server.port))
     } catch {
-      throw RPCError(.unavailable, "\(error.operation): \(server.label)")
+      throw RPCError(.unavailable, "\(error.plainReason): \(server.label)")
     }
     for address in addresses {
       do {

@@ -14,7 +14,7 @@ extension RPCError {
   ) -> RPCError {
     var message = "no answer within \((timeout ?? .zero).brief)"
     if executed == .maybe {
-      message += "; it may have been executed"
+      message += executed.clause
     } else if let cause {
       message += ": \(cause.message)"
     }
@@ -42,14 +42,12 @@ extension RPCError {
 
   /// There is a connection, and nothing came on it.
   internal static func noHello(from server: Topology.Server, within time: Duration) -> RPCError {
-    RPCError(.unavailable, "no HELLO from \(server.label) within \(time.brief)")
+    RPCError(.unavailable, "nothing came within \(time.brief) of connecting: \(server.label)")
   }
 
   /// The server has sent GOAWAY.
   internal static func shuttingDown(_ server: Topology.Server, _ reason: String) -> RPCError {
-    // Most servers say nothing but that.
-    let detail = reason.isEmpty || reason.hasSuffix("shutting down") ? "" : ": \(reason)"
-    return RPCError(.unavailable, "\(server.label) is shutting down\(detail)")
+    RPCError(.unavailable, "\(server.label) is shutting down" + (reason.isEmpty ? "" : ": \(reason)"))
   }
 
   /// The ids of a procedure were out of date again and again.
@@ -88,6 +86,22 @@ extension RPCError {
       message = "\(server.label) broke the protocol: \(error)"
     }
     return RPCError(.protocolError, message, executed: first == nil ? .maybe : .no)
+  }
+}
+
+extension RPCError {
+  /// The error without the server's name and address in its message, for where these stand beside it: `connection
+  /// refused`.
+  package func beside(_ server: Topology.Server?) -> RPCError {
+    guard let label = server?.label, let place = message.firstRange(of: label) else { return self }
+    // What leads to the name goes with it: a colon, or a word such as "by".
+    let before = message[..<place.lowerBound].dropLast()
+    let lead = before.lastIndex(of: before.last == ":" ? ":" : " ") ?? before.startIndex
+    let kept = before[..<lead]
+    let after = message[place.upperBound...]
+    var error = self
+    error.message = String(kept.isEmpty ? after.drop { $0 == " " } : kept + after)
+    return error
   }
 }
 

@@ -63,7 +63,8 @@ internal final class Connector: EventHandler {
     case .success(let found):
       addresses = found
       tryNext()
-    case .failure(let error): finish(.failure(RPCError(.unavailable, "\(error.operation): \(server.label)")))
+    case .failure(let error):
+      finish(.failure(RPCError(.unavailable, "\(error.plainReason): \(server.label)")))
     }
   }
 

@@ -19,7 +19,7 @@ public enum ClientEvent: Sendable, Hashable {
   case disconnected(server: String, reason: RPCError?)
   /// A new generation of procedures is in force.
   case generation(server: String, serial: Int)
-  /// The server is going away: it answers what it has and takes no more.
+  /// The server is going away: it answers what it has and takes no more. The reason is empty where it is shut down.
   case draining(server: String, reason: String)
   /// Another topology is in use.
   case topology(Topology)

@@ -38,6 +38,8 @@ enum ShellLimits {
   static let pingWait = Duration.seconds(2)
   /// How long a server may take to answer a call of its service `system`.
   static let systemCallDeadline = Duration.seconds(5)
+  /// How long a call with a shorter timeout waits for the catalogue that it needs first.
+  static let catalogueWaitMin = Duration.seconds(1)
   /// How often the prompt pings the servers that are up, so that one that hangs is seen.
   static let pingInterval = Duration.seconds(5)
   /// States of the line being typed that undo can go back to.

@@ -277,6 +277,9 @@ package enum CallFrame {
 /// GOAWAY: the sender takes no new calls. Calls with an id above `lastCallID` (the header's call id) were
 /// not executed; the others will be answered within `drainMilliseconds`: `[reason, drain ms]`.
 package struct GoAway: Hashable, Sendable {
+  /// The reason of a server that was told to stop.
+  package static let shutdown = "the server is shutting down"
+
   package var lastCallID: UInt64
   package var reason: String
   package var drainMilliseconds: Int

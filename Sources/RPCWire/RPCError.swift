@@ -45,6 +45,15 @@ public struct RPCError: Error, Hashable, Sendable {
     /// It may have run, wholly or in part.
     case maybe = 1
     case yes = 2
+
+    /// How a message says so at its end; nothing where repeating is safe.
+    package var clause: String {
+      switch self {
+      case .no: ""
+      case .maybe: "; it may have been executed"
+      case .yes: "; it was executed"
+      }
+    }
   }
 
   /// What a bound counts. On the wire by its name; one that a later version added is passed over.

@@ -274,7 +274,7 @@ struct LifecycleTests {
     }
     #expect(error?.exception == .unavailable)
     #expect(error?.executed == .no)
-    #expect(error?.message == "no HELLO from server 's1' (127.0.0.1:\(server.port)) within 100 ms")
+    #expect(error?.message == "nothing came within 100 ms of connecting: server 's1' (127.0.0.1:\(server.port))")
     await client.close()
   }
 

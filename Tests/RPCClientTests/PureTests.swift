@@ -5,6 +5,28 @@ import Testing
 
 @Suite("Decisions and tables")
 struct PureTests {
+  @Test(
+    "beside its server's name an error does not name it again",
+    arguments: [
+      ("connection refused: @", "connection refused"), ("connection closed by @", "connection closed"),
+      ("@ is shutting down", "is shutting down"),
+      ("no connection to @ within 3 s", "no connection within 3 s"),
+      (
+        "a call of 9 bytes is larger than the limit of 5 bytes of @",
+        "a call of 9 bytes is larger than the limit of 5 bytes"
+      ),
+      ("division by zero", "division by zero"), ("@", ""),
+    ])
+  func beside(message: String, brief: String) {
+    let server = Topology.Server(name: "s1", host: "127.0.0.1", port: 8181)
+    let error = RPCError(
+      .unavailable, message.replacing("@", with: "server 's1' (127.0.0.1:8181)"), executed: .maybe)
+    var expected = error
+    expected.message = brief
+    #expect(error.beside(server) == expected)
+    #expect(error.beside(nil) == error)
+  }
+
   typealias Circumstances = RetryDecision.Circumstances
 
   struct RetryCase: Sendable {

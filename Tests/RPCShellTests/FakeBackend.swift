@@ -16,6 +16,8 @@ final class FakeBackend: ShellBackend {
     var cancelled = 0
     var pending: [@Sendable (Result<CallResult, RPCError>) -> Void] = []
     var down: Set<String> = ["s3"]
+    /// They take calls and never answer.
+    var silent: Set<String> = []
   }
 
   let topology: Topology
@@ -98,7 +100,7 @@ final class FakeBackend: ShellBackend {
     let server = request.server ?? topology.service(service)?.providers.first ?? "s1"
     if case .down(let error) = state(of: server) {
       completion(.failure(error))
-    } else if request.procedure == "text.wait" {
+    } else if request.procedure == "text.wait" || state.withLock({ $0.silent.contains(server) }) {
       state.withLock { $0.pending.append(completion) }
     } else {
       completion(

@@ -78,7 +78,7 @@ import Testing
         "!error: 's1' is a server, not a command\n's1 SERVICE.RPC' calls it; 'use s1' makes it the one that is called; 'describe s1' shows more\n"
       ),
       ("c1", "!error: 'c1' is a client, not a command\n'as c1' calls as that client\n"),
-      ("> x", "!error: nothing stands before '>': quote what is text\n"),
+      ("> x", "!error: a command is missing before '>': quote what is text\n"),
       ("text.upper x >", "!error: a file's name is missing after '>'\n"),
       (
         "text.upper x > /nonexistent/file",
@@ -253,6 +253,15 @@ import Testing
     #expect(
       groups([["a": 1], ["a": 2]]) == 2 && groups([1, 1.0]) == 2 && groups([.float(.nan), .float(.nan)]) == 1)
     #expect(groups(["\u{e9}", "e\u{301}"]) == 2)
+  }
+
+  @Test("a catalogue is taken from whoever answers, not waited for where nobody does")
+  func catalogueOfAny() async {
+    let shell = TestShell()
+    shell.backend.state.withLock { $0.silent = ["s1"] }
+    await shell.session.ensureCatalogue(ofAnyOf: ["s1", "s3", "s2"], within: .seconds(3600))
+    #expect(shell.session.snapshot.catalogues.keys.sorted() == ["s2"])
+    #expect(shell.backend.state.withLock { $0.pending.isEmpty && $0.cancelled == 1 })
   }
 
   @Test("a server that hangs is down for everybody, until it answers again")

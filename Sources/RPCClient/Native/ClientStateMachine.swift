@@ -329,10 +329,12 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
   private mutating func goAway(_ goAway: GoAway) -> Event {
     // A second one may draw the line lower.
     lastTakenID = min(lastTakenID, goAway.lastCallID)
-    if phase != .draining { drainingError = .shuttingDown(server, goAway.reason) }
+    // What every shutdown says is no reason.
+    let reason = goAway.reason.hasSameUTF8(as: GoAway.shutdown) ? "" : goAway.reason
+    if phase != .draining { drainingError = .shuttingDown(server, reason) }
     phase = .draining
     return .goingAway(
-      reason: goAway.reason, pending.removeAll(above: lastTakenID).map(\.payload) + bindings.takeWaiting())
+      reason: reason, pending.removeAll(above: lastTakenID).map(\.payload) + bindings.takeWaiting())
   }
 
   // MARK: Ending

@@ -112,13 +112,13 @@ extension ShellBackend {
 
   /// Calls a procedure of the service `system` of one server.
   func call<Request: SystemProcedure>(
-    _ request: Request, on server: String
+    _ request: Request, on server: String, within limit: Duration = ShellLimits.systemCallDeadline
   ) async throws(RPCError) -> Request.Answer {
     let signature = Request.signature
     let result = try await call(
       CallRequest(
         signature.qualifiedName, request.arguments, types: signature.parameterTypes, server: server,
-        deadline: ShellLimits.systemCallDeadline))
+        deadline: limit))
     return try Request.answer(result.values)
   }
 

@@ -38,14 +38,16 @@ struct LineParser {
       default: argument()
       }
     }
-    if line.words.isEmpty, let pipe = line.pipe { issue(pipe.span, "nothing stands before '|'") }
+    if line.words.isEmpty, let pipe = line.pipe { issue(pipe.span, "a command is missing before '|'") }
     if line.words.isEmpty, let redirection = line.redirection {
-      issue(redirection.span, "nothing stands before '>': quote what is text")
+      issue(redirection.span, "a command is missing before '>': quote what is text")
     }
     if let redirection = line.redirection, line.pipe != nil {
       issue(redirection.span, "the output goes to a file or to a program, not to both")
     }
-    if line.words.isEmpty, let background = line.background { issue(background, "nothing stands before '&'") }
+    if line.words.isEmpty, let background = line.background {
+      issue(background, "a command is missing before '&'")
+    }
     return line
   }
 
@@ -79,7 +81,7 @@ struct LineParser {
       name = text
       index += 2
     } else if start.kind == .assign {
-      issue(start.span, "nothing stands before '='")
+      issue(start.span, "a name is missing before '='")
       index += 1
       return
     } else if !isValueStart(start.kind) {
@@ -189,7 +191,7 @@ struct LineParser {
         if let found = current { issue(found.span, "a value is missing for the key '\(key)'") }
         continue
       }
-      if !seen.insert(UTF8Key(key)).inserted { issue(keyToken.span, "the key '\(key)' stands here twice") }
+      if !seen.insert(UTF8Key(key)).inserted { issue(keyToken.span, "the key '\(key)' occurs twice") }
       entries.append(Literal.Entry(key: key, keySpan: keyToken.span, value: value(depth: depth + 1)))
     }
     return Literal(kind: .map(entries), span: open.span.lowerBound..<endOfTokens)

@@ -19,16 +19,22 @@ extension ShellSession {
 
   func ensureCatalogues(for words: BoundWords) async {
     let snapshot = snapshotWithoutStates
-    guard let head = try? CallPlan.head(words, snapshot) else {
+    let servers: [String]
+    if let head = try? CallPlan.head(words, snapshot) {
+      servers =
+        switch head.target {
+        case .one(let server): [server]
+        case .several(let servers): servers
+        case .any: head.name.service.map { snapshot.providers(of: $0) } ?? []
+        }
+    } else {
       // A name without service: a server that knows it must be found first.
-      await ensureCatalogue(ofAnyOf: snapshot.currentServer.map { [$0] } ?? snapshot.serverNames)
-      return
+      servers = snapshot.currentServer.map { [$0] } ?? snapshot.serverNames
     }
-    switch head.target {
-    case .one(let server): await ensureCatalogue(ofAnyOf: [server])
-    case .several(let servers): await ensureCatalogue(ofAnyOf: servers)
-    case .any: await ensureCatalogue(ofAnyOf: head.name.service.map { snapshot.providers(of: $0) } ?? [])
-    }
+    let timeout = words.flag("-t").flatMap { Quantity.duration(parsing: $0.plainText) } ?? settings.timeout
+    let most = ShellLimits.systemCallDeadline
+    await ensureCatalogue(
+      ofAnyOf: servers, within: min(max(timeout ?? most, ShellLimits.catalogueWaitMin), most))
   }
 
   /// Calls one server, or any, and remembers how it went.
@@ -80,7 +86,7 @@ extension ShellSession {
           do throws(RPCError) {
             result = .success(try await backend.call(request))
           } catch {
-            result = .failure(error)
+            result = .failure(error.beside(backend.topology.server(server)))
           }
           return (index, FanOut.Entry(server: server, elapsed: ContinuousClock.now - started, result: result))
         }

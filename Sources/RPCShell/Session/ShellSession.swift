@@ -159,8 +159,10 @@ final class ShellSession: Sendable {
 
   /// Asks a server what it offers and remembers the answer.
   @discardableResult
-  func refreshCatalogue(of server: String) async throws(RPCError) -> ServerCatalogue {
-    var catalogue = try await backend.call(DescribeCatalogue(), on: server)
+  func refreshCatalogue(
+    of server: String, within limit: Duration = ShellLimits.systemCallDeadline
+  ) async throws(RPCError) -> ServerCatalogue {
+    var catalogue = try await backend.call(DescribeCatalogue(), on: server, within: limit)
     catalogue.nameParameters(as: snapshotWithoutStates.declared)
     let known = catalogue
     state.withLock { state in
@@ -171,12 +173,34 @@ final class ShellSession: Sendable {
     return known
   }
 
-  /// Makes sure that the catalogue of at least one of `servers` is known, if any of them can be reached.
-  func ensureCatalogue(ofAnyOf servers: [String]) async {
+  /// Makes sure that the catalogue of at least one of `servers` is known, if any of them can be reached. The next one is
+  /// asked as soon as one fails, or does not answer as quickly as connecting takes.
+  ///
+  /// - Parameter limit: how long each may take.
+  func ensureCatalogue(ofAnyOf servers: [String], within limit: Duration) async {
     let known = state.withLock { $0.snapshot.catalogues }
     if servers.contains(where: { known[$0] != nil }) { return }
-    for server in servers {
-      if (try? await refreshCatalogue(of: server)) != nil { return }
+    enum Step { case answered, failed, late }
+    await withTaskGroup(of: Step.self) { group in
+      var next = 0
+      func ask(_ group: inout TaskGroup<Step>) {
+        guard next < servers.count else { return }
+        let server = servers[next]
+        next += 1
+        group.addTask {
+          (try? await self.refreshCatalogue(of: server, within: limit)) == nil ? .failed : .answered
+        }
+        guard next < servers.count else { return }
+        group.addTask {
+          try? await Task.sleep(for: .nanoseconds(ClientLimits.connectionAttemptDelayNanoseconds))
+          return .late
+        }
+      }
+      ask(&group)
+      for await step in group {
+        if step == .answered { return group.cancelAll() }
+        ask(&group)
+      }
     }
   }
 

@@ -125,7 +125,7 @@ internal final class NativeDialect: Dialect {
 
   func goAway(into output: inout ByteQueue) {
     GoAway(
-      lastCallID: lastCallID, reason: "the server is shutting down",
+      lastCallID: lastCallID, reason: GoAway.shutdown,
       drainMilliseconds: host.options.drainTimeoutMilliseconds
     ).encode(to: &output)
   }
