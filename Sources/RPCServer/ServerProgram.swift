@@ -67,9 +67,8 @@ package enum ServerProgram {
         return fail("'\(host)' has no address", ExitCode.cannotListen)
       }
       let files = TLSFiles(options: options.tls, dataDirectory: options.dataDirectory, address: address)
-      for identity in try files.identities() { print(identity.pin) }
-      fflush(nil)
-      return ExitCode.ok
+      StandardStreams.write(try files.identities().map { "\($0.pin)\n" }.joined(), to: 1)
+      return StandardStreams.exitCode(ExitCode.ok, of: "rpc-server")
     } catch {
       return fail("\(error)", ExitCode.cannotStore)
     }
@@ -106,12 +105,12 @@ package enum ServerProgram {
 
   static func explain(_ error: SystemError) -> String {
     // The rest is about addresses.
-    if error.operation.kind == .openFile { return error.description }
+    if error.operation.kind == .openFile { return "cannot \(error)" }
     return switch error.code {
-    case EADDRINUSE: "\(error.operation): another process listens on this address already"
-    case EADDRNOTAVAIL: "\(error.operation): this address does not belong to this machine"
-    case EACCES: "\(error.operation): not allowed (ports below 1024 need privileges)"
-    default: error.description
+    case EADDRINUSE: "cannot \(error.operation): another process listens on this address already"
+    case EADDRNOTAVAIL: "cannot \(error.operation): this address does not belong to this machine"
+    case EACCES: "cannot \(error.operation): not allowed (ports below 1024 need privileges)"
+    default: "cannot \(error)"
     }
   }
 

@@ -226,7 +226,7 @@ package enum Shell {
   ) -> Int32 {
     output.setWhenBroken { code in
       if code == EPIPE { dieOfPipe() }
-      complain("cannot write the results: \(SystemError(code: code, operation: "write").reason)")
+      complain(StandardStreams.problem(code))
       _exit(Exit.failed)
     }
     let result = FirstAnswer<Int32>()

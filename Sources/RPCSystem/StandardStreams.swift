@@ -1,14 +1,14 @@
-import Glibc
-import Synchronization
+internal import Glibc
+internal import Synchronization
 
 /// The program's standard streams. What cannot be written is remembered, so that a run which reported nothing does
 /// not end with 0.
-enum StandardStreams {
+package enum StandardStreams {
   /// The error number of the first write to standard output that failed, 0 for none.
   private static let failure = Atomic<Int32>(0)
 
   /// Colours where a person reads and did not ask for none.
-  static var showsColors: Bool {
+  package static var showsColors: Bool {
     guard isatty(1) == 1 else { return false }
     if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
     guard let terminal = getenv("TERM") else { return false }
@@ -16,7 +16,7 @@ enum StandardStreams {
   }
 
   /// Writes all of a text. A reader that is gone ends the program quietly, by SIGPIPE.
-  static func write(_ text: String, to descriptor: Int32) {
+  package static func write(_ text: String, to descriptor: Int32) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
@@ -32,12 +32,17 @@ enum StandardStreams {
     }
   }
 
-  /// The code to end with: where the output could not be written, success is none.
-  static func exitCode(_ code: Int32) -> Int32 {
+  /// The code that `program` ends with: where the output could not be written, success is none, and it says so.
+  package static func exitCode(_ code: Int32, of program: String) -> Int32 {
     let error = failure.load(ordering: .relaxed)
     guard error != 0 else { return code }
-    let reason = error == EBADF ? "it is closed" : String(cString: strerror(error))
-    write("initializer: cannot write to standard output: \(reason)\n", to: 2)
+    write("\(program): \(problem(error))\n", to: 2)
     return code == 0 ? 1 : code
+  }
+
+  /// What stands in the way of the output, by an error number.
+  package static func problem(_ error: Int32) -> String {
+    let reason = error == EBADF ? "it is closed" : SystemError(code: error, operation: "write").reason
+    return "cannot write to standard output: \(reason)"
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import RPCClient
 import RPCDeployment
+import RPCSystem
 
 /// Gives the servers what a file says.
 struct ApplyCommand: AsyncParsableCommand {

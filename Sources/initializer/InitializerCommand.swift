@@ -37,9 +37,9 @@ struct InitializerCommand: AsyncParsableCommand {
       } else {
         try command.run()
       }
-      Glibc.exit(StandardStreams.exitCode(Initializer.Exit.done.rawValue))
+      Glibc.exit(StandardStreams.exitCode(Initializer.Exit.done.rawValue, of: "initializer"))
     } catch let exit as ExitCode {
-      Glibc.exit(StandardStreams.exitCode(exit.rawValue))
+      Glibc.exit(StandardStreams.exitCode(exit.rawValue, of: "initializer"))
     } catch let error as InputError {
       StandardStreams.write("initializer: \(error.message)\n", to: 2)
       Glibc.exit(Initializer.Exit.wrongInput.rawValue)
@@ -47,7 +47,7 @@ struct InitializerCommand: AsyncParsableCommand {
       let isHelp = exitCode(for: error) == .success
       StandardStreams.write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
       let code = isHelp ? Initializer.Exit.done : Initializer.Exit.wrongInput
-      Glibc.exit(StandardStreams.exitCode(code.rawValue))
+      Glibc.exit(StandardStreams.exitCode(code.rawValue, of: "initializer"))
     }
   }
 }

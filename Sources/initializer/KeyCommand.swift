@@ -1,6 +1,7 @@
 import ArgumentParser
 import RPCDeployment
 import RPCKeys
+import RPCSystem
 
 /// Prints which key deployments are made with, for those who are to trust it.
 struct KeyCommand: ParsableCommand {

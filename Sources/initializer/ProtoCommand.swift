@@ -1,5 +1,6 @@
 import ArgumentParser
 import RPCDeployment
+import RPCSystem
 
 /// Writes the services of a file as .proto files, for programs that are made from those.
 struct ProtoCommand: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import RPCDeployment
 import RPCKeys
+import RPCSystem
 
 /// The file, for commands that have something else as their argument.
 struct FileOption: ParsableArguments {

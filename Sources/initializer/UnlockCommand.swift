@@ -1,5 +1,6 @@
 import ArgumentParser
 import RPCDeployment
+import RPCSystem
 
 /// Ends deployments that are under way.
 struct UnlockCommand: AsyncParsableCommand {

@@ -99,17 +99,27 @@ struct RPCBench: ParsableCommand {
     do {
       report = try benchmark.run()
     } catch {
-      let message = "rpc-bench: \(error)\n"
-      _ = write(STDERR_FILENO, message, message.utf8.count)
+      StandardStreams.write("rpc-bench: \(error)\n", to: 2)
       throw ExitCode.failure
     }
-    print(json ? report.json : report.text)
-    if report.measurements.failed > 0 { throw ExitCode.failure }
+    StandardStreams.write((json ? report.json : report.text) + "\n", to: 1)
+    let code: Int32 = report.measurements.failed > 0 ? 1 : 0
+    throw ExitCode(StandardStreams.exitCode(code, of: "rpc-bench"))
   }
 
   static func main() {
     StandardDescriptors.openMissing()
-    main(nil)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      let code = exitCode(for: error)
+      if error is ExitCode { Glibc.exit(code.rawValue) }
+      let isHelp = code == .success
+      StandardStreams.write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
+      // Help that went nowhere is not a success.
+      Glibc.exit(isHelp ? StandardStreams.exitCode(0, of: "rpc-bench") : 2)
+    }
   }
 
   /// As many descriptors as the system lets us have: each connection needs one.

@@ -122,10 +122,9 @@ struct RPCClientCommand: ParsableCommand {
       let code = exitCode(for: error)
       if error is ExitCode { Glibc.exit(code.rawValue) }
       let isHelp = code == .success
-      let message = Array((fullMessage(for: error) + "\n").utf8)
-      let written = message.withUnsafeBytes { write(isHelp ? 1 : 2, $0.baseAddress, $0.count) }
-      // Help that could not be written is not a success.
-      Glibc.exit(!isHelp ? 2 : written == message.count ? 0 : 1)
+      StandardStreams.write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
+      // Help that went nowhere is not a success.
+      Glibc.exit(isHelp ? StandardStreams.exitCode(0, of: "rpc-client") : 2)
     }
   }
 }

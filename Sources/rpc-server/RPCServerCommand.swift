@@ -114,14 +114,9 @@ struct RPCServerCommand: ParsableCommand {
       if error is ExitCode { Glibc.exit(code.rawValue) }
       // The parser's own code for wrong arguments is sysexits' 64; ours is 2, as that of all our programs.
       let isHelp = code == .success
-      let isWritten = write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
-      Glibc.exit(!isHelp ? ServerProgram.ExitCode.usage : isWritten ? 0 : 1)
+      StandardStreams.write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
+      // Help that went nowhere is not a success.
+      Glibc.exit(isHelp ? StandardStreams.exitCode(0, of: "rpc-server") : ServerProgram.ExitCode.usage)
     }
-  }
-
-  /// Whether all of it could be written: help that went nowhere is not a success.
-  @discardableResult
-  private static func write(_ text: String, to descriptor: Int32) -> Bool {
-    Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
   }
 }

@@ -151,8 +151,15 @@ struct InitializerTests {
     }
     // Nothing else takes the place of a descriptor that is closed.
     #expect(try run("sh", ["-c", "\(program) \(network.file) <&- 2>&-"]).ending == .code(0))
-    for other in [Programs.server, Programs.shell] {
-      #expect(try run("sh", ["-c", "\(other) --help > /dev/full"]).ending == .code(1))
+    let bench = "\(Programs.directory)/rpc-bench"
+    for other in [
+      "\(Programs.server) --help", "\(Programs.shell) --help", "\(bench) --help",
+      "\(bench) 127.0.0.1 \(try network.port("s1")) system.ping --count 1 --warmup 0",
+      "\(Programs.server) 127.0.0.1 0 --print-pin --data \(network.directory.path)/pin",
+    ] {
+      let full = try run("sh", ["-c", "\(other) > /dev/full"])
+      #expect(full.ending == .code(1), "\(other): \(full)")
+      #expect(full.errors.contains("cannot write to standard output: No space left on device"), "\(full)")
     }
   }
 

@@ -274,7 +274,8 @@ import Testing
       "'\(program)' --config '\(network.config)' -c 'text.upper a' >/dev/full 2>'\(network.folder.path)/err'"
     #expect(try ChildProcess.start(["/bin/sh", "-c", command]).wait() == 1)
     #expect(
-      try network.folder.read("err") == "rpc-client: cannot write the results: No space left on device\n")
+      try network.folder.read("err")
+        == "rpc-client: cannot write to standard output: No space left on device\n")
   }
 
   @Test(
