@@ -27,7 +27,7 @@ internal func decodeResults<each R: RPCValue>(
 internal func checkArity(_ reader: inout MessagePackReader, expected: Int) throws(WireError) {
   let count = try reader.readListHeader()
   guard count == expected || expected == 0 else {
-    throw .malformedFrame("it has \(count) value\(count == 1 ? "" : "s"), the caller takes \(expected)")
+    throw .malformedFrame("it has \(English.count(count, "value")), the caller takes \(expected)")
   }
 }
 

@@ -176,7 +176,7 @@ package final class Catalogue: Sendable {
       if !near.isEmpty {
         message += "; did you mean \(near.map { "'\($0)'" }.joined(separator: " or "))?"
       } else if !names.isEmpty {
-        message += "; it has \(names.prefix(8).joined(separator: ", "))"
+        message += "; it has \(English.list(names, max: 8))"
       }
       throw RPCError(.rpcNotFound, message)
     }

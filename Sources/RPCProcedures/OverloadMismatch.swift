@@ -28,10 +28,7 @@ internal struct OverloadMismatch: CustomStringConvertible {
       overloads.count == 1
         ? "'\(parameters[index])'" : "\(index + 1) (\(types(at: index, of: overloads)))"
     }
-    let most = 8
-    let rest = missing.count > most ? " and \(missing.count - most) more" : ""
-    return
-      "missing argument\(missing.count == 1 ? "" : "s") \(missing.prefix(most).joined(separator: ", "))\(rest)"
+    return "missing argument\(missing.count == 1 ? "" : "s") \(English.list(missing, max: 8))"
   }
 
   // MARK: Of which types

@@ -61,8 +61,7 @@ internal final class DeploymentWorker {
     let failed = Set(failures.map { ObjectIdentifier($0.unit) })
     setInForce(units.filter { !failed.contains(ObjectIdentifier($0)) })
     core.log.note(
-      "generation \(generation.serial) restored: \(units.count) procedures as server '\(generation.manifest.server)'"
-    )
+      "generation \(generation.serial) restored: \(Self.contents(of: generation))")
     servedUnits = units
     core.distribute(core.activate(active(generation)), completion: completion)
   }
@@ -180,8 +179,9 @@ internal final class DeploymentWorker {
         return answer(generation.serial)
       }
       core.log.note(
-        "topology \(topology.serial) in force: \(topology.topology.servers.count) servers, "
-          + "\(topology.topology.clients.count) clients; generation \(generation.serial) stays")
+        "topology \(topology.serial) in force: \(English.count(topology.topology.servers.count, "server")), "
+          + "\(English.count(topology.topology.clients.count, "client")); generation \(generation.serial) stays"
+      )
     } else {
       guard let loaded, loaded.transaction.hasSameUTF8(as: transaction) else {
         preconditionFailure("only what was prepared here is committed")
@@ -189,11 +189,13 @@ internal final class DeploymentWorker {
       setInForce(loaded.units)
       servedUnits = loaded.units
       self.loaded = nil
-      core.log.note(
-        "generation \(generation.serial) in force: \(servedUnits.count) procedures as server "
-          + "'\(generation.manifest.server)'")
+      core.log.note("generation \(generation.serial) in force: \(Self.contents(of: generation))")
     }
     core.distribute(core.activate(active(generation))) { answer(generation.serial) }
+  }
+
+  private static func contents(of generation: Generation) -> String {
+    "\(English.count(generation.manifest.procedures.count, "procedure")) as server '\(generation.manifest.server)'"
   }
 
   /// What the loops are to serve: a generation of the store with the topology in force.

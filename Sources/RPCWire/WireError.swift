@@ -41,7 +41,8 @@ extension WireError: CustomStringConvertible {
     case .nonStringKey: "a map has a key that is not a string"
     case .duplicateKey(let key): "a map has the key '\(key)' twice"
     case .unexpectedType(let expected, let found): "expected \(expected), found \(found)"
-    case .trailingBytes(let count): "\(count) bytes follow the end of the value"
+    case .trailingBytes(let count):
+      "\(count) \(count == 1 ? "byte follows" : "bytes follow") the end of the value"
     case .frameTooLarge(let actual, let limit):
       "a frame of \(actual) bytes is larger than the limit of \(limit) bytes"
     case .unknownFrameKind(let kind): "frame kind \(kind) is unknown"

@@ -29,9 +29,8 @@ struct Report {
   var text: String {
     let loop =
       plan.rate.map { "open loop at \(Self.format($0)) calls/s" } ?? "\(plan.outstanding) in flight each"
-    let noun = plan.connections == 1 ? "connection" : "connections"
     var lines = [
-      "\(plan.procedure): \(plan.connections) \(noun), \(loop), mode \(mode.rawValue), \(Self.format(seconds)) s",
+      "\(plan.procedure): \(English.count(plan.connections, "connection")), \(loop), mode \(mode.rawValue), \(Self.format(seconds)) s",
       "  calls    \(measurements.succeeded) (\(Self.format(callsPerSecond))/s), \(measurements.failed) failed",
       "  latency  "
         + Self.percentiles.map { "\($0.name) \(Self.format(microseconds($0.value)))" }.joined(separator: "  ")

@@ -116,7 +116,7 @@ import Testing
     terminal.send("text.upper '\r")
     try terminal.wait("the prompt in a quote") { $0.currentLine.hasPrefix("..'>") }
     terminal.send("\u{4}")
-    try terminal.wait(for: "the quote (') is never closed")
+    try terminal.wait(for: "\nerror: the quote (') is never closed")
     try terminal.waitForPrompt()
     terminal.send("text.upper fine\r")
     try terminal.wait(for: "$2 = FINE")

@@ -120,7 +120,7 @@ import Testing
       ("a\u{1}b", 1..<2, #"a control character (0x01) in the text; use \x01 in quotes"#),
       ("[1 2]", 3..<4, "a comma is missing before '2' in […]"),
       ("{\"a\" 1}", 5..<6, "':' is missing behind the key 'a'"),
-      ("{\"a\": 1, \"a\": 2}", 9..<12, "the key 'a' stands here twice"),
+      ("{\"a\": 1, \"a\": 2}", 9..<12, "the key 'a' occurs twice"),
       ("[,]", 1..<2, "a value is missing before ','"),
       ("$", 0..<1, "'$' needs a name or a number: $name, $3; write '$' in quotes for text"),
       ("call $3.", 5..<8, "a field's name is missing after '.' in '$3.'"),

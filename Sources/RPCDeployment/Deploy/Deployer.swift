@@ -1,3 +1,4 @@
+import RPCClient
 import RPCKeys
 package import RPCNetwork
 import RPCWire
@@ -110,8 +111,8 @@ package struct Deployer: Sendable {
       switch error.exception {
       // Somebody interrupted the run: nothing is wrong with the server.
       case .cancelled where Task.isCancelled: outcome = .leftAlone
-      case .unavailable, .deadlineExceeded, .cancelled: outcome = .missed(error)
-      default: outcome = .refused(error)
+      case .unavailable, .deadlineExceeded, .cancelled: outcome = .missed(error.beside(target.server))
+      default: outcome = .refused(error.beside(target.server))
       }
     }
   }
@@ -283,7 +284,7 @@ package struct Deployer: Sendable {
           // The server may have switched or not; asking again does no harm and tells.
           let isLost = error.exception == .unavailable || error.exception == .deadlineExceeded
           guard isLost, attempt < options.commitAttempts else {
-            step.outcome = .unconfirmed(error)
+            step.outcome = .unconfirmed(error.beside(step.target.server))
             return
           }
           attempt += 1

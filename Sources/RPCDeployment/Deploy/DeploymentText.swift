@@ -192,15 +192,3 @@ struct TextPaint {
     isColored ? "\u{1b}[\(style.rawValue)m\(text)\u{1b}[0m" : text
   }
 }
-
-/// Numbers with their nouns.
-enum English {
-  static func count(_ count: Int, _ noun: String) -> String {
-    "\(count) \(noun)\(count == 1 ? "" : "s")"
-  }
-
-  /// `2 of 3 servers`, `1 server`.
-  static func share(_ part: Int, of whole: Int, _ noun: String) -> String {
-    part == whole ? count(whole, noun) : "\(part) of \(count(whole, noun))"
-  }
-}

@@ -115,7 +115,9 @@ package struct Initializer: Sendable {
       var found: [Int: Result<DeploymentStatus.Lock?, RPCError>] = [:]
       for await (index, result) in group { found[index] = result }
       return servers.enumerated().compactMap { index, server in
-        found[index].map { UnlockReport.Server(name: server.name, result: $0) }
+        found[index].map {
+          UnlockReport.Server(name: server.name, result: $0.mapError { $0.beside(server) })
+        }
       }
     }
     await client.close()
@@ -159,7 +161,7 @@ package struct Initializer: Sendable {
 
   private func client(of file: InitFile) -> RPCClient {
     var clientOptions = ClientOptions()
-    clientOptions.agent = "SimpleRPC initializer/1.0"
+    clientOptions.agent = "initializer/\(Release.version)"
     clientOptions.key = options.key
     clientOptions.connectTimeout = min(clientOptions.connectTimeout, options.timeout)
     return RPCClient(topology: file.network, options: clientOptions)

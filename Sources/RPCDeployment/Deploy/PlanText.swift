@@ -1,5 +1,6 @@
 import RPCProcedures
 import RPCProto
+import RPCWire
 
 /// What a plan changes on a server, line by line. Procedures of one source to which the same happens are one line
 /// when there are many.

@@ -1,3 +1,5 @@
+internal import RPCWire
+
 /// One thing that is wrong with a file: where, what was found and, where a name was nearly right, which.
 public struct Diagnostic: Error, Hashable, Sendable {
   /// As the file was named by the caller.
@@ -44,7 +46,7 @@ extension InitFileErrors: CustomStringConvertible {
   /// A line each.
   public var description: String {
     var lines = diagnostics.map(\.description)
-    if omitted > 0 { lines.append("and \(omitted) more \(omitted == 1 ? "error" : "errors")") }
+    if omitted > 0 { lines.append("and \(English.count(omitted, "more error"))") }
     return lines.joined(separator: "\n")
   }
 }

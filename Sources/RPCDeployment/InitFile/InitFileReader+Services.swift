@@ -74,8 +74,8 @@ extension InitFileReader {
     if isClient && isServer {
       return report(
         tenant.place,
-        "service '\(service)' names tenant '\(tenant.name.prefix(64))', which is a client and a server: call one "
-          + "of them otherwise")
+        "service '\(service)' names tenant '\(tenant.name.prefix(64))', which is a client and a server: rename "
+          + "one of them")
     }
     guard !isClient && !isServer else { return }
     let hint =

@@ -385,7 +385,7 @@ final class Disk {
         guard error.errno == EWOULDBLOCK else { throw error }
         let holder = (try? read(path, limit: 64)).map { String(decoding: $0, as: UTF8.self) } ?? ""
         let process = holder.split(separator: "\n").first.map { " (process \($0))" } ?? ""
-        throw DeploymentError(.locked, "\(directory) is in use by another rpc-server\(process)")
+        throw DeploymentError(.locked, "it is in use by another rpc-server\(process)")
       }
       // Only for the message above: the lock itself is the kernel's and ends with the process.
       let text = "\(getpid())\n"

@@ -71,7 +71,7 @@ struct BoundWords: Hashable, Sendable {
         index += 1
         continue
       }
-      if slot.presence == .rest {
+      if slot.presence.isRest {
         if slots[slot.label] == nil { restStart = index - words.startIndex }
         slots[slot.label, default: []].append(word)
         if slot.kind == .arguments || slot.kind == .line || slot.kind == .text { mayTakeFlag = false }
@@ -86,14 +86,15 @@ struct BoundWords: Hashable, Sendable {
       }
       index += 1
     }
-    if let missing = remaining.first(where: { $0.presence == .required }), openFlag == nil {
+    let missing = remaining.first { $0.presence.isRequired && slots[$0.label] == nil }
+    if let missing, openFlag == nil {
       let end = words.last?.span.upperBound ?? 0
       issues.append(
         Issue(end..<end, "missing \(missing.label): usage: \(command) \(grammar.usage)", mayGoOn: true))
     }
     for slot in remaining {
       next.append(slot)
-      if slot.presence == .required { break }
+      if slot.presence.isRequired { break }
     }
   }
 

@@ -23,7 +23,7 @@ enum DescribeCommand: Command {
     let snapshot = await session.lookAround(at: server)
     guard let word = input.words.argument("SERVICE.RPC") else {
       guard let server else {
-        throw .usage("describe what? a procedure, a service or a server", hint: "describe text.concat")
+        throw .usage("missing SERVICE.RPC, a service or a server", hint: "describe text.concat")
       }
       return try await describe(server: server, snapshot, input.output, session)
     }
@@ -37,7 +37,9 @@ enum DescribeCommand: Command {
       if snapshot.serviceNames.contains(text) { return describe(service: text, snapshot, input.output) }
       let known = snapshot.serviceNames + snapshot.procedures(on: servers).map(\.signature.qualifiedName)
       throw .usage(
-        "unknown procedure '\(text)'" + Suggestion.text(for: text, among: known), at: word.span)
+        "'\(text)' is neither a procedure nor a service nor a server"
+          + Suggestion.text(for: text, among: known),
+        at: word.span)
     }
     var deployed: [String: String] = [:]
     for name in snapshot.serverNames where snapshot.catalogues[name] != nil {
@@ -124,7 +126,7 @@ enum DescribeCommand: Command {
       if let when = await lastDeployment(of: name, session) { fields.append(.init("deployed", when)) }
       fields.append(.init("manifest", String(catalogue.digest.prefix(16)) + "…", .string(catalogue.digest)))
     } else if case .down(let error) = session.backend.state(of: name) {
-      fields.append(.init("state", "down: \(error.message)", role: .bad))
+      fields.append(.init("state", "down: \(error.beside(server).message)", role: .bad))
     }
     let services = snapshot.serviceNames.filter { snapshot.providers(of: $0).contains(name) }
     fields.append(.init("services", services.joined(separator: ", "), .list(services.map { .string($0) })))

@@ -29,6 +29,11 @@ struct Grammar: Sendable {
     case optional
     /// None or more, to the end of the line.
     case rest
+    /// One or more, to the end of the line.
+    case requiredRest
+
+    var isRequired: Bool { self == .required || self == .requiredRest }
+    var isRest: Bool { self == .rest || self == .requiredRest }
   }
 
   struct Slot: Hashable, Sendable {
@@ -41,6 +46,15 @@ struct Grammar: Sendable {
       self.label = label
       self.kind = kind
       self.presence = presence
+    }
+
+    var usage: String {
+      switch presence {
+      case .required: label
+      case .optional: "[\(label)]"
+      case .rest: "[\(label)…]"
+      case .requiredRest: "\(label)…"
+      }
     }
   }
 
@@ -72,13 +86,7 @@ struct Grammar: Sendable {
   /// `[SERVER] SERVICE.RPC ARG…`.
   var usage: String {
     var parts = flags.map { "[\($0.names[0])\($0.value.map { " " + $0.label } ?? "")]" }
-    parts += slots.map { slot in
-      switch slot.presence {
-      case .required: slot.label
-      case .optional: "[\(slot.label)]"
-      case .rest: "[\(slot.label)…]"
-      }
-    }
+    parts += slots.map(\.usage)
     return parts.joined(separator: " ")
   }
 }

@@ -9,8 +9,9 @@ enum HelpCommand: Command {
   static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
     let renderer = input.output.renderer
     let style = renderer.format == .json ? .none : renderer.style
+    let columns = renderer.isInteractive ? min(100, renderer.width) : 100
     guard let argument = input.words.argument("COMMAND") else {
-      input.output.emit(.page(overview(style)))
+      input.output.emit(.page(overview(style, width: columns)))
       return
     }
     guard let command = CommandRegistry.command(argument.plainText) else {
@@ -19,11 +20,10 @@ enum HelpCommand: Command {
           + Suggestion.text(for: argument.plainText, among: CommandRegistry.names),
         at: argument.span)
     }
-    input.output.emit(
-      .page(page(command, style, width: renderer.isInteractive ? min(100, renderer.width) : 100)))
+    input.output.emit(.page(page(command, style, width: columns)))
   }
 
-  static func overview(_ style: Style) -> String {
+  static func overview(_ style: Style, width columns: Int) -> String {
     var out = ""
     let width = CommandRegistry.names.map(\.count).max() ?? 0
     for group in CommandGroup.allCases {
@@ -31,19 +31,31 @@ enum HelpCommand: Command {
       if commands.isEmpty { continue }
       out += style.paint(group.rawValue, .heading) + "\n"
       for command in commands {
-        out += "  " + style.paint(TextWidth.padded(command.name, to: width), .name) + "  \(command.summary)\n"
+        out += row(command.name, .name, to: width, command.summary, style, columns)
       }
     }
-    out += """
-
-      service.rpc ARG…     calls without 'call'        x = …          keeps a result as $x
-      … &                  runs in the background      _  $3  $3.key  earlier results
-      … | command          pipes the output            … > file       writes it into a file
-      !command             runs a program              \\x             tables as records, or as rows
-      # or -- starts a comment. 'help COMMAND' tells more, with examples.
-
-      """
+    out += "\n"
+    for (form, meaning) in forms { out += row(form, .type, to: width, meaning, style, columns) }
     return out
+      + TextWidth.hanging(
+        "# or -- starts a comment. 'help COMMAND' tells more, with examples.", indent: 0, width: columns)
+      + "\n"
+  }
+
+  /// What may stand in a line besides commands.
+  private static let forms = [
+    ("x.y ARG…", "calls without 'call'"), ("x = …", "keeps a result as $x"),
+    ("_ $3 $3.key", "earlier results"), ("… &", "runs in the background"),
+    ("… | command", "pipes the output"), ("… > file", "writes it into a file"),
+    ("!command", "runs a program"), ("\\x", "tables as records, or as rows"),
+  ]
+
+  /// A name and what it is, below each other where the terminal is narrow.
+  private static func row(
+    _ name: String, _ role: TextRole, to width: Int, _ text: String, _ style: Style, _ columns: Int
+  ) -> String {
+    "  " + style.paint(TextWidth.padded(name, to: width), role) + "  "
+      + TextWidth.hanging(text, indent: width + 4, width: columns) + "\n"
   }
 
   static func page(_ command: any Command.Type, _ style: Style, width columns: Int) -> String {
@@ -53,7 +65,7 @@ enum HelpCommand: Command {
       out += "\n"
       let width = command.grammar.flags.map(\.usage.count).max() ?? 0
       for flag in command.grammar.flags {
-        out += "  " + style.paint(TextWidth.padded(flag.usage, to: width), .name) + "  \(flag.help)\n"
+        out += row(flag.usage, .name, to: width, flag.help, style, columns)
       }
     }
     if !command.details.isEmpty {
@@ -65,7 +77,7 @@ enum HelpCommand: Command {
     out += "\n"
     let width = min(40, command.examples.map(\.line.count).max() ?? 0)
     for example in command.examples {
-      out += "  " + style.paint(TextWidth.padded(example.line, to: width), .type) + "  \(example.says)\n"
+      out += row(example.line, .type, to: width, example.says, style, columns)
     }
     return out
   }

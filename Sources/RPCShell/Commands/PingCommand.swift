@@ -1,3 +1,4 @@
+import RPCClient
 import RPCWire
 
 enum PingCommand: Command {
@@ -33,7 +34,7 @@ enum PingCommand: Command {
           session.noteAnswer(of: server)
           if count > 10 { input.output.progress("\(server): \(round + 1) of \(count)") }
         } catch {
-          failure = error
+          failure = error.beside(session.backend.topology.server(server))
           session.noteSilence(of: server, error)
           break
         }

@@ -4,13 +4,10 @@ enum RepeatCommand: Command {
   static let summary = "run a command several times"
   static let grammar = Grammar(
     flags: [.init("-e", help: "stop at the first failure")], .init("COUNT", .count),
-    .init("COMMAND", .line, .rest))
+    .init("COMMAND", .line, .requiredRest))
   static let examples = [CommandExample("repeat 3 math.add 1 2", "three calls, one after the other")]
 
   static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
-    guard !input.words.all("COMMAND").isEmpty else {
-      throw .usage("repeat what?", hint: "repeat 3 math.add 1 2")
-    }
     let count = input.words.word("COUNT").flatMap { Int($0) } ?? 1
     var failures = 0
     for _ in 0..<count {

@@ -28,7 +28,7 @@ enum ServersCommand: Command {
     let backend = session.backend
     let statuses = await withTaskGroup(of: (Int, Status).self) { group in
       for (index, server) in servers.enumerated() {
-        group.addTask { (index, await status(of: server.name, backend, session)) }
+        group.addTask { (index, await status(of: server, backend, session)) }
       }
       var statuses = [Status?](repeating: nil, count: servers.count)
       for await (index, status) in group { statuses[index] = status }
@@ -61,20 +61,20 @@ enum ServersCommand: Command {
   }
 
   private static func status(
-    of server: String, _ backend: any ShellBackend, _ session: ShellSession
+    of server: Topology.Server, _ backend: any ShellBackend, _ session: ShellSession
   ) async -> Status {
     do throws(RPCError) {
-      let roundTrip = try await backend.ping(server, within: ShellLimits.pingWait)
-      session.noteAnswer(of: server)
-      let stats = try? await backend.call(ReadStatistics(), on: server)
+      let roundTrip = try await backend.ping(server.name, within: ShellLimits.pingWait)
+      session.noteAnswer(of: server.name)
+      let stats = try? await backend.call(ReadStatistics(), on: server.name)
       var generation: Int?
-      if case .up(let serial, _) = backend.state(of: server) { generation = serial }
+      if case .up(let serial, _) = backend.state(of: server.name) { generation = serial }
       return Status(
         state: "up", role: .good, roundTrip: roundTrip, generation: generation,
         calls: stats.map { Int64($0.calls) })
     } catch {
-      session.noteSilence(of: server, error)
-      return Status(state: "down", role: .bad, reason: error.message)
+      session.noteSilence(of: server.name, error)
+      return Status(state: "down", role: .bad, reason: error.beside(server).message)
     }
   }
 }

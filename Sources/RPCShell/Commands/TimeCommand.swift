@@ -2,11 +2,10 @@ enum TimeCommand: Command {
   static let name = "time"
   static let group = CommandGroup.measuring
   static let summary = "run a command and show how long it took"
-  static let grammar = Grammar(.init("COMMAND", .line, .rest))
+  static let grammar = Grammar(.init("COMMAND", .line, .requiredRest))
   static let examples = [CommandExample("time call s2 math.add 1 2", "how long does it take from here")]
 
   static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
-    guard !input.words.all("COMMAND").isEmpty else { throw .usage("time what?", hint: "time math.add 1 2") }
     let started = ContinuousClock.now
     var failure: CommandFailure?
     do throws(CommandFailure) {

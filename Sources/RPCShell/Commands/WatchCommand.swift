@@ -4,7 +4,7 @@ enum WatchCommand: Command {
   static let summary = "run a command again and again until Ctrl-C"
   static let grammar = Grammar(
     flags: [.init("-n", value: .init("COUNT", .count), help: "stop after so many times")],
-    .init("TIME", .duration, .optional), .init("COMMAND", .line, .rest))
+    .init("TIME", .duration, .optional), .init("COMMAND", .line, .requiredRest))
   static let details = """
     TIME is the pause between two runs, 2 seconds unless another is given. It fails when the last run failed.
     """
@@ -14,7 +14,6 @@ enum WatchCommand: Command {
   ]
 
   static func run(_ input: CommandInput, in session: ShellSession) async throws(CommandFailure) {
-    guard !input.words.all("COMMAND").isEmpty else { throw .usage("watch what?", hint: "watch servers") }
     let pause = input.words.word("TIME").flatMap { Quantity.duration(parsing: $0) } ?? .seconds(2)
     let count = input.words.flag("-n").flatMap { Int($0.plainText) }
     var round = 0

@@ -100,7 +100,8 @@ enum WhyCommand: Command {
     case .up(let generation, let roundTrip):
       let trip = roundTrip.map { ", round trip \(Quantity.duration($0))" } ?? ""
       return .init(server, "up now, generation \(generation)\(trip)", role: .good)
-    case .down(let error): return .init(server, "down: \(error.message)", role: .bad)
+    case .down(let error):
+      return .init(server, "down: \(error.beside(snapshot.topology.server(server)).message)", role: .bad)
     case .idle, .connecting: return .init(server, "not connected")
     }
   }

@@ -1,5 +1,6 @@
 import RPCClient
 import RPCProcedures
+import RPCWire
 
 /// Candidates that several commands and slots share.
 enum CompletionSources {
@@ -38,7 +39,7 @@ enum CompletionSources {
         if !services.contains(where: { $0.text == service + "." }) {
           let count = Set(names.filter { $0.service == service }.map(\.name)).count
           services.append(
-            Candidate(service + ".", "\(count) \(count == 1 ? "procedure" : "procedures")", whole: false))
+            Candidate(service + ".", English.count(count, "procedure"), whole: false))
         }
       }
       let bare = names.filter { !context.partial.isEmpty && $0.name.hasPrefix(context.partial) }

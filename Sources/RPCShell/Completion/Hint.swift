@@ -182,14 +182,6 @@ struct Hint: Hashable, Sendable {
     -> Hint?
   {
     guard partial.partial.isEmpty else { return nil }
-    var parts: [String] = []
-    for slot in bound.next {
-      switch slot.presence {
-      case .required: parts.append(slot.label)
-      case .optional: parts.append("[\(slot.label)]")
-      case .rest: parts.append("[\(slot.label)…]")
-      }
-    }
-    return parts.isEmpty ? nil : .says(parts.joined(separator: " "))
+    return bound.next.isEmpty ? nil : .says(bound.next.map(\.usage).joined(separator: " "))
   }
 }

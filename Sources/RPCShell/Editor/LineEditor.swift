@@ -58,7 +58,9 @@ final class LineEditor: PromptReader {
       let answer = readRow()
       guard case .line(let row) = answer else {
         // Ctrl-D in a further row: what there is says itself what is missing.
-        return answer == .end && !above.isEmpty ? .line(above) : answer
+        guard answer == .end, !above.isEmpty else { return answer }
+        write("\r\n")
+        return .line(above)
       }
       let text = above + row
       open = advisor.openConstruct(text)

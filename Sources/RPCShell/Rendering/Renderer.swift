@@ -182,7 +182,10 @@ struct Renderer: Hashable, Sendable {
         let name = "  " + TextWidth.padded(field.name, to: label) + "  "
         let indent = String(repeating: " ", count: label + 4)
         let lines = TextWidth.harmless(field.text).split(separator: "\n", omittingEmptySubsequences: false)
-        let text = lines.map { style.paint(String($0), field.role) }.joined(separator: "\n" + indent)
+        let text = lines.map {
+          style.paint(
+            TextWidth.hanging(String($0), indent: indent.count, width: tableWidth), field.role)
+        }.joined(separator: "\n" + indent)
         out += style.paint(name, .dim) + text + "\n"
       }
       return out
@@ -208,8 +211,8 @@ struct Renderer: Hashable, Sendable {
       if let source = error.source, !error.message.contains(source) {
         text += " (\(TextWidth.harmless(source)))"
       }
-      if error.exception != .executionException, error.executed != .no {
-        text += style.paint(" [executed: \(error.executed)]", .warning)
+      if error.exception != .executionException, !error.message.hasSuffix(error.executed.clause) {
+        text += style.paint(error.executed.clause, .warning)
       }
     case .interrupted: text += style.paint(TextWidth.harmless(failure.message.capitalizedFirst), .warning)
     default: text += style.paint("error", .bad) + ": " + TextWidth.harmless(failure.message)

@@ -47,6 +47,13 @@ enum TextWidth {
     return rows + [row]
   }
 
+  /// A line that stands behind `indent` columns, broken between words where it does not fit, its further rows below its
+  /// first; nil, or hardly any room, breaks nothing.
+  static func hanging(_ line: String, indent: Int, width: Int?) -> String {
+    guard let width, width - indent >= 20, columns(line) > width - indent else { return line }
+    return wrapped(line, to: width - indent).joined(separator: "\n" + String(repeating: " ", count: indent))
+  }
+
   /// The lines of a text, each broken wherever it reaches `width` columns; nil breaks nothing.
   static func broken(_ text: String, to width: Int?) -> [String] {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

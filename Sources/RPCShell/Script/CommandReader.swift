@@ -96,7 +96,7 @@ struct CommandReader {
       return
     }
     guard buffer.count - offset <= ShellLimits.commandBytesMax else {
-      throw .other("a line of more than \(Quantity.bytes(Int64(ShellLimits.commandBytesMax)))")
+      throw .other("a line is longer than the limit of \(Quantity.bytes(Int64(ShellLimits.commandBytesMax)))")
     }
     // A script that waits for its next line waits here, and Ctrl-C must end that too.
     let interruption = Interruption()

@@ -57,10 +57,9 @@ final class InteractiveShell: PromptAdvisor {
 
   private func greet() {
     let topology = session.snapshotWithoutStates.topology
-    let count = topology.servers.count
     output.emit(
       .note(
-        "SimpleRPC \(Shell.version), \(count) \(count == 1 ? "server" : "servers") in \(options.config). "
+        "SimpleRPC \(Shell.version), \(English.count(topology.servers.count, "server")) in \(options.config). "
           + "'help' lists the commands, Tab completes."))
   }
 

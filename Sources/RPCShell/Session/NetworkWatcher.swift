@@ -89,7 +89,7 @@ final class NetworkWatcher: Sendable {
     } catch {
       // A lost connection is reported by itself.
       guard backend.state(of: server).isUp, !Task.isCancelled else { return }
-      if session.noteSilence(of: server, error) { say("\(server) does not answer: \(error.message)") }
+      if session.noteSilence(of: server, error) { say("\(server) does not answer: \(brief(error, server))") }
     }
   }
 
@@ -109,7 +109,7 @@ final class NetworkWatcher: Sendable {
         state.down.insert(server)
         return state.seen.contains(server)
       }
-      if isNew { say("\(server) is down: \(Self.short(reason.message))") } else { notices.touch() }
+      if isNew { say("\(server) is down: \(brief(reason, server))") } else { notices.touch() }
     case .generation(let server, let serial):
       refresh(server)
       let isNew = state.withLock { $0.generations.updateValue(serial, forKey: server) != serial }
@@ -117,16 +117,12 @@ final class NetworkWatcher: Sendable {
     // What the file says is followed here, and not by the client.
     case .topology, .topologyRefused: break
     case .draining(let server, let reason):
-      // Most servers say nothing but that.
-      say(
-        "\(server) is shutting down"
-          + (reason.isEmpty || reason.hasSuffix("shutting down") ? "" : ": \(reason)"))
+      say("\(server) is shutting down" + (reason.isEmpty ? "" : ": \(reason)"))
     }
   }
 
-  /// Which server it is about has been said.
-  private static func short(_ message: String) -> String {
-    message.firstRange(of: ": server '").map { String(message[..<$0.lowerBound]) } ?? message
+  private func brief(_ error: RPCError, _ server: String) -> String {
+    error.beside(session.backend.topology.server(server)).message
   }
 
   private func refresh(_ server: String) {

@@ -61,12 +61,8 @@ extension JSONDialect {
       if let argumentTypes, count != argumentTypes.count {
         throw RPCError(
           .invalidArguments,
-          "\(Self.count(count, "argument")), but \(Self.count(argumentTypes.count, "argument type"))")
+          "\(English.count(count, "argument")), but \(English.count(argumentTypes.count, "argument type"))")
       }
-    }
-
-    private static func count(_ number: Int, _ noun: String) -> String {
-      "\(number) \(noun)\(number == 1 ? "" : "s")"
     }
 
     private static func checkEnvelope(_ fields: JSONRequestFields, _ line: RawSpan) throws(RPCError) {

@@ -98,8 +98,7 @@ extension ConnectJSON {
     let signature = overloads[0].signature
     let name = signature.qualifiedName
     guard arguments.isNamed else {
-      let given = "\(arguments.count) argument\(arguments.count == 1 ? "" : "s")"
-      let message = "\(name) does not take \(given)"
+      let message = "\(name) does not take \(English.count(arguments.count, "argument"))"
       return catalogue.invalidArguments(message, overloads)
     }
     let known = overloads.flatMap { overload in
