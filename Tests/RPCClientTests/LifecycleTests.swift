@@ -274,7 +274,8 @@ struct LifecycleTests {
     }
     #expect(error?.exception == .unavailable)
     #expect(error?.executed == .no)
-    #expect(error?.message == "nothing came within 100 ms of connecting: server 's1' (127.0.0.1:\(server.port))")
+    #expect(
+      error?.message == "nothing came within 100 ms of connecting: server 's1' (127.0.0.1:\(server.port))")
     await client.close()
   }
 
