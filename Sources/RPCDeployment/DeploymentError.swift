@@ -17,6 +17,8 @@ package struct DeploymentError: Error, Hashable, Sendable {
     case tooLarge
     /// What is on disk is not what was written.
     case damaged
+    /// A later release wrote what is on disk.
+    case newer
     /// The operating system refused.
     case io
   }
@@ -35,7 +37,8 @@ package struct DeploymentError: Error, Hashable, Sendable {
   /// As the caller of a `system.deploy_*` procedure is told.
   package var rpcError: RPCError {
     switch kind {
-    case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged: RPCError(.failedPrecondition, message)
+    case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged, .newer:
+      RPCError(.failedPrecondition, message)
     case .malformed: RPCError(.invalidArguments, message)
     case .tooLarge: RPCError(.resourceExhausted, message)
     case .io: RPCError(.unavailable, message)

@@ -45,6 +45,7 @@ extension GenerationStore {
     for parent in directories.sorted() { try disk.syncDirectory(parent) }
     if !directories.isEmpty { try disk.syncDirectory("objects") }
 
+    try markFormat()
     let quarantine = stagingPath(transaction)
     if let generation = prepared.generation {
       try write(

@@ -13,6 +13,7 @@ import Glibc
 ///                                   generation's, whichever has the higher number
 ///     DIR/previous -> gen/6         where to go back to when the current one is damaged
 ///     DIR/incoming/TX/              a deployment that is not complete; removed at start
+///     DIR/format                    which releases can read all this
 ///     DIR/audit.log                 who changed what, and when
 ///     DIR/….damaged                 what was in the way of any of these
 ///
@@ -43,6 +44,8 @@ package final class GenerationStore {
   /// The switch that was begun and is neither complete nor undone.
   var openSwitch: OpenSwitch?
   let disk: Disk
+  /// What the mark on the disk says; nil without one that can be read.
+  var format: StoreFormat?
   /// The descriptor that holds the lock, -1 once it is closed.
   private var lock: Int32 = -1
 
@@ -64,7 +67,7 @@ package final class GenerationStore {
   /// Opens or makes a store, takes its lock, removes what an interrupted deployment left and finds the
   /// generation in force. What cannot be read is reported as `degraded`.
   ///
-  /// - Throws: where the directory cannot be made or locked.
+  /// - Throws: where the directory cannot be made or locked, or a later release wrote it.
   package convenience init(directory: String) throws(DeploymentError) {
     try self.init(directory: directory, intercept: nil)
   }
@@ -72,6 +75,12 @@ package final class GenerationStore {
   init(directory: String, intercept: Disk.Intercept?) throws(DeploymentError) {
     disk = try Disk(directory: directory, intercept: intercept)
     lock = try disk.lock("lock")
+    do throws(DeploymentError) {
+      format = try readFormat()
+    } catch {
+      close()
+      throw error
+    }
     recover()
   }
 
