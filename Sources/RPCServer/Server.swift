@@ -29,6 +29,7 @@ public final class Server: Sendable {
     var isStopping = false
     var listener: LoopConfined<Listener>?
     var boundAddress: SocketAddress?
+    var listeningDescriptor: Int32?
   }
 
   /// - Parameters:
@@ -87,23 +88,37 @@ public final class Server: Sendable {
   public var localAddress: SocketAddress { state.withLock { $0.boundAddress } ?? address }
   public var port: Int { localAddress.port }
 
+  /// Whether a descriptor is a socket that listens where this server is to.
+  internal func isOwnListener(_ descriptor: Int32) -> Bool { Socket.listens(descriptor, on: address) }
+  /// The socket that it listens on, which is open until it is told to stop.
+  internal var listeningDescriptor: Int32? { state.withLock { $0.isStopping ? nil : $0.listeningDescriptor } }
+
   /// Puts what is on disk in force, then listens. Returns once connections are accepted.
   ///
   /// - Throws: `DeploymentError` where the data directory cannot be used, `KeyError` where the keys in it or those
   ///   of the deployers cannot, `SystemError` where the address is in
   ///   use or not of this machine.
-  public func start() throws {
-    try restore()
+  public func start() throws { try start(inheriting: nil) }
+
+  /// - Parameter inherited: a socket that listens on this server's address already; it is closed where this fails.
+  internal func start(inheriting inherited: Int32?) throws {
+    do {
+      try restore()
+    } catch {
+      if let inherited { _ = Glibc.close(inherited) }
+      throw error
+    }
     let loops = core.loops
     let address = address
-    let outcome = Lock<Result<(LoopConfined<Listener>, SocketAddress), SystemError>?>(nil)
+    let outcome = Lock<Result<(LoopConfined<Listener>, SocketAddress, Int32), SystemError>?>(nil)
     let done = Latch()
     let core = core
     loops[0].mailbox.post { loop in
       var next = 0
       do throws(SystemError) {
         let listener = try Listener(
-          on: address, backlog: core.options.backlog, limits: core.options.connectionLimits, loop: loop
+          on: address, inherited: inherited.map { Descriptor($0) }, backlog: core.options.backlog,
+          limits: core.options.connectionLimits, loop: loop
         ) { event in
           // Round robin over the loops: as even as it gets, whatever the addresses hash to.
           let handle = loops[next % loops.count]
@@ -111,7 +126,9 @@ public final class Server: Sendable {
           Self.hand(event, to: handle, core: core, from: loop)
         }
         try listener.start()
-        outcome.withLock { $0 = .success((LoopConfined(listener, to: loop), listener.address)) }
+        outcome.withLock {
+          $0 = .success((LoopConfined(listener, to: loop), listener.address, listener.descriptor))
+        }
       } catch {
         outcome.withLock { $0 = .failure(error) }
       }
@@ -119,10 +136,11 @@ public final class Server: Sendable {
     }
     done.wait()
     guard let result = outcome.withLock({ $0 }) else { preconditionFailure("the loop answers") }
-    let (listener, bound) = try result.get()
+    let (listener, bound, descriptor) = try result.get()
     state.withLock {
       $0.isStarted = true
       $0.listener = listener
+      $0.listeningDescriptor = descriptor
       $0.boundAddress = bound
     }
   }
@@ -130,7 +148,9 @@ public final class Server: Sendable {
   /// Opens the data directory and puts what it holds in force before anybody can call.
   private func restore() throws {
     do {
-      try core.deployers.load()
+      if try core.deployers.load() == 0, let file = core.options.deployersFile {
+        core.log.warn("nobody may deploy: \(file) has no key, and 'initializer key' prints one for it")
+      }
     } catch {
       throw KeyError("cannot use the deployers' keys: \(error)")
     }
@@ -215,7 +235,7 @@ public final class Server: Sendable {
     guard first else { return }
     let loops = core.loops
     // Given up, so that the socket closes: clients are refused at once instead of waiting in a backlog that
-    // nobody looks at.
+    // nobody looks at. Where a service manager keeps the socket they wait for the next process.
     if let listener = state.withLock({ $0.listener.take() }) {
       loops[0].mailbox.post { loop in listener.on(loop).stop() }
     }

@@ -38,6 +38,8 @@ internal final class ServerCore: Sendable {
     var browserGuard = BrowserGuard(hosts: [], origins: [])
     var listensOn: String?
     var key = PrivateKey.random()
+    var served: (generation: Int, procedures: Int) = (0, 0)
+    var statusChanged: (@Sendable () -> Void)?
   }
 
   /// One loop, as other threads reach it.
@@ -96,7 +98,11 @@ internal final class ServerCore: Sendable {
   }
 
   func setDegraded(_ reason: String?) {
-    state.withLock { $0.degraded = reason }
+    let changed = state.withLock { state in
+      state.degraded = reason
+      return state.statusChanged
+    }
+    changed?()
   }
 
   func setKey(_ key: PrivateKey) {
@@ -105,6 +111,26 @@ internal final class ServerCore: Sendable {
 
   func setLoops(_ loops: [LoopHandle]) {
     state.withLock { $0.hosts = loops }
+  }
+
+  // MARK: Status
+
+  /// What the server serves, in one line for people.
+  var statusText: String {
+    state.withLock { state in
+      let (generation, procedures) = state.served
+      let name = state.serverName.map { " as '\($0)'" } ?? ""
+      let served =
+        generation == 0
+        ? "nothing deployed yet"
+        : "generation \(generation), \(procedures) procedure\(procedures == 1 ? "" : "s")\(name)"
+      return served + (state.degraded.map { "; degraded: \($0)" } ?? "")
+    }
+  }
+
+  /// Calls `action`, on any thread, whenever `statusText` may be another.
+  func onStatusChange(_ action: @escaping @Sendable () -> Void) {
+    state.withLock { $0.statusChanged = action }
   }
 
   // MARK: Connections
@@ -126,7 +152,9 @@ internal final class ServerCore: Sendable {
   /// beside the program's own closures and the system's procedures.
   func activate(_ generation: ActiveGeneration) -> Catalogue {
     tls.update(generation.clients)
+    defer { state.withLock(\.statusChanged)?() }
     return state.withLock { state in
+      state.served = (generation.serial, generation.units.count)
       state.serverName = generation.serverName ?? state.serverName
       state.topology = generation.topology ?? state.topology
       state.edition += 1

@@ -10,7 +10,7 @@ internal import Synchronization
 /// A server as a program of its own: runs until it is told to stop, by signals.
 ///
 /// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP opens the log file again and reads the
-/// certificates and the deployers' keys again.
+/// certificates and the deployers' keys again. Where systemd started it, it tells that how it is.
 package enum ServerProgram {
   /// How the program ended, for scripts.
   package enum ExitCode {
@@ -29,6 +29,7 @@ package enum ServerProgram {
   package static func run(host: String, port: Int, options: ServerOptions) -> Int32 {
     SignalWatcher.block([SIGTERM, SIGINT, SIGHUP])
     signal(SIGPIPE, SIG_IGN)
+    let service = ManagedService.take()
     SystemMemory.returnLargeBlocks()
     // No process of the same user reads its memory, its environment or its descriptors.
     rpc_set_undumpable()
@@ -36,27 +37,34 @@ package enum ServerProgram {
     let server: Server
     do {
       server = try Server(host: host, port: port, options: options)
-      try server.start()
-    } catch let error as DeploymentError {
-      let directory = options.dataDirectory.map { " '\($0)'" } ?? ""
-      return fail("cannot use the data directory\(directory): \(error)", ExitCode.cannotStore)
-    } catch let error as KeyError {
-      return fail("\(error)", ExitCode.cannotStore)
-    } catch let error as SystemError {
-      return fail(explain(error), exitCode(for: error))
+      try service.start(server)
     } catch {
-      return fail("\(error)", ExitCode.cannotListen)
+      let (message, code) = describe(error, options)
+      service.failed(message)
+      return fail(message, code)
     }
     print("rpc-server \(Server.version) listening on \(server.localAddress), process \(getpid())")
     for pin in server.certificatePins { print("certificate \(pin)") }
     fflush(nil)
     do {
-      try waitForSignals(server)
+      try waitForSignals(server, service)
     } catch {
       server.stopNow()
       return fail("\(error)", ExitCode.cannotListen)
     }
     return ExitCode.ok
+  }
+
+  /// What kept a server from starting, for people and for scripts.
+  private static func describe(_ error: any Error, _ options: ServerOptions) -> (String, Int32) {
+    switch error {
+    case let error as DeploymentError:
+      let directory = options.dataDirectory.map { " '\($0)'" } ?? ""
+      return ("cannot use the data directory\(directory): \(error)", ExitCode.cannotStore)
+    case let error as KeyError: return ("\(error)", ExitCode.cannotStore)
+    case let error as SystemError: return (explain(error), exitCode(for: error))
+    default: return ("\(error)", ExitCode.cannotListen)
+    }
   }
 
   /// Prints what clients pin of the certificate that a server at this address would show, which is made where it has
@@ -78,14 +86,17 @@ package enum ServerProgram {
     error.operation.kind == .openFile ? ExitCode.cannotStore : ExitCode.cannotListen
   }
 
-  private static func waitForSignals(_ server: Server) throws(SystemError) {
+  private static func waitForSignals(_ server: Server, _ service: ManagedService) throws(SystemError) {
     let loop = try EventLoop()
     var stops = 0
     let watcher = try SignalWatcher([SIGTERM, SIGINT, SIGHUP], on: loop) { signal in
-      if signal == SIGHUP { return server.reload() }
+      if signal == SIGHUP { return service.reload(server) { server.reload() } }
       stops += 1
-      if stops == 1 { server.beginStopping() } else { server.stopNow() }
+      if stops > 1 { return server.stopNow() }
+      service.isStopping(server)
+      server.beginStopping()
     }
+    service.watch(server, on: loop)
     let mailbox = loop.mailbox
     try LoopThread.spawn(name: "rpc-wait") {
       server.waitUntilStopped()

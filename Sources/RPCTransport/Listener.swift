@@ -18,17 +18,27 @@ package final class Listener: EventHandler, TimerTarget {
   package static let pauseNanoseconds: UInt64 = 50_000_000
 
   package let address: SocketAddress
+  /// The socket, for somebody who duplicates it while this lives.
+  package var descriptor: Int32 { socket.raw }
   private let loop: EventLoop
   private let socket: Descriptor
   private var reserve: Int32
   private var watch: Watch?
   private let accept: (consuming Outcome) -> Void
 
+  /// - Parameter inherited: a socket that listens on the address already, with those who wait for it.
   package init(
-    on address: SocketAddress, backlog: Int32, limits: ConnectionLimits = ConnectionLimits(), loop: EventLoop,
+    on address: SocketAddress, inherited: consuming Descriptor? = nil, backlog: Int32,
+    limits: ConnectionLimits = ConnectionLimits(), loop: EventLoop,
     accept: @escaping (consuming Outcome) -> Void
   ) throws(SystemError) {
-    socket = try Socket.listen(on: address, backlog: backlog)
+    if let inherited {
+      // Once more for the backlog of this process.
+      guard Glibc.listen(inherited.raw, backlog) == 0 else { throw .last("listen on \(address)") }
+      socket = inherited
+    } else {
+      socket = try Socket.listen(on: address, backlog: backlog)
+    }
     Socket.endDeadPeers(socket, afterMilliseconds: limits.acknowledgeMilliseconds)
     // Port 0 asks for a free one: tell which it became.
     self.address = SocketAddress.local(of: socket.raw) ?? address

@@ -33,6 +33,19 @@ package enum Socket {
     return descriptor
   }
 
+  /// Whether a descriptor is a socket that listens on `address`, whose port 0 stands for any.
+  package static func listens(_ descriptor: Int32, on address: SocketAddress) -> Bool {
+    func option(_ name: Int32) -> Int32? {
+      var value: Int32 = 0
+      var length = socklen_t(MemoryLayout<Int32>.size)
+      return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+    }
+    guard option(SO_ACCEPTCONN) == 1, option(SO_TYPE) == Int32(SOCK_STREAM.rawValue),
+      let own = SocketAddress.local(of: descriptor), own.family == address.family
+    else { return false }
+    return own.ipBytes == address.ipBytes && (address.port == 0 || own.port == address.port)
+  }
+
   /// A socket whose connection to `address` is under way: it becomes writable when that is decided, and
   /// `pendingError` tells how.
   package static func connect(

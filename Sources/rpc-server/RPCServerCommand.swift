@@ -26,12 +26,15 @@ struct RPCServerCommand: ParsableCommand {
   @Argument(help: "TCP port to listen on; 0 takes a free one and prints it.")
   var port: Int
 
-  @Option(help: "Where to keep what is assigned (default: $XDG_STATE_HOME/simplerpc/HOST-PORT).")
+  @Option(
+    help:
+      "Where to keep what is assigned (default: $STATE_DIRECTORY, else $XDG_STATE_HOME/simplerpc/HOST-PORT).")
   var data: String?
 
   @Option(
     help: ArgumentHelp(
-      "A file with the public keys of those who may deploy (default: the deploy key of the same user).",
+      "A file with the public keys of those who may deploy (default: $CONFIGURATION_DIRECTORY/deployers, else the "
+        + "deploy key of the same user).",
       valueName: "file"))
   var deployers: String?
 
@@ -78,8 +81,8 @@ struct RPCServerCommand: ParsableCommand {
 
   func run() throws {
     var options = ServerOptions()
-    options.dataDirectory = data ?? Self.defaultDataDirectory(host: host, port: port)
-    options.deployersFile = deployers
+    options.dataDirectory = data ?? DefaultFiles.dataDirectory(host: host, port: port)
+    options.deployersFile = deployers ?? DefaultFiles.deployers
     options.loops = loops
     options.tls = tls.options
     if printPin { throw ExitCode(ServerProgram.printPins(host: host, port: port, options: options)) }
@@ -92,16 +95,6 @@ struct RPCServerCommand: ParsableCommand {
     }
     options.log = log.options
     throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
-  }
-
-  private static func defaultDataDirectory(host: String, port: Int) -> String {
-    func variable(_ name: String) -> String? {
-      guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
-      return value
-    }
-    let state = variable("XDG_STATE_HOME") ?? variable("HOME").map { "\($0)/.local/state" } ?? "."
-    let name = String(host.map { $0 == "/" || $0 == ":" ? "_" : $0 })
-    return "\(state)/simplerpc/\(name)-\(port)"
   }
 
   static func main() {
