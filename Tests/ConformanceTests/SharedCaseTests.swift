@@ -111,19 +111,14 @@ struct SharedCaseTests {
     throw RPCError(.protocolError, "a cancelled call returned")
   }
 
-  @Test("the Python client passes")
+  @Test("the Python client passes, blocking, with calls side by side and with asyncio")
   func pythonClient() throws {
-    try python("conformance.py", "127.0.0.1", String(Self.server.get().port))
+    try python("tests/conformance.py", "127.0.0.1", String(Self.server.get().port))
   }
 
   @Test("the Python client reads and writes every vector of the protocol's document")
   func pythonVectors() throws {
-    try python("vectors.py")
-  }
-
-  @Test("the Python client neither hangs nor breaks, whatever its server and its caller do")
-  func pythonBehaviour() throws {
-    try python("behaviour.py")
+    try python("tests/vectors.py")
   }
 
   private func python(_ program: String, _ arguments: String...) throws {
@@ -138,11 +133,5 @@ struct SharedCaseTests {
     let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     python.waitUntilExit()
     #expect(python.terminationStatus == 0, "\(text)")
-  }
-
-  @Test("the Python client is one file of less than 400 lines")
-  func pythonClientIsSmall() throws {
-    let file = SharedCase.clients.appending(path: "python/simplerpc.py")
-    #expect(try String(contentsOf: file, encoding: .utf8).split(separator: "\n").count < 400)
   }
 }

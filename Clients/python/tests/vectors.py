@@ -1,4 +1,4 @@
-"""Checks simplerpc.py against the test vectors of Docs/PROTOCOL.md: python3 vectors.py [DOCUMENT]"""
+"""Checks the client against the test vectors of Docs/PROTOCOL.md: python3 vectors.py [DOCUMENT]"""
 
 import ast
 import hashlib
@@ -6,9 +6,13 @@ import pathlib
 import re
 import sys
 
-from simplerpc import CALL, CANCEL, GENERATION, HEADER, PING, PONG, PREFACE, pack, unpack
+from support import PYTHON
 
-PROOF = 12  # which the client has no use for, since it has no keys
+from simplerpc.frames import CALL, CANCEL, GENERATION, HEADER, PING, PONG, PREFACE, PROOF
+from simplerpc.options import Options
+from simplerpc.protocol import Connection
+from simplerpc.topology import Server
+from simplerpc.values import pack, unpack
 
 
 def blocks(text):
@@ -117,10 +121,28 @@ def proofs(frames):
     statement = ["SimpleRPC proof 2", server["challenge"], key, name, ip, port, server["server_key"], b""]
     yield "signature of PROOF", None if signed(key, statement, signature) else "does not hold"
     yield "signature of another port", "holds" if signed(key, statement[:5] + [port + 1] + statement[6:], signature) else None
+    yield "the proof as the client writes it", proven(frames, server)
+
+
+def proven(frames, server):
+    """The client's own way through the same handshake, with the private key of the document."""
+    try:
+        from simplerpc.keys import PrivateKey
+
+        options = Options(key=PrivateKey(b"\x07" * 32))
+    except ImportError:
+        return None
+    connection = Connection(Server("s1", "127.0.0.1", 8181), options, (bytes([127, 0, 0, 1]), 8181), random=lambda _: bytes(range(32, 64)))
+    connection.start(0)
+    connection.output()
+    connection.receive(frames["challenge"], 0)
+    if connection.output() != frames["proof"]:
+        return "another one"
+    return None if connection.server_key.bytes == server["server_key"] and not connection.is_ready else "another key"
 
 
 def main():
-    default = pathlib.Path(__file__).parent / "../../Docs/PROTOCOL.md"
+    default = PYTHON.parent.parent / "Docs/PROTOCOL.md"
     text = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else default).read_text()
     count = failed = 0
     frames = {}
