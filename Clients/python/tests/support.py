@@ -13,6 +13,7 @@ PYTHON = pathlib.Path(__file__).resolve().parent.parent
 if (PYTHON / "src").is_dir():
     sys.path.insert(0, str(PYTHON / "src"))
 
+from simplerpc import Server, Topology  # noqa: E402
 from simplerpc.errors import RPCError  # noqa: E402
 from simplerpc.frames import BIND, BOUND, CALL, ERROR, HEADER, HELLO, PING, PONG, PREFACE, REPLY  # noqa: E402
 from simplerpc.values import pack, unpack  # noqa: E402
@@ -129,6 +130,26 @@ class Fake:
             raise self.problems[0]
 
 
+def two(first, second, service="s"):
+    """A network of two servers that both provide a service."""
+    servers = [Server(name, "127.0.0.1", fake if isinstance(fake, int) else fake.port) for name, fake in (("a", first), ("b", second))]
+    return Topology(tuple(servers), {service: ("a", "b")})
+
+
+def serving(peer):
+    peer.greet()
+    peer.serve()
+
+
+def ways(client):
+    """The two ways to make a call: by the thread that waits, and on the connection that all share."""
+
+    def started(name, *arguments, **options):
+        return client.start(name, *arguments, **options).result(TIMEOUT)
+
+    return {"call": client.call, "start": started}
+
+
 def fork():
     """Python warns of threads, which a child must not wait for: that is what is tested."""
     with warnings.catch_warnings():
@@ -159,7 +180,7 @@ class Case(unittest.TestCase):
 
 def without_cryptography():
     try:
-        import cryptography  # noqa: F401
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401
     except ImportError:
         return True
     return False

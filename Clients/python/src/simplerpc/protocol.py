@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any, Callable, Optional
 
 from . import errors
+from .bindings import Bindings
 from .errors import DeadlineExceeded, ProtocolError, ResourceExhausted, RPCError, Unauthenticated, Unavailable
 from .events import Answered, Draining, Ended, Event, Failed, Generation, Pong, Ready
 from .foreign import recognise
@@ -41,7 +42,7 @@ from .introduction import Introduction
 from .keepalive import Keepalive
 from .keys import PublicKey
 from .options import Options
-from .request import Binding, Request
+from .request import Binding, Name, Request
 from .tls import TLS, NotTrusted
 from .topology import Server
 from .values import pack, unpack, unpack_values
@@ -74,10 +75,8 @@ class Connection:
         self._last_id = 0
         self._line = 1 << 64  # ids above it belong to calls that the server did not take
         self._pending: dict[int, Optional[Request]] = {}  # None: given up, its answer is to be passed over
-        self._binds: dict[int, tuple[tuple[Any, ...], Binding]] = {}
-        self._bindings: dict[tuple[Any, ...], Binding] = {}
+        self._bindings = Bindings()
         self._queue: deque[Request] = deque()  # calls that wait for the HELLO or for room
-        self._waiting = 0  # calls that wait for a BIND
         self._pings: dict[int, tuple[object, float]] = {}
         self._frame_bytes, self._calls_max = FRAME_BYTES, CALLS_MAX
         self._draining_error: RPCError = Unavailable(f"{server.label} is shutting down")
@@ -134,12 +133,7 @@ class Connection:
         if request in self._queue:
             self._queue.remove(request)
             return False
-        binding = self._bindings.get(request.binding)
-        if binding is not None:
-            for waiting in (binding.first, binding.later):
-                if request in waiting:
-                    waiting.remove(request)
-                    self._waiting -= 1
+        self._bindings.withdraw(request)
         return False
 
     def ping(self, token: object, now: float) -> None:
@@ -152,7 +146,7 @@ class Connection:
     @property
     def load(self) -> int:
         """Calls that were given to it and are not over."""
-        return len(self._pending) + self._waiting + len(self._queue)
+        return len(self._pending) + self._bindings.waiting + len(self._queue)
 
     @property
     def server_key(self) -> Optional[PublicKey]:
@@ -253,7 +247,7 @@ class Connection:
     # Keepalive
 
     def _is_busy(self) -> bool:
-        return bool(self._pending or self._binds or self._pings or self._queue)
+        return bool(self._pending or self._bindings.are_on_the_way or self._pings or self._queue)
 
     def due(self) -> Optional[float]:
         """When `tick` is to be called, unless something comes before; None for never."""
@@ -287,7 +281,7 @@ class Connection:
 
     def _takes_calls(self) -> bool:
         return (self.is_ready or not self._introduction.proves_keys and not self._hello_came) and (
-            len(self._pending) + self._waiting < self._calls_max
+            len(self._pending) + self._bindings.waiting < self._calls_max
         )
 
     def _send_queued(self) -> None:
@@ -298,18 +292,14 @@ class Connection:
         binding = self._bindings.get(request.binding)
         if binding is None:
             self._bind(request.binding, [request])
-            self._waiting += 1
         elif binding.id is None:
-            binding.later.append(request)
-            self._waiting += 1
+            self._bindings.wait(binding, request)
         else:
             self._send_bound(request, binding)
 
-    def _bind(self, name: tuple[Any, ...], requests: list[Request]) -> None:
-        binding = self._bindings[name] = Binding(requests)
-        self._binds[self._next_id()] = (name, binding)
-        service, procedure, arguments, returns = name
-        self._frame(BIND, self._last_id, pack([service, procedure, arguments, returns]))
+    def _bind(self, name: Name, requests: list[Request]) -> None:
+        self._bindings.begin(name, self._next_id(), requests)
+        self._frame(BIND, self._last_id, pack(list(name)))
 
     def _send_bound(self, request: Request, binding: Binding) -> None:
         microseconds = 0
@@ -366,7 +356,7 @@ class Connection:
         elif kind == GOAWAY:
             self._going(call_id, unpack(payload))
         elif kind == GENERATION:
-            self._bindings = {name: binding for name, binding in self._bindings.items() if binding.id is None}
+            self._bindings.forget_all()
             self._events.append(Generation(call_id))
         elif kind == PROOF:
             if not self._hello_came or self.is_ready or payload:
@@ -396,21 +386,18 @@ class Connection:
             error.args = (error.message,)
             self.end(error)
             return
-        found = self._binds.pop(call_id, None)
+        found = self._bindings.failed(call_id)
         if found is not None:
-            name, binding = found
-            if self._bindings.get(name) is binding:
-                del self._bindings[name]
-            self._waiting -= len(binding.first) + len(binding.later)
-            for request in binding.first:
+            name, first, later = found
+            for request in first:
                 self._events.append(Failed(request, errors.copy(error)))
             # Those that came later may have been made after a deployment that the BIND came before.
-            if binding.later and not self.is_draining:
-                self._waiting += len(binding.later)
-                if name in self._bindings:
-                    self._bindings[name].later += binding.later
-                else:
-                    self._bind(name, binding.later)
+            binding = self._bindings.get(name)
+            if later and binding is None:
+                self._bind(name, later)
+            elif binding is not None:
+                for request in later:
+                    self._bindings.wait(binding, request)
             return
         answered = self._answer(call_id, "an ERROR")
         if answered is None:
@@ -423,8 +410,7 @@ class Connection:
         self._events.append(Failed(answered, error, refused))
 
     def _stale(self, request: Request) -> None:
-        if self._bindings.get(request.binding) is request.bound:
-            del self._bindings[request.binding]
+        self._bindings.forget(request.binding, request.bound)
         request.rebinds += 1
         if self.is_draining:
             self._events.append(Failed(request, errors.copy(self._draining_error), True))
@@ -437,17 +423,13 @@ class Connection:
     def _bound(self, call_id: int, fields: Any) -> None:
         if not isinstance(fields, list) or len(fields) < 4 or type(fields[0]) is not int or not 0 <= fields[0] < 1 << 32:
             raise ValueError("a BOUND that is not laid out as one")
-        found = self._binds.pop(call_id, None)
+        found = self._bindings.succeeded(call_id, fields[0], fields[3] is True)
         if found is None:
             raise ValueError(f"a BOUND of no BIND (id {call_id})")
-        _, binding = found
-        binding.id, binding.idempotent = fields[0], fields[3] is True
-        requests = binding.first + binding.later
-        binding.first, binding.later = [], []
-        self._waiting -= len(requests)
+        binding, requests = found
         for request in requests:
             self._send_bound(request, binding)
-        if not self._waiting:
+        if not self._bindings.waiting:
             self._send_queued()
 
     def _introduced(self, fields: Any) -> None:
@@ -504,13 +486,8 @@ class Connection:
         self._events.append(Draining(self._draining_error))
 
     def _take_unsent(self) -> list[Request]:
-        requests = []
-        for _, binding in self._binds.values():
-            requests += binding.first + binding.later
-            binding.first, binding.later = [], []
-        requests += self._queue
+        requests = [*self._bindings.take_waiting(), *self._queue]
         self._queue.clear()
-        self._waiting = 0
         return requests
 
     def _recognise(self, data: bytes) -> None:
