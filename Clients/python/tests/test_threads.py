@@ -4,11 +4,13 @@ import gc
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import unittest
 from concurrent.futures import TimeoutError as FutureTimeout
 
-from support import BIND, BOUND, CALL, REPLY, TIMEOUT, Case, Fake, fork, pack, serving, ways
+from support import BIND, BOUND, CALL, PYTHON, REPLY, TIMEOUT, Case, Fake, fork, pack, serving, ways
 
 from simplerpc import Client, RPCError
 from simplerpc.frames import GENERATION
@@ -143,6 +145,20 @@ class Threads(Case):
                 client.call("s.p", 1)
             self.assertTrue(ended.wait(TIMEOUT))
             self.assertEqual(client.call("s.p", 2), 2)
+
+    def test_a_program_that_closes_nothing_ends_all_the_same(self):
+        # What is registered first runs last.
+        code = f"""
+import atexit, sys, threading
+atexit.register(lambda: print([thread.name for thread in threading.enumerate()]))
+sys.path.insert(0, {str(PYTHON / "src")!r})
+from simplerpc import Client
+client = Client(sys.argv[1])
+print(client.call("s.p", 1), client.start("s.p", 2).result())
+"""
+        with Fake(serving) as server:
+            outcome = subprocess.run([sys.executable, "-B", "-c", code, server.address], capture_output=True, text=True, timeout=TIMEOUT)
+        self.assertEqual((outcome.stdout, outcome.stderr), ("1 2\n['MainThread']\n", ""))
 
     def test_a_client_that_is_dropped_leaves_no_connection(self):
         ended = threading.Semaphore(0)

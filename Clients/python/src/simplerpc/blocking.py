@@ -4,6 +4,7 @@ A thread that waits for its answer has a connection of the pool to itself: it wr
 woken for that. Calls that nobody waits for (`start`) share one connection to each server, which a thread of the client's runs.
 """
 
+import atexit
 import os
 import threading
 import time
@@ -336,4 +337,11 @@ def _forked() -> None:
         client._forked()
 
 
+def _close_all() -> None:
+    for client in list(_clients):
+        client.close()
+
+
 os.register_at_fork(after_in_child=_forked)
+# Later, when the interpreter is taken down, a client's thread does not run any more and could not be waited for.
+atexit.register(_close_all)
