@@ -31,6 +31,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    // Without its reader of YAML, which forgets places and brings a second libyaml.
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -94,6 +96,13 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .target(
+      name: "RPCSettings",
+      dependencies: [
+        "RPCWire", "RPCProcedures", "RPCDeployment",
+        .product(name: "Configuration", package: "swift-configuration"),
+      ],
+      swiftSettings: swiftSettings),
+    .target(
       name: "RPCServer",
       dependencies: [
         "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures",
@@ -125,7 +134,7 @@ let package = Package(
     .executableTarget(
       name: "rpc-server",
       dependencies: [
-        "RPCServer", "RPCSystem", "RPCTransport",
+        "RPCServer", "RPCSettings", "RPCSystem", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
@@ -196,6 +205,8 @@ let package = Package(
         "RPCServer", "RPCWire",
       ],
       swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RPCSettingsTests", dependencies: ["RPCSettings", "RPCDeployment"], swiftSettings: swiftSettings),
     .testTarget(name: "RPCWireTests", dependencies: ["RPCWire", "RPCKeys"], swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCKeysTests", dependencies: ["TestSupport", "RPCKeys", "RPCSystem", "RPCTransport", "RPCWire"],

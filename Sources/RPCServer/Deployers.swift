@@ -5,21 +5,30 @@ internal import RPCWire
 /// Those who may deploy, and so run code here: those that prove a key of the file that the server was given, or without
 /// one the deploy key of the user that the server runs as. Where somebody is gives no right.
 internal final class Deployers: Sendable {
-  private let file: String?
-  private let keys = Lock<Set<PublicKey>>([])
+  private struct State {
+    var file: String?
+    var keys: Set<PublicKey> = []
+  }
+
+  private let state: Lock<State>
 
   /// - Parameter file: public keys, one a line. With one nobody may deploy before `load`.
-  init(file: String?) { self.file = file }
+  init(file: String?) { state = Lock(State(file: file)) }
+
+  private var file: String? { state.withLock(\.file) }
 
   /// Reads the file, where there is one; how many keys it has.
   ///
   /// - Throws: `KeyError`, and all is as before.
   @discardableResult
-  func load() throws(KeyError) -> Int? {
-    guard let file else { return nil }
-    let found = try KeyFile.publicKeys(at: file)
-    keys.withLock { $0 = found }
-    return found.count
+  func load() throws(KeyError) -> Int? { try load(from: file) }
+
+  /// Reads another file than before; nil is none.
+  @discardableResult
+  func load(from file: String?) throws(KeyError) -> Int? {
+    let found = try file.map { (file) throws(KeyError) in try KeyFile.publicKeys(at: file) }
+    state.withLock { $0 = State(file: file, keys: found ?? []) }
+    return found?.count
   }
 
   /// Whether there is a file.
@@ -34,7 +43,8 @@ internal final class Deployers: Sendable {
   /// The keys that count now. The user's own is read each time: the server may have been started before it
   /// was made, and one that was removed counts for nobody any more.
   private func trusted() throws(KeyError) -> Set<PublicKey> {
-    file == nil ? try DeployKey.trusted() : keys.withLock { $0 }
+    let (file, keys) = state.withLock { ($0.file, $0.keys) }
+    return file == nil ? try DeployKey.trusted() : keys
   }
 
   /// - Throws: `Unauthenticated`, with what would be needed.

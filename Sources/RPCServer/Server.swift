@@ -193,7 +193,7 @@ public final class Server: Sendable {
       // A connection beyond the bound is closed at once: its peer sees the end, not a silence.
       guard core.admitConnection() else {
         countRefusal(core, loop)
-        core.log.note("connection from \(peer) refused: \(core.options.connections) are open")
+        core.log.note("connection from \(peer) refused: \(core.connectionsMax) are open")
         return
       }
       let raw = descriptor.release()
@@ -278,23 +278,6 @@ public final class Server: Sendable {
       }
     } catch {
       stopped.signal()
-    }
-  }
-
-  /// Opens the log file again, after it was moved away, and reads the certificates and the deployers' keys again. Where
-  /// those cannot be read the ones from before stay, and the log tells why.
-  public func reload() {
-    core.log.reopen()
-    do {
-      for pin in try core.tls.load() { core.log.note("the certificate is read again: \(pin)") }
-    } catch {
-      core.log.warn("the certificates stay as they were: \(error)")
-    }
-    do {
-      guard let count = try core.deployers.load() else { return }
-      core.log.note("the deployers' keys are read again: \(count)")
-    } catch {
-      core.log.warn("the deployers' keys stay as they were: \(error)")
     }
   }
 

@@ -24,6 +24,7 @@ internal final class ServerCore: Sendable {
   private let state = Lock(State())
   /// Open connections of all loops, to hold the bound before one is handed out.
   private let connectionCount = Atomic<Int>(0)
+  private let connectionLimit: Atomic<Int>
 
   private struct State {
     var hosts: [LoopHandle] = []
@@ -36,6 +37,8 @@ internal final class ServerCore: Sendable {
     var deployments: DeploymentService?
     var degraded: String?
     var browserGuard = BrowserGuard(hosts: [], origins: [])
+    var allowedHosts: [String] = []
+    var allowedOrigins: [String] = []
     var listensOn: String?
     var key = PrivateKey.random()
     var served: (generation: Int, procedures: Int) = (0, 0)
@@ -62,7 +65,12 @@ internal final class ServerCore: Sendable {
     deployers = Deployers(file: options.deployersFile)
     startedMilliseconds = SystemClock.wallMilliseconds()
     started = SystemClock.monotonicNanoseconds()
-    state.withLock { $0.natives = natives }
+    connectionLimit = Atomic(options.connections)
+    state.withLock { state in
+      state.natives = natives
+      state.allowedHosts = options.allowedHosts
+      state.allowedOrigins = options.allowedOrigins
+    }
   }
 
   /// Why the server does not serve what was committed last, nil when all is well.
@@ -87,10 +95,19 @@ internal final class ServerCore: Sendable {
   }
 
   private func updateBrowserGuard(_ state: inout State) {
-    var hosts = options.allowedHosts
+    var hosts = state.allowedHosts
     if let host = state.listensOn { hosts.append(host) }
     if let name = state.serverName, let server = state.topology.server(name) { hosts += [name, server.host] }
-    state.browserGuard = BrowserGuard(hosts: hosts, origins: options.allowedOrigins)
+    state.browserGuard = BrowserGuard(hosts: hosts, origins: state.allowedOrigins)
+  }
+
+  /// Takes other hosts and origins; the loops ask for them.
+  func setAccess(hosts: [String], origins: [String]) {
+    state.withLock { state in
+      state.allowedHosts = hosts
+      state.allowedOrigins = origins
+      updateBrowserGuard(&state)
+    }
   }
 
   func setDeployments(_ service: DeploymentService) {
@@ -135,9 +152,14 @@ internal final class ServerCore: Sendable {
 
   // MARK: Connections
 
+  /// Open connections that there may be.
+  var connectionsMax: Int { connectionLimit.load(ordering: .relaxed) }
+
+  func setConnectionsMax(_ count: Int) { connectionLimit.store(count, ordering: .relaxed) }
+
   /// Counts a connection in; false when there are as many as there may be.
   func admitConnection() -> Bool {
-    if connectionCount.add(1, ordering: .relaxed).newValue <= options.connections { return true }
+    if connectionCount.add(1, ordering: .relaxed).newValue <= connectionsMax { return true }
     connectionCount.subtract(1, ordering: .relaxed)
     return false
   }

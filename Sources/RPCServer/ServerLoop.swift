@@ -8,7 +8,7 @@ internal import RPCWire
 internal final class ServerLoop {
   let index: Int
   let loop: EventLoop
-  let options: ServerOptions
+  private(set) var options: ServerOptions
   let log: LoopLog
   let core: ServerCore
   private(set) var catalogue: Catalogue
@@ -161,6 +161,13 @@ internal final class ServerLoop {
     let gone = Set(before.allProcedures.map(\.procedure.digest)).subtracting(kept).filter { !$0.isEmpty }
     guard !gone.isEmpty else { return }
     for runtime in runtimes.values { runtime.forget(digests: Array(gone)) }
+  }
+
+  /// Takes over what can change of the options while the server runs.
+  func adopt(allowsGet: Bool, drainTimeoutMilliseconds: Int) {
+    options.allowsGet = allowsGet
+    options.drainTimeoutMilliseconds = drainTimeoutMilliseconds
+    browserGuard = core.browserGuard
   }
 
   /// Loads sources so that calls of them start at once; `completion` gets those that cannot be loaded.

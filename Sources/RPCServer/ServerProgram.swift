@@ -26,7 +26,11 @@ package enum ServerProgram {
 
   /// Serves `host` and `port` until a signal ends it; returns the exit code. Call it from the main thread
   /// before any other thread is started, so that all of them leave the signals to it.
-  package static func run(host: String, port: Int, options: ServerOptions) -> Int32 {
+  ///
+  /// - Parameter reload: called at SIGHUP: what the settings have become.
+  package static func run(
+    host: String, port: Int, options: ServerOptions, reload: @escaping () -> ServerReload = { .unchanged }
+  ) -> Int32 {
     SignalWatcher.block([SIGTERM, SIGINT, SIGHUP])
     signal(SIGPIPE, SIG_IGN)
     let service = ManagedService.take()
@@ -47,7 +51,7 @@ package enum ServerProgram {
     for pin in server.certificatePins { print("certificate \(pin)") }
     fflush(nil)
     do {
-      try waitForSignals(server, service)
+      try waitForSignals(server, service, reload: reload)
     } catch {
       server.stopNow()
       return fail("\(error)", ExitCode.cannotListen)
@@ -86,11 +90,13 @@ package enum ServerProgram {
     error.operation.kind == .openFile ? ExitCode.cannotStore : ExitCode.cannotListen
   }
 
-  private static func waitForSignals(_ server: Server, _ service: ManagedService) throws(SystemError) {
+  private static func waitForSignals(
+    _ server: Server, _ service: ManagedService, reload: @escaping () -> ServerReload
+  ) throws(SystemError) {
     let loop = try EventLoop()
     var stops = 0
     let watcher = try SignalWatcher([SIGTERM, SIGINT, SIGHUP], on: loop) { signal in
-      if signal == SIGHUP { return service.reload(server) { server.reload() } }
+      if signal == SIGHUP { return service.reload(server) { server.reload(reload()) } }
       stops += 1
       if stops > 1 { return server.stopNow() }
       service.isStopping(server)

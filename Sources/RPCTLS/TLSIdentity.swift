@@ -36,6 +36,13 @@ package struct TLSIdentity: Hashable, Sendable {
     }
   }
 
+  /// Whether the certificate's time is over.
+  package var isExpired: Bool {
+    guard let certificate = rpc_tls_read_certificate(chain, chain.count) else { return false }
+    defer { X509_free(certificate) }
+    return rpc_tls_is_expired(certificate) != 0
+  }
+
   // MARK: Making one
 
   /// PEM of a key or a certificate of ours has some hundred bytes.

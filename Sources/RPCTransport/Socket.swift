@@ -22,6 +22,15 @@ package struct SocketPair: ~Copyable {
 package enum Socket {
   /// A socket that listens on `address`.
   package static func listen(on address: SocketAddress, backlog: Int32) throws(SystemError) -> Descriptor {
+    let descriptor = try bound(to: address)
+    guard Glibc.listen(descriptor.raw, backlog) == 0 else { throw .last("listen on \(address)") }
+    return descriptor
+  }
+
+  /// A socket that has the address of one that listens, and does not listen: nobody can connect to it.
+  ///
+  /// - Throws: why the address cannot be listened on.
+  package static func bound(to address: SocketAddress) throws(SystemError) -> Descriptor {
     let descriptor = try open(address.family)
     setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
     // An IPv6 address means just that: the name server's file says where IPv4 is wanted.
@@ -29,7 +38,6 @@ package enum Socket {
     guard address.withPointer({ Glibc.bind(descriptor.raw, $0, $1) }) == 0 else {
       throw .last("bind \(address)")
     }
-    guard Glibc.listen(descriptor.raw, backlog) == 0 else { throw .last("listen on \(address)") }
     return descriptor
   }
 

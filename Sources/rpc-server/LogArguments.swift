@@ -17,7 +17,9 @@ struct LogArguments: ParsableArguments {
   @Option(help: "Lines for people, or one JSON object per line.")
   var logFormat = Format.human
 
-  @Option(help: "A file that is appended to (default: standard error).")
+  @Option(
+    help: ArgumentHelp("A file that is appended to (default: standard error).", valueName: "file"),
+    completion: .file())
   var logFile: String?
 
   var options: LogOptions {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import RPCServer
+import RPCSettings
 import RPCSystem
 import RPCTransport
 
@@ -10,32 +11,45 @@ struct RPCServerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rpc-server",
     abstract: "Serves the procedures that an initializer assigns to this node.",
+    usage: """
+      rpc-server HOST PORT [OPTION]…
+      rpc-server --config FILE [OPTION]…
+      """,
     discussion: """
       What was assigned is kept in the data directory, so a server that is started again serves it without \
       being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file again and \
-      reads the certificates and the deployers' keys again.
+      reads the certificates, the deployers' keys and FILE again.
 
-      Exit codes: 0 stopped as told, 1 the address cannot be served, 2 wrong arguments, 3 the data directory, \
-      the log file, the server's own key, its certificate or the deployers' keys cannot be used.
+      Each flag but those of 'Instead of serving' is a key of FILE, which is YAML, such as 'max-frame: 65536', and a \
+      variable such as RPC_SERVER_MAX_FRAME. A variable wins over the file, and a flag over both.
+
+      Exit codes: 0 stopped as told, 1 the address cannot be served or a check failed, 2 wrong arguments or settings, \
+      3 the data directory, the log file, the server's own key, its certificate or the deployers' keys cannot be used.
       """,
     version: "rpc-server \(Server.version)")
 
   @Argument(help: "IPv4 or IPv6 address, or host name, to listen on.")
-  var host: String
+  var host: String?
 
   @Argument(help: "TCP port to listen on; 0 takes a free one and prints it.")
-  var port: Int
+  var port: Int?
 
   @Option(
-    help:
-      "Where to keep what is assigned (default: $STATE_DIRECTORY, else $XDG_STATE_HOME/simplerpc/HOST-PORT).")
+    help: ArgumentHelp("A file of settings (default: $RPC_SERVER_CONFIG).", valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
+  var config: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where to keep what is assigned (default: $STATE_DIRECTORY, else $XDG_STATE_HOME/simplerpc/HOST-PORT).",
+      valueName: "directory"), completion: .directory)
   var data: String?
 
   @Option(
     help: ArgumentHelp(
       "A file with the public keys of those who may deploy (default: $CONFIGURATION_DIRECTORY/deployers, else the "
         + "deploy key of the same user).",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var deployers: String?
 
   enum IsolationLevel: String, ExpressibleByArgument, CaseIterable {
@@ -55,11 +69,7 @@ struct RPCServerCommand: ParsableCommand {
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
 
-  @Flag(
-    help:
-      "Print what clients pin of the server's certificate, which is made where there is none yet, and exit.")
-  var printPin = false
-
+  @OptionGroup(title: ActionArguments.title) var actions: ActionArguments
   @OptionGroup(title: "TLS") var tls: TLSArguments
   @OptionGroup(title: "Limits") var limits: LimitOptions
   @OptionGroup(title: "Procedures, on each loop") var procedures: ProcedureOptions
@@ -68,24 +78,76 @@ struct RPCServerCommand: ParsableCommand {
   @OptionGroup(title: "HTTP") var http: HTTPArguments
   @OptionGroup(title: "Log") var log: LogArguments
 
+  /// Looks at each value by itself: those of a file are tried one by one, to tell the place of a wrong one. What must
+  /// go together is `checkTogether`'s.
   func validate() throws {
-    guard (0...65_535).contains(port) else {
+    if let port, !(0...65_535).contains(port) {
       throw ValidationError("the port must be 0 to 65535, not \(port)")
     }
     guard (0...1024).contains(loops) else { throw ValidationError("--loops must be 0 to 1024, not \(loops)") }
     if let path = allowPath.first(where: { !$0.hasPrefix("/") }) {
       throw ValidationError("--allow-path takes whole paths, not '\(path)'")
     }
-    guard !host.isEmpty else { throw ValidationError("the address to listen on is empty") }
+    guard host != "" else { throw ValidationError("the address to listen on is empty") }
+  }
+
+  /// Looks at values that say something together only.
+  func checkTogether() throws {
+    guard host != nil else {
+      throw ValidationError(
+        "missing '<host>', the address to listen on: give it, or 'host' in a --config file")
+    }
+    guard port != nil else {
+      throw ValidationError(
+        "missing '<port>', the TCP port to listen on: give it, or 'port' in a --config file")
+    }
+    try tls.checkTogether()
   }
 
   func run() throws {
+    let words = Array(CommandLine.arguments.dropFirst())
+    // Who uses the command line alone starts without looking into what it could have been told otherwise.
+    var settings: ServerSettings?
+    do {
+      settings = ServerSettings.isNeeded(for: self) ? try ServerSettings.load(words, parsed: self) : nil
+    } catch let errors as SettingErrors where actions.check {
+      Self.write(errors.lines.map { "failed  settings        \($0)\n" }.joined(), to: 1)
+      throw ExitCode.failure
+    }
+    let command = settings?.command ?? self
+    try command.checkTogether()
+    for stranger in settings?.settings.strangers ?? [] { Self.write("rpc-server: \(stranger)\n", to: 2) }
+    let (host, port, options) = (command.host ?? "", command.port ?? 0, command.options)
+    if actions.printConfig {
+      throw ExitCode(Self.write(settings?.text ?? "", to: 1) ? ServerProgram.ExitCode.ok : 1)
+    }
+    if actions.printPin { throw ExitCode(ServerProgram.printPins(host: host, port: port, options: options)) }
+    if actions.check {
+      let check = ServerCheck(host: host, port: port, options: options)
+      let text = "ok      settings        \(settings?.summary ?? "the command line")\n" + check.text
+      throw ExitCode(Self.write(text, to: 1) && check.isOK ? ServerProgram.ExitCode.ok : 1)
+    }
+    let code = ServerProgram.run(host: host, port: port, options: options) {
+      guard let running = settings else { return .unchanged }
+      do {
+        let fresh = try ServerSettings.load(words, parsed: self)
+        try fresh.command.checkTogether()
+        settings = fresh
+        return .changed(fresh.command.options, waiting: fresh.waiting(since: running))
+      } catch {
+        return .refused(Self.message(for: error))
+      }
+    }
+    throw ExitCode(code)
+  }
+
+  /// What the library is told.
+  var options: ServerOptions {
     var options = ServerOptions()
-    options.dataDirectory = data ?? DefaultFiles.dataDirectory(host: host, port: port)
+    options.dataDirectory = dataDirectory
     options.deployersFile = deployers ?? DefaultFiles.deployers
     options.loops = loops
     options.tls = tls.options
-    if printPin { throw ExitCode(ServerProgram.printPins(host: host, port: port, options: options)) }
     options.isolation = Isolation(rawValue: isolation.rawValue) ?? .standard
     options.allowedPaths = allowPath
     limits.apply(to: &options)
@@ -94,8 +156,11 @@ struct RPCServerCommand: ParsableCommand {
       options.procedures[keyPath: bound.limit] = bound.value
     }
     options.log = log.options
-    throw ExitCode(ServerProgram.run(host: host, port: port, options: options))
+    return options
   }
+
+  /// Where to keep what is assigned, where nobody said it too.
+  var dataDirectory: String { data ?? DefaultFiles.dataDirectory(host: host ?? "", port: port ?? 0) }
 
   static func main() {
     StandardDescriptors.openMissing()
@@ -105,6 +170,10 @@ struct RPCServerCommand: ParsableCommand {
     } catch {
       let code = exitCode(for: error)
       if error is ExitCode { Glibc.exit(code.rawValue) }
+      if error is SettingErrors || error is SettingError {
+        write("\(error)\n", to: 2)
+        Glibc.exit(ServerProgram.ExitCode.usage)
+      }
       // The parser's own code for wrong arguments is sysexits' 64; ours is 2, as that of all our programs.
       let isHelp = code == .success
       StandardStreams.write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)

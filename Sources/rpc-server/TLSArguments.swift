@@ -14,20 +14,22 @@ struct TLSArguments: ParsableArguments {
     name: .customLong("tls-certificate"),
     help: ArgumentHelp(
       "A certificate in PEM with those that lead to its authority; several are chosen from by the name asked for "
-        + "(default: one of its own in the data directory).", valueName: "file"))
+        + "(default: one of its own in the data directory).", valueName: "file"), completion: .file())
   var certificates: [String] = []
 
   @Option(
     name: .customLong("tls-key"),
-    help: ArgumentHelp("The private key of each --tls-certificate, in the same order.", valueName: "file"))
+    help: ArgumentHelp("The private key of each --tls-certificate, in the same order.", valueName: "file"),
+    completion: .file())
   var keys: [String] = []
 
   @Option(
     name: .customLong("tls-client-ca"),
-    help: ArgumentHelp("Certificates in PEM of authorities that vouch for clients.", valueName: "file"))
+    help: ArgumentHelp("Certificates in PEM of authorities that vouch for clients.", valueName: "file"),
+    completion: .file())
   var clientAuthorities: String?
 
-  func validate() throws {
+  func checkTogether() throws {
     guard certificates.count == keys.count else {
       throw ValidationError(
         "each --tls-certificate needs its --tls-key: there are \(certificates.count) and \(keys.count)")

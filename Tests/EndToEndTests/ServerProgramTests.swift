@@ -21,7 +21,7 @@ struct ServerProgramTests {
     "wrong arguments end it with 2 and say what would be right",
     arguments: [
       (["127.0.0.1", "70000"], "0 to 65535, not 70000"),
-      (["127.0.0.1", "-1"], "<port>"),
+      (["127.0.0.1", "-1"], "'-1'"),
       (["127.0.0.1", "http"], "http"),
       (["127.0.0.1"], "<port>"),
       ([], "<host>"),

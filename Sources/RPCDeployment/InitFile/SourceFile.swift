@@ -2,7 +2,7 @@ import Glibc
 import RPCSystem
 
 /// A procedure's source as it was found, or why it was not.
-enum SourceFile {
+package enum SourceFile {
   case bytes([UInt8], digest: String)
   case unusable(String)
 
@@ -14,12 +14,12 @@ enum SourceFile {
   }
 
   /// Why a file cannot be read.
-  struct Reason: Error {
-    var message: String
+  package struct Reason: Error {
+    package var message: String
   }
 
   /// The bytes of a regular file. Anything else is refused before it is opened: a pipe would block.
-  static func readBytes(_ path: String, limit: Int) -> Result<[UInt8], Reason> {
+  package static func readBytes(_ path: String, limit: Int) -> Result<[UInt8], Reason> {
     var status = stat()
     guard stat(path, &status) == 0 else {
       let isMissing = errno == ENOENT || errno == ENOTDIR

@@ -1,29 +1,29 @@
 /// A place in a file: line and column from 1, columns in characters.
-struct Place: Hashable, Comparable {
-  var line: Int
-  var column: Int
+package struct Place: Hashable, Comparable, Sendable {
+  package var line: Int
+  package var column: Int
 
-  static let start = Place(line: 1, column: 1)
+  package static let start = Place(line: 1, column: 1)
 
-  static func < (left: Place, right: Place) -> Bool {
+  package static func < (left: Place, right: Place) -> Bool {
     (left.line, left.column) < (right.line, right.column)
   }
 }
 
 /// A value of a YAML file and where it stands. Keys keep their order and their duplicates, so that a reader
 /// of a map can say where the first and the second one are.
-struct YamlNode {
-  enum Content {
+package struct YamlNode {
+  package enum Content {
     case scalar(String)
     case list([YamlNode])
     case map([(key: YamlNode, value: YamlNode)])
   }
 
-  var content: Content
+  package var content: Content
   /// Where it begins; for an alias, where the alias stands.
-  var place: Place
+  package var place: Place
   /// Written without quotes, so that `null`, `true` and `8181` are not text.
-  var isPlain = false
+  package internal(set) var isPlain = false
   /// Columns from `place` to the first character of a scalar whose characters all stand in the file as they
   /// are, on one line; nil for one with escapes or line breaks.
   var textOffset: Int?
@@ -31,17 +31,17 @@ struct YamlNode {
   var size = 1
 
   /// Nothing at all: `key:` with no value, `~` or `null`.
-  var isNull: Bool {
+  package var isNull: Bool {
     guard isPlain, case .scalar(let text) = content else { return false }
     return ["", "~", "null", "Null", "NULL"].contains(text)
   }
 
-  var text: String? {
+  package var text: String? {
     if case .scalar(let text) = content { text } else { nil }
   }
 
   /// What it is, as an error message says it.
-  var kind: String {
+  package var kind: String {
     switch content {
     case .scalar(let text):
       if isNull { return "nothing" }

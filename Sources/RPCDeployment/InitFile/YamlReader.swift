@@ -5,11 +5,11 @@ import RPCWire
 ///
 /// It uses libyaml's events: nodes as libraries compose them stop at the first duplicate key, forget where an alias
 /// stands, and write aliases out without a bound.
-final class YamlReader {
+package final class YamlReader {
   /// Why a text is not a single YAML document.
-  struct Failure: Error {
-    var place: Place
-    var message: String
+  package struct Failure: Error {
+    package var place: Place
+    package var message: String
   }
 
   /// Memory of their own: libyaml keeps the parser's address.
@@ -40,13 +40,13 @@ final class YamlReader {
   }
 
   /// A document, and what is wrong with nodes of it that do not stop the reading.
-  struct Document {
+  package struct Document {
     /// nil where the text holds no document.
-    var root: YamlNode?
-    var problems: [Failure] = []
+    package var root: YamlNode?
+    package var problems: [Failure] = []
   }
 
-  static func read(_ text: [UInt8]) throws(Failure) -> Document {
+  package static func read(_ text: [UInt8]) throws(Failure) -> Document {
     if let failure = notUTF8(text) { throw failure }
     // Columns count from behind a byte order mark, as editors count them.
     let content = text.starts(with: [0xef, 0xbb, 0xbf]) ? text[3...] : text[...]

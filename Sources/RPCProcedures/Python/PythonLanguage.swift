@@ -33,15 +33,19 @@ package struct PythonProgram: Sendable {
 
   package func runtime(_ context: RuntimeContext) -> WorkerPool {
     let bounds = context.limits.python
-    let program = ForkServerProgram(
-      start: { control throws(RPCError) in try start(context.limits, control: control) },
+    return WorkerPool(
+      title: "Python", context: context, bounds: bounds,
+      launcher: ForkServerLauncher(
+        forkServer(context.limits), title: "Python", bounds: bounds, loop: context.loop))
+  }
+
+  func forkServer(_ limits: RuntimeLimits) -> ForkServerProgram {
+    ForkServerProgram(
+      start: { control throws(RPCError) in try start(limits, control: control) },
       refusal: { major, minor in
         guard major != 3 || minor < Self.oldestMinorVersion else { return nil }
         return "it is Python \(major).\(minor), and 3.\(Self.oldestMinorVersion) is the oldest that will do"
       })
-    return WorkerPool(
-      title: "Python", context: context, bounds: bounds,
-      launcher: ForkServerLauncher(program, title: "Python", bounds: bounds, loop: context.loop))
   }
 
   /// Python wants UTF-8 unless one of the first two lines declares another encoding.

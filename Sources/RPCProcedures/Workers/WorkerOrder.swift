@@ -33,11 +33,16 @@ package struct WorkerOrder: Hashable, Sendable {
 package struct IsolationTier: Hashable, Sendable {
   package var flags: UInt32
 
+  /// Whether there is enough to confine workers at all.
+  package var confines: Bool { flags & 0x06 == 0x06 }
+  /// Whether workers have processes, networks and users of their own.
+  package var hasNamespaces: Bool { flags & 0x01 != 0 }
+
   /// As logs and `system.stats` tell it.
   package var description: String {
-    guard flags & 0x06 == 0x06 else { return "none: this system has no Landlock or no seccomp" }
+    guard confines else { return "none: this system has no Landlock or no seccomp" }
     var parts = ["Landlock \(flags >> 8)", "seccomp"]
-    if flags & 0x01 != 0 { parts.append("namespaces") }
+    if hasNamespaces { parts.append("namespaces") }
     if flags & 0x08 != 0 { parts.append("users of their own") }
     if flags & 0x18 == 0x10 { parts.append("root without capabilities") }
     return parts.joined(separator: ", ")

@@ -17,12 +17,13 @@ internal final class LogSink: Sendable {
 
   /// The writing thread's own.
   private struct Output: ~Copyable {
+    /// nil for standard error.
+    var path: String?
     var descriptor: Int32
     var isRegularFile: Bool
     var bytes = ByteQueue()
   }
 
-  private let path: String?
   private let line: LogLine
   private let state = Lock(State())
   private let output: Lock<Output>
@@ -31,10 +32,9 @@ internal final class LogSink: Sendable {
 
   /// - Parameter path: appended to and made where it is missing; nil is standard error.
   init(path: String?, format: LogOptions.Format = .human) throws(SystemError) {
-    self.path = path
     line = LogLine(format: format)
     let descriptor = try path.map { (path) throws(SystemError) in try Self.open(path) } ?? STDERR_FILENO
-    output = Lock(Output(descriptor: descriptor, isRegularFile: Self.isRegularFile(descriptor)))
+    output = Lock(Output(path: path, descriptor: descriptor, isRegularFile: Self.isRegularFile(descriptor)))
     thread = try LoopThread(name: "rpc-log") { _ in
       // A reader of standard error that goes away must not take the server with it.
       var signals = sigset_t()
@@ -142,13 +142,18 @@ internal final class LogSink: Sendable {
   ///
   /// - Parameter failure: told when the file cannot be opened; the old one stays in use then.
   func reopen(failure: @escaping @Sendable (SystemError) -> Void) {
-    guard let path else { return }
+    reopen(output.withLock { $0.path }, failure: failure)
+  }
+
+  /// Goes on in another file, or on standard error where `path` is nil.
+  func reopen(_ path: String?, failure: @escaping @Sendable (SystemError) -> Void) {
     thread.mailbox.post { [self] _ in
       writeWaiting()
       do throws(SystemError) {
-        let descriptor = try Self.open(path)
+        let descriptor = try path.map { (path) throws(SystemError) in try Self.open(path) } ?? STDERR_FILENO
         output.withLock { output in
-          _ = Glibc.close(output.descriptor)
+          if output.path != nil { _ = Glibc.close(output.descriptor) }
+          output.path = path
           output.descriptor = descriptor
           output.isRegularFile = Self.isRegularFile(descriptor)
         }
@@ -172,7 +177,7 @@ internal final class LogSink: Sendable {
     }
     thread.join()
     output.withLock { output in
-      if path != nil { _ = Glibc.close(output.descriptor) }
+      if output.path != nil { _ = Glibc.close(output.descriptor) }
       // Nobody writes any more; a stray line goes nowhere instead of to a reused descriptor.
       output.descriptor = -1
     }

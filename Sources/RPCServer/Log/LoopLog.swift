@@ -12,7 +12,7 @@ internal import RPCWire
 internal final class LoopLog: TimerTarget {
   private let loop: EventLoop
   private let sink: LogSink?
-  private let level: LogOptions.Level
+  private var level: LogOptions.Level
   private let line: LogLine
   private let buffer = LoopCell(ByteQueue())
   private let timestamp = LoopCell(LogTimestamp())
@@ -30,6 +30,14 @@ internal final class LoopLog: TimerTarget {
     line = LogLine(format: format)
     runs = LoopCell(ExecutionRuns(windowNanoseconds: level >= .debug ? 0 : LogLimits.windowNanoseconds))
     updateEpoch()
+  }
+
+  /// What is logged from now on.
+  func setLevel(_ level: LogOptions.Level) {
+    guard sink != nil, level != self.level else { return }
+    if !runs.value.isEmpty { endRuns() }
+    self.level = level
+    runs.value = ExecutionRuns(windowNanoseconds: level >= .debug ? 0 : LogLimits.windowNanoseconds)
   }
 
   // MARK: Connections

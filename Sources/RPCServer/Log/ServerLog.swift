@@ -5,20 +5,42 @@ internal import RPCWire
 
 /// A server's log: gives each loop its own `LoopLog`, and takes the rare events that belong to no loop.
 internal final class ServerLog: Sendable {
-  private let options: LogOptions
+  private let current: Lock<LogOptions>
   private let sink: LogSink?
-  private let logger: Logger
+  private let made: Lock<Logger>
 
   /// - Throws: `SystemError` where the file cannot be opened.
   init(_ options: LogOptions = LogOptions()) throws(SystemError) {
-    self.options = options
+    current = Lock(options)
     let sink = options.level == .off ? nil : try LogSink(path: options.file, format: options.format)
     self.sink = sink
-    logger = Logger(label: "rpc-server") { _ in SinkLogHandler(sink: sink, options: options) }
+    made = Lock(Self.logger(sink, options))
+  }
+
+  private static func logger(_ sink: LogSink?, _ options: LogOptions) -> Logger {
+    Logger(label: "rpc-server") { _ in SinkLogHandler(sink: sink, options: options) }
+  }
+
+  private var logger: Logger { made.withLock { $0 } }
+
+  /// What is logged.
+  var level: LogOptions.Level { current.withLock(\.level) }
+
+  /// Takes another level and another file. A log that was off stays off, and lines keep their format.
+  func update(_ options: LogOptions) {
+    guard let sink else { return }
+    let fresh = current.withLock { current in
+      current.level = options.level
+      return current
+    }
+    made.withLock { $0 = Self.logger(sink, fresh) }
+    let logger = logger
+    sink.reopen(options.file) { error in logger.error("the log stays where it was: \(error)") }
   }
 
   func loopLog(on loop: EventLoop) -> LoopLog {
-    LoopLog(loop: loop, sink: sink, level: options.level, format: options.format)
+    let options = current.withLock { $0 }
+    return LoopLog(loop: loop, sink: sink, level: options.level, format: options.format)
   }
 
   func note(_ message: String) { logger.info("\(message)") }

@@ -13,12 +13,12 @@ internal final class ServerTLS: Sendable {
     /// Keys of registered clients, as certificates name them.
     var known: Set<CertificatePin> = []
     var asks = false
+    var files: TLSFiles
   }
 
   let mode: TLSOptions.Mode
-  private let files: TLSFiles
   private let protocols: [String]
-  private let state = Lock(State())
+  private let state: Lock<State>
   /// Kept over a change of certificates, so that clients resume their sessions.
   private let ticketKeys = TicketKeys()
 
@@ -27,7 +27,7 @@ internal final class ServerTLS: Sendable {
 
   init(_ options: TLSOptions, dataDirectory: String?, address: SocketAddress, dialects: [any Dialect.Type]) {
     mode = options.mode
-    files = TLSFiles(options: options, dataDirectory: dataDirectory, address: address)
+    state = Lock(State(files: TLSFiles(options: options, dataDirectory: dataDirectory, address: address)))
     // Those that a dialect takes, whatever the bytes.
     protocols = Self.protocols.filter { name in
       dialects.contains { $0.recognise([0 as UInt8].span.bytes, alpn: name) != .no }
@@ -36,11 +36,14 @@ internal final class ServerTLS: Sendable {
 
   /// Reads the certificates, at the start and whenever they may have changed: connections that are open keep theirs.
   ///
+  /// - Parameter options: other files than before, if any.
   /// - Returns: the keys to pin.
   /// - Throws: `KeyError`, and all is as before.
   @discardableResult
-  func load() throws(KeyError) -> [CertificatePin] {
+  func load(_ options: TLSOptions? = nil) throws(KeyError) -> [CertificatePin] {
     guard mode != .off else { return [] }
+    var files = state.withLock(\.files)
+    if let options { files.options = options }
     let identities = try files.identities()
     let trust = ClientTrust(
       authorities: try files.authorities(),
@@ -49,7 +52,10 @@ internal final class ServerTLS: Sendable {
     do {
       let context = try TLSServerContext(
         identities: identities, protocols: protocols, trust: trust, ticketKeys: ticketKeys)
-      state.withLock { $0.context = context }
+      state.withLock { state in
+        state.context = context
+        state.files = files
+      }
     } catch {
       throw KeyError("TLS cannot be set up: \(error)")
     }

@@ -29,6 +29,17 @@ internal struct TLSFiles {
     return [try own(in: dataDirectory)]
   }
 
+  /// Whether `identities` makes nothing.
+  var areThere: Bool {
+    guard options.certificates.isEmpty, let dataDirectory else { return true }
+    let own = Self.own(in: dataDirectory)
+    return access(own.key, F_OK) == 0 && access(own.certificate, F_OK) == 0
+  }
+
+  private static func own(in directory: String) -> TLSOptions.Files {
+    TLSOptions.Files(certificate: "\(directory)/tls-certificate.pem", key: "\(directory)/tls-key.pem")
+  }
+
   func authorities() throws(KeyError) -> [UInt8]? {
     guard let path = options.clientAuthorities else { return nil }
     return try Self.read(path)
@@ -66,8 +77,7 @@ internal struct TLSFiles {
 
   /// The key is made once, since clients pin it; the certificate around it again where it is missing.
   private func own(in directory: String) throws(KeyError) -> TLSIdentity {
-    let files = TLSOptions.Files(
-      certificate: "\(directory)/tls-certificate.pem", key: "\(directory)/tls-key.pem")
+    let files = Self.own(in: directory)
     do {
       try Self.makeFolder(directory)
       if access(files.key, F_OK) != 0, errno == ENOENT {

@@ -66,7 +66,8 @@ final class DocumentReader {
     switch step {
     case .file(let name, let text):
       try write(text, to: "\(currentDirectory())/\(name)")
-      guard name.hasSuffix(".yaml") else { return nil }
+      // The settings of a server are YAML too.
+      guard name.hasSuffix(".yaml"), text.contains("network:") else { return nil }
       // Reading it asks no server.
       let (output, code) = try execute("rpc-client --config '\(name)' -c help", in: nil)
       return code == "0" ? nil : output
@@ -77,7 +78,8 @@ final class DocumentReader {
       return compare(shown.map { [$0] }, outcome.output)
     case .command(let command, let shown):
       let words = DocumentBlock.Step.withoutComment(command)
-      if words.hasPrefix("rpc-server ") { return try startServer(command, shown) }
+      let isOver = ["--check", "--print-config", "--print-pin"].contains { words.contains($0) }
+      if words.hasPrefix("rpc-server "), !isOver { return try startServer(command, shown) }
       if words == "rpc-client" || words == "Scripts/demo" { return try openShell(command, shown) }
       let (output, code) = try execute(command, in: nil)
       // A command that fails is shown with its error.
