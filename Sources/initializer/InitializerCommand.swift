@@ -23,7 +23,9 @@ struct InitializerCommand: AsyncParsableCommand {
       or the file is wrong, 130 interrupted before anything was changed.
       """,
     version: Release.version,
-    subcommands: [ApplyCommand.self, UnlockCommand.self, KeyCommand.self, ProtoCommand.self],
+    subcommands: [
+      ApplyCommand.self, UnlockCommand.self, KeyCommand.self, ProtoCommand.self, SchemaCommand.self,
+    ],
     defaultSubcommand: ApplyCommand.self)
 
   /// Usage errors end with 2, as configuration errors do, not with the parser's own 64. What was asked for and cannot

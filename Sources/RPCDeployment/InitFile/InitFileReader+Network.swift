@@ -4,10 +4,10 @@ import RPCProcedures
 
 extension InitFileReader {
   mutating func readNetwork(_ node: YamlNode) {
-    guard let network = section(node, "'network'", keys: [["servers"], ["clients"], ["ca"]]) else { return }
+    guard let network = section(node, "'network'", .network) else { return }
     if let node = network["ca"] { authorities = certificates(node) }
     if let node = network["servers"], !node.isNull {
-      let list = entries(node, "'servers'", known: ["ip", "host", "port", "key", "certificate"])
+      let list = entries(node, "'servers'", of: .server)
       var seen: [String: Place] = [:]
       for entry in list where declareOnce(entry.name, entry.key.place, "server", in: &seen) {
         readServer(entry.name, entry.value, at: entry.key.place)
@@ -21,7 +21,7 @@ extension InitFileReader {
         network["servers"]?.place ?? node.place, "'servers' is missing in 'network': declare at least one")
     }
     if let node = network["clients"], !node.isNull {
-      let list = entries(node, "'clients'", known: ["ip", "port", "key", "certificate", "token"])
+      let list = entries(node, "'clients'", of: .client)
       var seen: [String: Place] = [:]
       for entry in list where declareOnce(entry.name, entry.key.place, "client", in: &seen) {
         readClient(entry.name, entry.value, at: entry.key.place)
@@ -36,8 +36,7 @@ extension InitFileReader {
   }
 
   private mutating func readServer(_ name: String, _ node: YamlNode, at place: Place) {
-    var fields = section(
-      node, "server '\(name)'", keys: [["ip", "host"], ["port"], ["key"], ["certificate"]])
+    var fields = section(node, "server '\(name)'", .server)
     let hostNode = required(&fields, "ip", "the address or host name of server '\(name)'", at: place)
     let portNode = required(&fields, "port", "the port of server '\(name)'", at: place)
     let host = hostNode.flatMap { self.serverHost($0) }
@@ -85,8 +84,7 @@ extension InitFileReader {
   private mutating func readClient(_ name: String, _ node: YamlNode, at place: Place) {
     var client = Topology.Client(name: name)
     defer { clients.append(DeclaredClient(client: client, place: place)) }
-    let keys = [["ip", "host"], ["port"], ["key"], ["certificate"], ["token"]]
-    guard let fields = section(node, "client '\(name)'", keys: keys) else { return }
+    guard let fields = section(node, "client '\(name)'", .client) else { return }
     if let node = fields["ip"], let host = text(node, "'ip'") {
       if IPBlock(parsing: host) != nil {
         client.host = host
@@ -104,7 +102,7 @@ extension InitFileReader {
     if let node = fields["token"] {
       client.token = credential(node, "token") { text throws(KeyError) in try TokenDigest(parsing: text) }
     }
-    if fields["ip"] == nil, fields["key"] == nil, fields["certificate"] == nil, fields["token"] == nil {
+    if KeyTable.client.atLeastOne.allSatisfy({ fields[$0] == nil }) {
       report(
         place,
         "client '\(name)' needs an 'ip' that it calls from, or a 'key', a 'certificate' or a 'token' that it shows"

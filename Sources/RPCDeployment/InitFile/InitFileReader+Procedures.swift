@@ -3,11 +3,6 @@ import RPCProcedures
 import RPCWire
 
 extension InitFileReader {
-  private static let keys = [
-    ["args"], ["returns"], ["src"], ["doc"], ["timeout"], ["memory"], ["idempotent"], ["function"],
-    ["language"], ["grpc"],
-  ]
-
   mutating func readProcedures(_ node: YamlNode) {
     var seen: [String: Place] = [:]
     // By service, name and argument types.
@@ -16,8 +11,7 @@ extension InitFileReader {
       guard declareOnce(service.name, service.key.place, "the 'rpc' of service", in: &seen) else { continue }
       guard !service.value.isNull else { continue }
       let reference = Reference(name: service.name, place: service.key.place)
-      let list = entries(
-        service.value, "the 'rpc' of service '\(service.name)'", known: Self.keys.map { $0[0] })
+      let list = entries(service.value, "the 'rpc' of service '\(service.name)'", of: .procedure)
       for entry in list {
         // In the map form, overloads of one name are a list.
         var declarations = [entry.value]
@@ -37,7 +31,7 @@ extension InitFileReader {
   ) {
     let owner = "procedure '\(service.name).\(name)'"
     declaredNames[UTF8Key(service.name), default: []].insert(UTF8Key(name))
-    var fields = section(node, owner, keys: Self.keys)
+    var fields = section(node, owner, .procedure)
     guard fields != nil else { return }
     let parameters = fields?["args"].map { self.parameters($0, owner) } ?? []
     let returns = fields?["returns"].map { self.returns($0, owner) } ?? []

@@ -26,7 +26,7 @@ extension InitFileReader {
   /// A type, or `{type: T, field: N}`.
   mutating func pinnedType(_ node: YamlNode, _ what: String) -> (type: ValueType, field: Int?)? {
     guard case .map = node.content else { return type(node, what).map { ($0, nil) } }
-    var fields = section(node, "a type in \(what)", keys: [["type"], ["field"]])
+    var fields = section(node, "a type in \(what)", .pinnedType)
     guard let text = required(&fields, "type", "the type of the value, in \(what)", at: node.place),
       let type = type(text, what)
     else { return nil }

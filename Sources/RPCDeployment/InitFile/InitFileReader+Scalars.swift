@@ -42,7 +42,7 @@ extension InitFileReader {
   mutating func milliseconds(_ node: YamlNode) -> Int? {
     let most = DeploymentLimits.timeoutMillisecondsMax
     guard let text = node.text,
-      let value = Self.quantity(text, ["ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "": 1000])
+      let value = Self.quantity(text, Self.timeUnits)
     else {
       report(node.place, "'timeout' must be a duration such as 500ms, 2s or 1m, found \(node.kind)")
       return nil
@@ -56,11 +56,7 @@ extension InitFileReader {
 
   /// `64MiB`, `1GiB`, `64MB`, or a number of bytes.
   mutating func bytes(_ node: YamlNode) -> Int? {
-    let units: [String: Double] = [
-      "KiB": 1024, "MiB": 1_048_576, "GiB": 1_073_741_824, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1,
-      "": 1,
-    ]
-    guard let text = node.text, let value = Self.quantity(text, units) else {
+    guard let text = node.text, let value = Self.quantity(text, Self.sizeUnits) else {
       report(node.place, "'memory' must be a size such as 64MiB or 1GiB, found \(node.kind)")
       return nil
     }
@@ -105,6 +101,14 @@ extension InitFileReader {
     guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return .none }
     return .some(Int(text))
   }
+
+  /// Milliseconds of each unit.
+  static let timeUnits: [String: Double] = ["ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "": 1000]
+  /// Bytes of each unit.
+  static let sizeUnits: [String: Double] = [
+    "KiB": 1024, "MiB": 1_048_576, "GiB": 1_073_741_824, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1,
+    "": 1,
+  ]
 
   /// A number with a unit, in the smallest unit.
   private static func quantity(_ text: String, _ units: [String: Double]) -> Double? {

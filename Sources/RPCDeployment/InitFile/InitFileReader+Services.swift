@@ -3,12 +3,8 @@ import RPCProcedures
 import RPCWire
 
 extension InitFileReader {
-  private static let serviceKeys =
-    [["providers"], ["tenants"], ["rpcs"]]
-    + ["isolation", "network", "read", "write", "workers"].map { [$0] }
-
   mutating func readServices(_ node: YamlNode) {
-    let list = entries(node, "'service'", known: Self.serviceKeys.map { $0[0] })
+    let list = entries(node, "'service'", of: .service)
     bound(list.count, "services", DeploymentLimits.servicesMax, at: node.place)
     var seen: [String: Place] = [:]
     for entry in list where declareOnce(entry.name, entry.key.place, "service", in: &seen) {
@@ -23,7 +19,7 @@ extension InitFileReader {
 
   private mutating func readService(_ name: String, _ node: YamlNode, at place: Place) {
     let owner = "service '\(name)'"
-    var fields = section(node, owner, keys: Self.serviceKeys)
+    var fields = section(node, owner, .service)
     func read(_ reader: inout Self, _ key: String, _ what: String) -> [Reference] {
       let node = reader.required(&fields, key, "\(what) \(owner); [] for none", at: place)
       return node.map { reader.references($0, key, of: owner) } ?? []

@@ -44,7 +44,7 @@ struct InitFileReader {
     guard let root, !root.isNull else {
       return report(.start, "the file is empty; it needs at least 'network' with its 'servers'")
     }
-    var top = section(root, "the file", keys: [["network"], ["service", "services"], ["rpc"]])
+    var top = section(root, "the file", .file)
     guard top != nil else { return }
     if let node = required(&top, "network", "the servers and clients", at: root.place) { readNetwork(node) }
     if let node = top?["service"], !node.isNull { readServices(node) }
@@ -79,9 +79,9 @@ struct InitFileReader {
 
   /// The entries of a map with known keys, each by the first of its names. Unknown and repeated keys are
   /// reported.
-  mutating func section(_ node: YamlNode, _ what: String, keys: [[String]]) -> [String: YamlNode]? {
+  mutating func section(_ node: YamlNode, _ what: String, _ table: KeyTable) -> [String: YamlNode]? {
     guard case .map(let pairs) = node.content else {
-      let names = keys.map { "'\($0[0])'" }.joined(separator: ", ")
+      let names = table.keys.map { "'\($0.names[0])'" }.joined(separator: ", ")
       report(node.place, "\(what) must be a map with \(names), found \(node.kind)")
       return nil
     }
@@ -92,11 +92,11 @@ struct InitFileReader {
         report(key.place, "a key of \(what) must be a name, found \(key.kind)")
         continue
       }
-      guard let names = keys.first(where: { $0.contains(name) }) else {
+      guard let names = table.key(named: name)?.names else {
         let hint = name == "<<" ? "; merge keys are not supported, write the keys out" : ""
         report(
           key.place, "unknown key '\(name.prefix(64))' in \(what)\(hint)",
-          suggestion: Spelling.nearest(to: name, in: keys.flatMap { $0 }))
+          suggestion: Spelling.nearest(to: name, in: table.names))
         continue
       }
       if let earlier = places[names[0]] {
@@ -128,9 +128,9 @@ struct InitFileReader {
 
   /// The entries of a named collection, which is either a list of one-key maps (the base format) or a map.
   ///
-  /// - Parameter known: the keys of one entry's own map, which tell a wrong indentation from a wrong name.
+  /// - Parameter table: the keys of one entry's own map, which tell a wrong indentation from a wrong name.
   mutating func entries(
-    _ node: YamlNode, _ what: String, known: [String] = []
+    _ node: YamlNode, _ what: String, of table: KeyTable? = nil
   ) -> [(key: YamlNode, name: String, value: YamlNode)] {
     var entries: [(key: YamlNode, name: String, value: YamlNode)] = []
     switch node.content {
@@ -142,7 +142,7 @@ struct InitFileReader {
           report(item.place, "an entry of \(what) must be written 'NAME: {…}', found \(item.kind)")
           continue
         }
-        if let stray = pairs.dropFirst().first(where: { known.contains($0.key.text ?? "") }) {
+        if let stray = pairs.dropFirst().first(where: { table?.key(named: $0.key.text ?? "") != nil }) {
           report(
             stray.key.place,
             "'\(stray.key.text ?? "")' stands beside '\(pairs[0].key.text ?? "")' instead of inside it; "
