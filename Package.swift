@@ -134,7 +134,7 @@ let package = Package(
     .executableTarget(
       name: "rpc-server",
       dependencies: [
-        "RPCServer", "RPCSettings", "RPCSystem", "RPCTransport",
+        "RPCServer", "RPCSettings", "RPCDeployment", "RPCSystem", "RPCTransport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
@@ -155,7 +155,7 @@ let package = Package(
     .executableTarget(
       name: "rpc-bench",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCClient", "CLinux",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCClient", "RPCDeployment", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],

@@ -17,7 +17,8 @@ struct SharedOptions: ParsableArguments {
   enum Color: String, ExpressibleByArgument, CaseIterable { case auto, always, never }
 
   @Option(
-    name: .long, parsing: .upToNextOption, help: "These servers alone, by their names in the file.")
+    name: .long, parsing: .upToNextOption, help: "These servers alone, by their names in the file.",
+    completion: .custom { words, _, _ in NetworkNames(words: words, flag: "--file").servers })
   var server: [String] = []
 
   @Option(name: .shortAndLong, help: "human or json: lines for people, or one object for programs.")

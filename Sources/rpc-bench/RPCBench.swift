@@ -2,6 +2,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import RPCClient
+import RPCDeployment
 import RPCSystem
 import RPCTransport
 import RPCWire
@@ -22,9 +23,16 @@ struct RPCBench: ParsableCommand {
       """,
     version: Release.version)
 
-  @Argument(help: "The server's address.") var host: String
-  @Argument(help: "The server's port.") var port: UInt16
-  @Argument(help: "SERVICE.PROCEDURE.") var procedure: String
+  @Argument(help: "The server's address.", completion: .custom { _, _, _ in Self.names.hosts })
+  var host: String
+  @Argument(
+    help: "The server's port.",
+    completion: .custom { words, index, _ in Self.names.ports(after: words.prefix(index)) })
+  var port: UInt16
+  @Argument(
+    help: "SERVICE.PROCEDURE.",
+    completion: .custom { words, index, _ in Self.names.procedures(after: words.prefix(index)) })
+  var procedure: String
   @Argument(help: "The call's arguments.") var arguments: [String] = []
 
   @Option(help: "What makes the calls: raw (the wire alone), callback, async or blocking.")
@@ -38,13 +46,18 @@ struct RPCBench: ParsableCommand {
   @Option(help: "Seconds to load before measuring.") var warmup = 1.0
   @Option(help: "Calls per second over all connections: the open loop.") var rate: Double?
   @Option(help: "Milliseconds that each call may take.") var timeout: UInt32?
-  @Option(name: [.customLong("as")], help: "The client identity, a name of network.clients.")
+  @Option(
+    name: [.customLong("as")], help: "The client identity, a name of network.clients.",
+    completion: .custom { _, _, _ in Self.names.clients })
   var identity: String?
   @Option(help: "The pin of the server's certificate, sha256//BASE64: speaks TLS to it.")
   var certificate: String?
   @Option(help: "Reads this process's CPU time, to tell the server's cost per call.") var serverPid: Int32?
   @Option(help: "Microseconds to spin for an answer before sleeping.") var busyPoll: UInt64 = 0
   @Flag(help: "Prints one JSON object.") var json = false
+
+  /// What shells complete with: this directory's init.yaml.
+  private static var names: NetworkNames { NetworkNames(words: [], flag: "") }
 
   func validate() throws {
     guard (1...BenchLimits.connections).contains(connections) else {

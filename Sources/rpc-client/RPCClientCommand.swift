@@ -25,7 +25,9 @@ struct RPCClientCommand: ParsableCommand {
   @Option(help: "The file that names servers, clients and services.", completion: .file())
   var config = Shell.Options().config
 
-  @Option(name: .customLong("as"), help: "The client to call as, by its name in the file.")
+  @Option(
+    name: .customLong("as"), help: "The client to call as, by its name in the file.",
+    completion: .custom { words, _, _ in Shell.Completions.clients(words) })
   var identity: String?
 
   @Option(
@@ -37,6 +39,7 @@ struct RPCClientCommand: ParsableCommand {
 
   @Option(
     name: [.customShort("c"), .long], help: "Run this command. -c and -f run in the order given.",
+    completion: .custom { words, index, _ in Shell.Completions.commands(words, at: index) },
     transform: Ordered.init)
   var command: [Ordered] = []
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import RPCDeployment
 import RPCServer
 import RPCSettings
 import RPCSystem
@@ -28,10 +29,16 @@ struct RPCServerCommand: ParsableCommand {
       """,
     version: "rpc-server \(Server.version)")
 
-  @Argument(help: "IPv4 or IPv6 address, or host name, to listen on.")
+  @Argument(
+    help: "IPv4 or IPv6 address, or host name, to listen on.",
+    completion: .custom { _, _, _ in NetworkNames(words: [], flag: "").hosts })
   var host: String?
 
-  @Argument(help: "TCP port to listen on; 0 takes a free one and prints it.")
+  @Argument(
+    help: "TCP port to listen on; 0 takes a free one and prints it.",
+    completion: .custom { words, index, _ in
+      NetworkNames(words: [], flag: "").ports(after: words.prefix(index))
+    })
   var port: Int?
 
   @Option(
@@ -111,21 +118,25 @@ struct RPCServerCommand: ParsableCommand {
     do {
       settings = ServerSettings.isNeeded(for: self) ? try ServerSettings.load(words, parsed: self) : nil
     } catch let errors as SettingErrors where actions.check {
-      Self.write(errors.lines.map { "failed  settings        \($0)\n" }.joined(), to: 1)
+      StandardStreams.write(errors.lines.map { "failed  settings        \($0)\n" }.joined(), to: 1)
       throw ExitCode.failure
     }
     let command = settings?.command ?? self
     try command.checkTogether()
-    for stranger in settings?.settings.strangers ?? [] { Self.write("rpc-server: \(stranger)\n", to: 2) }
+    for stranger in settings?.settings.strangers ?? [] {
+      StandardStreams.write("rpc-server: \(stranger)\n", to: 2)
+    }
     let (host, port, options) = (command.host ?? "", command.port ?? 0, command.options)
     if actions.printConfig {
-      throw ExitCode(Self.write(settings?.text ?? "", to: 1) ? ServerProgram.ExitCode.ok : 1)
+      StandardStreams.write(settings?.text ?? "", to: 1)
+      throw ExitCode(StandardStreams.exitCode(ServerProgram.ExitCode.ok, of: "rpc-server"))
     }
     if actions.printPin { throw ExitCode(ServerProgram.printPins(host: host, port: port, options: options)) }
     if actions.check {
       let check = ServerCheck(host: host, port: port, options: options)
       let text = "ok      settings        \(settings?.summary ?? "the command line")\n" + check.text
-      throw ExitCode(Self.write(text, to: 1) && check.isOK ? ServerProgram.ExitCode.ok : 1)
+      StandardStreams.write(text, to: 1)
+      throw ExitCode(StandardStreams.exitCode(check.isOK ? ServerProgram.ExitCode.ok : 1, of: "rpc-server"))
     }
     let code = ServerProgram.run(host: host, port: port, options: options) {
       guard let running = settings else { return .unchanged }
@@ -171,7 +182,7 @@ struct RPCServerCommand: ParsableCommand {
       let code = exitCode(for: error)
       if error is ExitCode { Glibc.exit(code.rawValue) }
       if error is SettingErrors || error is SettingError {
-        write("\(error)\n", to: 2)
+        StandardStreams.write("\(error)\n", to: 2)
         Glibc.exit(ServerProgram.ExitCode.usage)
       }
       // The parser's own code for wrong arguments is sysexits' 64; ours is 2, as that of all our programs.

@@ -94,7 +94,9 @@ struct ServerSettings {
   var text: String {
     settings.text(
       title: "rpc-server \(Server.version): what is in force, and where it is from",
-      computed: ["data": command.dataDirectory])
+      computed: ["data": command.dataDirectory, "deployers": command.options.deployersFile ?? ""].filter {
+        !$0.value.isEmpty
+      })
   }
 
   /// What changed for a server that runs with other settings, and cannot be taken over.
