@@ -58,6 +58,7 @@ class Network:
     def start(self, name):
         if name in self.processes:
             self.processes[name].stdout.close()
+            self.processes[name].wait(TIMEOUT)
         with open(self.folder / f"{name}.log", "w") as log:
             process = subprocess.Popen(
                 [PROGRAMS / "rpc-server", "127.0.0.1", str(self.ports[name]), "--data", self.data(name), *self.options],

@@ -52,14 +52,16 @@ class Servers(Case):
             peer.bind()
             call_id = peer.call()
             peer.send(REPLY, call_id, pack([1]))
-            peer.send(GOAWAY, call_id, pack(["idle", 0]))
+            if says:
+                peer.send(GOAWAY, call_id, pack(["idle", 0]))
 
-        with Fake(once) as server, Client(server.address, retry=NO_RETRY) as client:
-            for number in range(20):
-                self.assertEqual(client.call("s.p", number), 1)
-                for pooled in client._pools[server.address]._idle:
-                    pooled.socket.recv(1, socket.MSG_PEEK)  # until the GOAWAY is there
-            self.assertEqual(server.count, 20)
+        for says in (True, False):
+            with self.subTest(says=says), Fake(once) as server, Client(server.address, retry=NO_RETRY) as client:
+                for number in range(20):
+                    self.assertEqual(client.call("s.p", number), 1)
+                    for pooled in client._pools[server.address]._idle:
+                        pooled.socket.recv(1, socket.MSG_PEEK)  # until the GOAWAY, or the end, is there
+                self.assertEqual(server.count, 20)
 
     def test_a_call_that_cannot_have_run_moves_to_another_provider(self):
         closed = free_port()

@@ -105,7 +105,9 @@ class Channel:
     async def _open(self, link: Link) -> None:
         loop, server, source = self.core.loop, self.server, self.core.settings.source
         if source is None:
-            await loop.create_connection(lambda: link, server.host, server.port, happy_eyeballs_delay=ATTEMPT_DELAY)
+            # Not every loop can try several addresses side by side (RFC 8305).
+            own = {"happy_eyeballs_delay": ATTEMPT_DELAY} if isinstance(loop, asyncio.BaseEventLoop) else {}
+            await loop.create_connection(lambda: link, server.host, server.port, **own)  # type: ignore[call-overload]
             return
         found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
         opened = from_source(source, found[0][0])

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, cast
 
 from ._call import Call
 from ._sockets import plain_reason
@@ -32,7 +32,8 @@ class Link(asyncio.Protocol):
         self.opened = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # Loops of others have transports of their own kind.
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         # What waits here is bounded by the calls in flight instead.
         peer = transport.get_extra_info("peername")
