@@ -68,6 +68,32 @@ struct ServerCheckTests {
     #expect(!folder.exists("data/lock"))
   }
 
+  @Test("a certificate is told by its pin, and one that has expired is wrong")
+  func certificates() throws {
+    let certificates = Certificates(directory: TemporaryDirectory())
+    let authority = try certificates.authority("ca")
+    let good = try certificates.signed("good", by: authority, usage: "serverAuth", names: "DNS:localhost")
+    let late = try certificates.signed(
+      "late", by: authority, usage: "serverAuth", names: "DNS:localhost", days: -1)
+    func check(_ files: Certificates.Files, _ more: [String] = []) throws -> (isOK: Bool, text: String) {
+      let data = certificates.directory.file("data")
+      let outcome = try run(
+        Programs.server,
+        [
+          "127.0.0.1", "0", "--data", data, "--check", "--tls", "required", "--tls-certificate",
+          files.certificate,
+        ]
+          + ["--tls-key", files.key] + more)
+      return try Self.finding("certificate", of: outcome)
+    }
+    #expect(try check(good, ["--tls-client-ca", authority.certificate]) == (true, try good.pin()))
+    #expect(try check(late) == (false, "the certificate \(late.pin()) has expired: renew it"))
+    let wrong = try certificates.directory.write("rubbish", to: "wrong-ca.pem")
+    #expect(try !check(good, ["--tls-client-ca", wrong]).isOK)
+    chmod(good.key, 0o644)
+    #expect(try check(good).text.contains("chmod o= '\(good.key)'"))
+  }
+
   @Test("settings that are wrong are the finding, with their places")
   func wrongSettings() throws {
     let folder = TemporaryDirectory()
