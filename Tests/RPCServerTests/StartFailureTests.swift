@@ -10,12 +10,12 @@ struct StartFailureTests {
   static let failures: [(SystemError, Int32, String)] = [
     (
       SystemError(code: EACCES, operation: .open("the log file 'x'")), 3,
-      "open the log file 'x': Permission denied"
+      "cannot open the log file 'x': Permission denied"
     ),
-    (SystemError(code: EMFILE, operation: "open a socket"), 1, "open a socket: Too many open files"),
+    (SystemError(code: EMFILE, operation: "open a socket"), 1, "cannot open a socket: Too many open files"),
     (
       SystemError(code: EACCES, operation: "bind 127.0.0.1:80"), 1,
-      "bind 127.0.0.1:80: not allowed (ports below 1024 need privileges)"
+      "cannot bind 127.0.0.1:80: not allowed (ports below 1024 need privileges)"
     ),
   ]
 
