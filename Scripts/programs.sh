@@ -28,3 +28,15 @@ program() {
   fi
   printf '%s\n' "$path"
 }
+
+# Builds products as the packages have them: with Swift's own libraries inside, and an id by which debuggers find the
+# symbols that are kept apart. In a scratch path of its own, since other options would have all of it built again.
+packaged_directory=$PWD/.build-package
+packaged_options=(-c release --static-swift-stdlib --disable-local-rpath -Xlinker --build-id=sha1 -Xlinker -z -Xlinker relro
+  -Xlinker -z -Xlinker now --scratch-path "$packaged_directory")
+build_packaged() {
+  local product
+  for product in "$@"; do
+    swift build "${packaged_options[@]}" --product "$product" || return
+  done
+}
