@@ -19,19 +19,14 @@ make_tree() {
     objcopy --only-keep-debug --compress-debug-sections "$built" "$symbols/${id:0:2}/${id:2}.debug" || return
     strip --strip-unneeded --remove-section=.comment -o "$tree/bin/$program" "$built" || return
   done
-  [ ! -x Scripts/manuals ] || PATH=$tree/bin:$PATH Scripts/manuals "$tree/share/man" || return
-  [ ! -x Scripts/completions ] || PATH=$tree/bin:$PATH Scripts/completions "$tree/share" || return
-  [ ! -e Clients/python/pyproject.toml ] || make_wheel "$tree/share/simplerpc" || return
-  [ ! -e Docs/init.schema.json ] || cp Docs/init.schema.json "$tree/share/simplerpc" || return
+  RPC_BIN_DIR=$tree/bin Scripts/manuals "$tree/share/man" || return
+  RPC_BIN_DIR=$tree/bin Scripts/completions "$tree/share" || return
+  PYTHON=/usr/bin/python3 Scripts/python-wheel "$tree/share/simplerpc" || return
+  cp Docs/init.schema.json "$tree/share/simplerpc" || return
   cp README.md CHANGELOG.md Docs/*.md "$tree/share/doc/simplerpc"
   cp Scripts/packaging/copyright "$tree/share/doc/simplerpc"
   cp Scripts/packaging/simplerpc@.service "$tree/lib/systemd/system"
   mkdir -p "$tree/etc/simplerpc"
   cp Scripts/packaging/default.yaml Scripts/packaging/deployers "$tree/etc/simplerpc"
   cp Scripts/packaging/install "$tree"
-}
-
-# make_wheel FOLDER: the Python client, as pip installs it.
-make_wheel() {
-  python3 -m pip wheel --quiet --no-deps --wheel-dir "$1" Clients/python
 }

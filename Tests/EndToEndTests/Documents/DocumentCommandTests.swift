@@ -11,6 +11,23 @@ struct DocumentCommandTests {
       "README.md", "rpc> call s1 math.add 1  no such procedure on s1, but on s2, s3",
       "the words behind the line appear while it is typed; the tests of the prompt have them"
     ),
+    ("README.md", "Scripts/package", "Scripts/check-package makes packages"),
+    (
+      "README.md", "sudo apt install ./.build-package/simplerpc_*.deb",
+      "Scripts/check-package does it in a Debian of its own"
+    ),
+    (
+      "README.md", "sudo systemctl enable --now simplerpc@default",
+      "Scripts/check-package does it in a Debian of its own"
+    ),
+    (
+      "README.md", "initializer key | sed -n 2p | sudo tee -a /etc/simplerpc/deployers",
+      "Scripts/check-package does it in a Debian of its own"
+    ),
+    (
+      "README.md", "sudo systemctl reload simplerpc@default",
+      "Scripts/check-package does it in a Debian of its own"
+    ),
     (
       "Docs/SHELL.md", "rpc> clock.wait 30",
       "the key is pressed while the call runs; the tests of the prompt have it"
