@@ -1,7 +1,7 @@
 #if THREAD_SANITIZER
   internal import Glibc
 #else
-  package import Synchronization
+  public import Synchronization
 #endif
 
 /// A value that one thread at a time may use: a `Mutex` of the module Synchronization.
@@ -9,13 +9,15 @@
 /// In a build for the thread sanitizer it is a POSIX mutex instead. A contended `Mutex` is passed on inside the
 /// kernel (FUTEX_LOCK_PI), where the sanitizer cannot see who handed it to whom, so that each of its owners would
 /// look like a race.
+///
+/// `public`, though no embedder sees it: the compiler specialises no generic of `package` access for other modules.
 #if THREAD_SANITIZER
   // `@unchecked`: the value is touched only between locking and unlocking.
-  package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+  public struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let pointer: UnsafeMutablePointer<Value>
 
-    package init(_ value: consuming sending Value) {
+    public init(_ value: consuming sending Value) {
       mutex = .allocate(capacity: 1)
       pthread_mutex_init(mutex, nil)
       pointer = .allocate(capacity: 1)
@@ -30,7 +32,7 @@
     }
 
     /// Runs `body` with the value while every other thread waits.
-    package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
       _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
       pthread_mutex_lock(mutex)
@@ -40,17 +42,17 @@
   }
 #else
   @frozen
-  package struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
+  public struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
     @usableFromInline internal let mutex: Mutex<Value>
 
     @inlinable
-    package init(_ value: consuming sending Value) {
+    public init(_ value: consuming sending Value) {
       mutex = Mutex(value)
     }
 
     /// Runs `body` with the value while every other thread waits.
     @inlinable
-    package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
       _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
       try mutex.withLock(body)

@@ -40,7 +40,7 @@ extension Connection {
         unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: loop.readBuffer[..<count])), filtering)
     case .ended where !state.inputEnded:
       do throws(FilterFailure) {
-        try filtering.filter.inputEnded(isMidway: !input.value.isEmpty)
+        try filtering.filter.inputEnded(isMidway: !input.isEmpty)
         readFailed(outcome)
       } catch {
         fail(error)
@@ -51,29 +51,29 @@ extension Connection {
 
   /// Gives the filter what the socket gave, and the handler what the filter makes of it.
   internal func pass(_ bytes: RawSpan, _ filtering: Filtering) {
-    let growth = input.value.growth(of: bytes.byteCount)
+    let growth = input.growth(of: bytes.byteCount)
     let excess = growth > 0 ? excess(of: growth) : nil
-    if let excess, input.value.count > Self.headBytes { refuseKeptInput(excess) }
+    if let excess, input.count > Self.headBytes { refuseKeptInput(excess) }
     guard state.isOpen else { return }
-    if input.value.allocatedBytes == 0 { input.value = loop.buffers.value.take() }
-    let before = input.value.count
+    if input.allocatedBytes == 0 { input = loop.buffers.value.take() }
+    let before = input.count
     var failure: FilterFailure?
     do throws(FilterFailure) {
-      try filtering.filter.receive(bytes, into: &input.value, answering: &filtering.wire.value)
+      try filtering.filter.receive(bytes, into: &input, answering: &filtering.wire.value)
     } catch {
       failure = error
     }
     // The filter finishes its handshake for the sake of the last words; nothing is delivered any more.
-    if state.closesAfterFlush { input.value.removeAll() }
-    if input.value.isEmpty {
-      loop.buffers.value.giveBack(&input.value)
-    } else if input.value.count > before {
+    if state.closesAfterFlush { input.removeAll() }
+    if input.isEmpty {
+      loop.buffers.value.giveBack(&input)
+    } else if input.count > before {
       // What came before the failure was said by the peer.
       if isReading { deliverKeptInput() } else { state.hasUndelivered = true }
       // The filter needed to see these bytes, but there is no memory for what is left of them.
-      if excess != nil, isReceiving, !input.value.isEmpty {
+      if excess != nil, isReceiving, !input.isEmpty {
         var rest = ByteQueue()
-        swap(&rest, &input.value)
+        swap(&rest, &input)
         keep(rest.bytes)
         loop.buffers.value.giveBack(&rest)
       }
@@ -96,7 +96,7 @@ extension Connection {
     guard let filtering, filtering.failure == nil else { return }
     filtering.failure = SystemError(
       code: failure.isRefusal ? EKEYREJECTED : EPROTO, operation: "read", detail: failure.description)
-    output.value.removeAll()
+    output.removeAll()
     closeAfterFlush()
     flush()
   }
@@ -109,10 +109,10 @@ extension Connection {
   /// - Returns: whether all that the filter let pass has left. What it holds back waits for the peer.
   internal func flush(through filtering: Filtering) -> Bool {
     while true {
-      let before = output.value.count
+      let before = output.count
       filterOutput(filtering)
-      guard write(filtering.wire) else { return false }
-      guard !output.value.isEmpty, output.value.count < before else { break }
+      guard hasWritten(write(&filtering.wire.value)) else { return false }
+      guard !output.isEmpty, output.count < before else { break }
     }
     loop.buffers.value.giveBack(&filtering.wire.value)
     return true
@@ -120,13 +120,13 @@ extension Connection {
 
   /// Filters what is to be sent, and after the last of it the end.
   private func filterOutput(_ filtering: Filtering) {
-    guard filtering.failure == nil else { return output.value.removeAll() }
-    if !output.value.isEmpty {
-      let before = output.value.count
-      filtering.filter.send(&output.value, into: &filtering.wire.value)
-      filtering.bytesTaken &+= UInt64(before - output.value.count)
+    guard filtering.failure == nil else { return output.removeAll() }
+    if !output.isEmpty {
+      let before = output.count
+      filtering.filter.send(&output, into: &filtering.wire.value)
+      filtering.bytesTaken &+= UInt64(before - output.count)
     }
-    guard state.closesAfterFlush, output.value.isEmpty, !filtering.hasEnded else { return }
+    guard state.closesAfterFlush, output.isEmpty, !filtering.hasEnded else { return }
     filtering.hasEnded = true
     filtering.filter.end(into: &filtering.wire.value)
   }

@@ -31,23 +31,23 @@ extension Connection {
     if let excess = excess(of: max(bytes.byteCount, BufferPool.freshBytes)) {
       guard max(bytes.byteCount, bytesWanted) <= Self.headBytes else { return refuse(bytes, excess) }
     } else {
-      input.value = loop.buffers.value.take()
+      input = loop.buffers.value.take()
     }
-    input.value.append(bytes)
-    state.hasUndelivered = bytesWanted <= input.value.count
+    input.append(bytes)
+    state.hasUndelivered = bytesWanted <= input.count
   }
 
   /// How many bytes to read behind those that are kept: as many as the request lacks, in steps that grow with what the
   /// peer really sent. Nil where there is no memory for them, and what was kept is dropped.
   internal func nextStep() -> Int? {
-    let missing = min(max(bytesWanted - input.value.count, 1), EventLoop.readBytesMax)
+    let missing = min(max(bytesWanted - input.count, 1), EventLoop.readBytesMax)
     let step = max(missing, 16 * 1024)
-    let growth = input.value.growth(of: step)
+    let growth = input.growth(of: step)
     // No buffer grows for more than the request that is in it; what is free of it is filled at once.
-    if growth > 0, input.value.growth(of: missing) == 0 { return input.value.room }
+    if growth > 0, input.growth(of: missing) == 0 { return input.room }
     guard growth > 0, let excess = excess(of: growth) else { return step }
-    if bytesWanted <= Self.headBytes, input.value.count < Self.headBytes {
-      return Self.headBytes - input.value.count
+    if bytesWanted <= Self.headBytes, input.count < Self.headBytes {
+      return Self.headBytes - input.count
     }
     refuseKeptInput(excess)
     return nil
@@ -56,7 +56,7 @@ extension Connection {
   /// Drops what is kept, which there is no memory for.
   internal func refuseKeptInput(_ excess: (actual: Int, limit: Int)) {
     var kept = ByteQueue()
-    swap(&kept, &input.value)
+    swap(&kept, &input)
     state.hasUndelivered = false
     refuse(kept.bytes, excess)
     loop.buffers.value.giveBack(&kept)
@@ -73,7 +73,7 @@ extension Connection {
   /// Brings the server's account of this connection up to date: nothing to do while it holds no buffers.
   @inline(__always)
   internal func count() {
-    var now = input.value.allocatedBytes + output.value.allocatedBytes + handlerBytes
+    var now = input.allocatedBytes + output.allocatedBytes + handlerBytes
     if let filtering {
       now += filtering.wire.value.allocatedBytes
       if state.isOpen { now += filtering.filter.heldBytes }
@@ -87,7 +87,7 @@ extension Connection {
     guard let budget else { return }
     budget.change(by: growth, isStranger: state.isStranger)
     // Replies that the peer does not read: nothing that could be said would reach it.
-    guard growth > 0, state.isOpen, output.value.count > BufferPool.freshBytes,
+    guard growth > 0, state.isOpen, output.count > BufferPool.freshBytes,
       let excess = budget.excess(of: 0, isStranger: state.isStranger)
     else { return }
     _ = handler?.memoryExceeded(on: self, unfinished: nil, actual: excess.actual, limit: excess.limit)

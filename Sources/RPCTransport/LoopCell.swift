@@ -6,13 +6,14 @@
 /// use holds to it in the simplest way: while it has the value in hand it calls out to nobody, or to an encoder
 /// that only appends.
 ///
-/// Its memory is allocated once, with the object that owns it, and freed with it.
+/// Its memory is allocated once, with the object that owns it, and freed with it. `public`, though no embedder sees it:
+/// the compiler specialises no generic of `package` access for other modules.
 @frozen
-package struct LoopCell<Value: ~Copyable>: ~Copyable {
+public struct LoopCell<Value: ~Copyable>: ~Copyable {
   @usableFromInline internal let pointer: UnsafeMutablePointer<Value>
 
   @inlinable
-  package init(_ value: consuming Value) {
+  public init(_ value: consuming Value) {
     pointer = .allocate(capacity: 1)
     pointer.initialize(to: value)
   }
@@ -24,7 +25,7 @@ package struct LoopCell<Value: ~Copyable>: ~Copyable {
   }
 
   @inlinable
-  package var value: Value {
+  public var value: Value {
     @inline(__always) _read { yield pointer.pointee }
     @inline(__always) nonmutating _modify { yield &pointer.pointee }
   }

@@ -4,13 +4,15 @@ package import RPCSystem
 
 /// An IPv4 or IPv6 address with a port.
 public struct SocketAddress: Sendable {
-  private var storage: sockaddr_storage
+  /// The larger of the two kinds, which begin alike: every connection keeps an address, and a `sockaddr_storage` has 128
+  /// bytes.
+  private var storage: sockaddr_in6
   private let length: socklen_t
 
   /// A literal address, or nil where `host` is none.
   package init?(ip host: String, port: Int) {
     guard let port = UInt16(exactly: port) else { return nil }
-    var storage = sockaddr_storage()
+    var storage = sockaddr_in6()
     var v4 = in_addr()
     var v6 = in6_addr()
     if inet_pton(AF_INET, host, &v4) == 1 {
@@ -25,7 +27,7 @@ public struct SocketAddress: Sendable {
       address.sin6_family = sa_family_t(AF_INET6)
       address.sin6_port = port.bigEndian
       address.sin6_addr = v6
-      withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in6.self) }
+      storage = address
       length = socklen_t(MemoryLayout<sockaddr_in6>.size)
     } else {
       return nil
@@ -33,9 +35,10 @@ public struct SocketAddress: Sendable {
     self.storage = storage
   }
 
-  internal init(storage: sockaddr_storage, length: socklen_t) {
-    self.storage = storage
-    self.length = length
+  /// - Parameter full: an address of any family, of which those of others than IP keep their family alone.
+  internal init(storage full: sockaddr_storage, length: socklen_t) {
+    storage = withUnsafeBytes(of: full) { $0.load(as: sockaddr_in6.self) }
+    self.length = min(length, socklen_t(MemoryLayout<sockaddr_in6>.size))
   }
 
   /// Every address of a host name, or of a literal, an IPv6 address in brackets too. Asks the system's resolver and
@@ -77,7 +80,7 @@ public struct SocketAddress: Sendable {
     }
   }
 
-  package var family: Int32 { Int32(storage.ss_family) }
+  package var family: Int32 { Int32(storage.sin6_family) }
 
   package var port: Int {
     withUnsafeBytes(of: storage) { bytes in

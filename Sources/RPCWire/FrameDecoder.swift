@@ -14,12 +14,13 @@ package struct FrameDecoder: Sendable {
   /// - Throws: `WireError.frameTooLarge` or `.unknownFrameKind` as soon as the header says so, before the
   ///   payload has been waited for.
   @inlinable
+  @inline(__always)
   package func next(in bytes: RawSpan, at offset: Int) throws(WireError) -> FrameHeader? {
     guard let header = FrameHeader(bytes, at: offset) else { return nil }
     guard Int(header.length) <= frameBytesLimit else {
       throw .frameTooLarge(actual: Int(header.length), limit: frameBytesLimit)
     }
-    guard FrameKind(rawValue: header.kind) != nil else { throw .unknownFrameKind(header.kind) }
+    guard FrameKind.isKnown(header.kind) else { throw .unknownFrameKind(header.kind) }
     guard bytes.byteCount - offset - FrameHeader.byteCount >= Int(header.length) else { return nil }
     return header
   }

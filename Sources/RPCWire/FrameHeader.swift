@@ -15,6 +15,10 @@
   /// Client: proves that it has a key. Server, empty: it did.
   case proof = 12
 
+  /// Whether a frame's kind is of this version: kinds are numbered without gaps.
+  @inlinable
+  package static func isKnown(_ kind: UInt8) -> Bool { kind &- 1 < 12 }
+
   /// As documents and messages write it: `GOAWAY`.
   package var name: String { "\(self)".uppercased() }
 }
@@ -72,6 +76,7 @@
 extension ByteQueue {
   /// Starts a frame: its length is filled in by `endFrame`. Returns where it starts.
   @inlinable
+  @inline(__always)
   package mutating func beginFrame(
     _ kind: FrameKind, flags: FrameHeader.Flags = [], status: StatusCode = .ok, callID: UInt64
   ) -> Int {
@@ -86,6 +91,7 @@ extension ByteQueue {
 
   /// Ends the frame that starts at `mark`.
   @inlinable
+  @inline(__always)
   package mutating func endFrame(_ mark: Int) {
     patch(littleEndian: UInt32(count - mark - FrameHeader.byteCount), at: mark)
   }

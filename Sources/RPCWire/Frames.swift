@@ -264,6 +264,7 @@ package enum CallFrame {
 
   /// Starts a CALL; the caller appends the list of arguments and calls `endFrame`.
   @inlinable
+  @inline(__always)
   package static func begin(
     in queue: inout ByteQueue, callID: UInt64, procedureID: UInt32, timeoutMicroseconds: UInt32,
     flags: FrameHeader.Flags = []

@@ -16,18 +16,17 @@ final class CallbackLoad: Load {
     let recorders = clients.map { _ in Recorder(control: control) }
     self.clients = clients
     self.recorders = recorders
+    let ending = Countdown(control.isPaced ? 1 : plan.connections * plan.outstanding)
+    self.ending = ending
     let lanes = try zip(clients, recorders).map { client, recorder in
-      try Lane(client: client, plan: plan, shape: shape, recorder: recorder, control: control)
+      try Lane(
+        client: client, plan: plan, shape: shape, recorder: recorder, control: control, ending: ending)
     }
     if control.isPaced {
-      let ending = Countdown(1)
-      self.ending = ending
       try LoopThread.spawn(name: "pace") { Self.pace(lanes, control, ending) }
     } else {
-      let ending = Countdown(plan.connections * plan.outstanding)
-      self.ending = ending
       for lane in lanes {
-        for _ in 0..<plan.outstanding { lane.goOn(Clock.now(), ending) }
+        for _ in 0..<plan.outstanding { lane.goOn(Clock.now()) }
       }
     }
   }
@@ -44,7 +43,7 @@ final class CallbackLoad: Load {
     var turn = 0
     while !control.isExhausted {
       while let due = control.nextDue(now: Clock.now()) {
-        lanes[turn % lanes.count].once(due, ending)
+        lanes[turn % lanes.count].once(due)
         turn += 1
       }
     }
@@ -60,9 +59,13 @@ final class CallbackLoad: Load {
     let options: CallOptions
     let recorder: Recorder
     let control: LoadControl
+    let ending: Countdown
 
-    init(client: RPCClient, plan: LoadPlan, shape: CallShape, recorder: Recorder, control: LoadControl) throws
-    {
+    init(
+      client: RPCClient, plan: LoadPlan, shape: CallShape, recorder: Recorder, control: LoadControl,
+      ending: Countdown
+    ) throws {
+      self.ending = ending
       self.client = client
       self.shape = shape
       self.recorder = recorder
@@ -73,37 +76,37 @@ final class CallbackLoad: Load {
     }
 
     /// Starts the next call of the closed loop.
-    func goOn(_ now: UInt64, _ ending: Countdown) {
+    func goOn(_ now: UInt64) {
       guard let start = control.next(now: now) else { return ending.leave() }
-      call(since: start, ending)
+      call(since: start)
     }
 
     /// Starts one call of the open loop.
-    func once(_ due: UInt64, _ ending: Countdown) {
+    func once(_ due: UInt64) {
       ending.enter()
-      call(since: due, ending)
+      call(since: due)
     }
 
-    private func call(since start: UInt64, _ ending: Countdown) {
+    private func call(since start: UInt64) {
       switch (shape, procedure) {
       case (.pair(let left, let right), let procedure?):
         client.start(procedure, left, right, options: options) { (result: Result<(Int), RPCError>) in
-          self.ended(result, start, ending)
+          self.ended(result, start)
         }
       case (.echo(let bytes), let procedure?):
         client.start(procedure, bytes, options: options) { (result: Result<(Bytes), RPCError>) in
-          self.ended(result, start, ending)
+          self.ended(result, start)
         }
       case (.values(let values), _):
-        client.start(name, values, options: options) { result in self.ended(result, start, ending) }
+        client.start(name, values, options: options) { result in self.ended(result, start) }
       case (_, nil): preconditionFailure("a typed shape has a procedure")
       }
     }
 
-    private func ended(_ result: Result<some Any, RPCError>, _ start: UInt64, _ ending: Countdown) {
+    private func ended(_ result: Result<some Any, RPCError>, _ start: UInt64) {
       let now = Clock.now()
       recorder.record(result, start: start, end: now)
-      if control.isPaced { ending.leave() } else { goOn(now, ending) }
+      if control.isPaced { ending.leave() } else { goOn(now) }
     }
   }
 }

@@ -8,34 +8,36 @@ internal import RPCWire
 /// Who is at the other end of a connection: where from, which registered clients that can be, and which one
 /// it says it is. An object, so that naming the caller of a call counts no references of its parts.
 internal final class Caller {
+  // First what every call touches.
+  /// The procedure whose execution was logged last, and the text of that line.
+  @exclusivity(unchecked) private(set) var lastExecuted: BoundProcedure?
+  /// The index of the run that counts its executions, and the window in which it is valid: used by the log only.
+  @exclusivity(unchecked) var run = 0
+  @exclusivity(unchecked) var runWindow: UInt64 = 0
+  @exclusivity(unchecked) private(set) var executedText: [UInt8] = []
+  /// The address, and the name once it is known: how the log names the caller.
+  private(set) var label: [UInt8] {
+    didSet { lastExecuted = nil }
+  }
   let peer: SocketAddress
-  let peerBytes: [UInt8]
   /// Whether the peer is on this host, which gives no right by itself: such may know where this server's files are.
   let isOwnHost: Bool
   /// What it has shown beside its address.
   private(set) var credentials = Credentials()
   /// The name that the peer gave in its HELLO, checked against its address.
   private(set) var claimed: String?
-  /// The address, and the name once it is known: how the log names the caller.
-  private(set) var label: [UInt8] {
-    didSet { lastExecuted = nil }
-  }
-  /// The procedure whose execution was logged last, and the text of that line.
-  @exclusivity(unchecked) private(set) var lastExecuted: BoundProcedure?
-  @exclusivity(unchecked) private(set) var executedText: [UInt8] = []
-  /// The index of the run that counts its executions, and the window in which it is valid: used by the log only.
-  @exclusivity(unchecked) var run = 0
-  @exclusivity(unchecked) var runWindow: UInt64 = 0
 
   init(peer: SocketAddress, local: SocketAddress?) {
     self.peer = peer
-    peerBytes = peer.ipBytes
     isOwnHost = peer.isLoopback || local.map { $0.ipBytes == peer.ipBytes } ?? false
     label = Array(peer.description.utf8)
   }
 
   /// The key that it has proven to own, by a PROOF or else by its certificate.
   var key: PublicKey? { credentials.key ?? credentials.certificateKey }
+
+  /// Made where it is asked for, which is seldom: every connection keeps a caller.
+  private var peerBytes: [UInt8] { peer.ipBytes }
 
   /// Takes the certificate of a TLS handshake.
   func take(_ peer: TLSPeer) {
@@ -56,16 +58,15 @@ internal final class Caller {
       throw RPCError(
         .unauthenticated, "the token is of a client that is registered with another address than \(peer)")
     }
-    let named = Caller(peer: peer, bytes: peerBytes, isOwnHost: isOwnHost)
+    let named = Caller(peer: peer, isOwnHost: isOwnHost)
     named.credentials.token = token
     named.claimed = rule.name
     named.label = logEscaped("\(rule.name)@\(peer)")
     return named
   }
 
-  private init(peer: SocketAddress, bytes: [UInt8], isOwnHost: Bool) {
+  private init(peer: SocketAddress, isOwnHost: Bool) {
     self.peer = peer
-    peerBytes = bytes
     self.isOwnHost = isOwnHost
     label = Array(peer.description.utf8)
   }
@@ -78,10 +79,11 @@ internal final class Caller {
   /// The registered names that this address may act under: the claimed one alone, where one was claimed.
   func identities(in catalogue: Catalogue) -> [String] {
     let port = peer.port
+    let bytes = peerBytes
     return catalogue.clients
       .filter {
         $0.name.hasSameUTF8(as: claimed ?? $0.name)
-          && $0.matches(address: peerBytes, port: port, credentials)
+          && $0.matches(address: bytes, port: port, credentials)
       }
       .map(\.name)
   }

@@ -7,18 +7,27 @@ internal import RPCWire
 /// One connection of a client: its socket, who is calling, the calls that are not answered yet, its timers and its
 /// end. What is said on it is its dialect's, of which it knows none by name. Belongs to one loop.
 internal final class ServerConnection: ConnectionHandler, TimerTarget {
+  // In the order of their use, as in `Connection`.
   let socket: Connection
   let host: ServerLoop
   let caller: Caller
   /// What the peer speaks, once its first bytes have told; nil again once the connection is closed.
   private(set) var dialect: (any Dialect)?
-  /// What may be spoken.
-  private let dialects: [any Dialect.Type]
-  private let filters: [FilterEntry]
   /// Calls that are not answered yet, by the caller's id. Whole entries go in and out, and nobody is called
   /// meanwhile; every call on the fast path asks whether there are any.
   @exclusivity(unchecked) private(set) var calls: [UInt64: ServerCall] = [:]
   @exclusivity(unchecked) private var access = Access()
+  /// No more calls are taken.
+  private(set) var isDraining = false
+  /// Whether bytes are being handled: the connection ends behind all of them, not in between.
+  private var isReceivingBytes = false
+  /// Whether a deployment may end with this connection.
+  var hasDeployed = false
+  /// Since when a request is on its way that is not whole yet.
+  var frameStarted: UInt64?
+  /// What may be spoken.
+  private let dialects: [any Dialect.Type]
+  private let filters: [FilterEntry]
   /// The name of the registered client that the caller is, in the generation in force.
   private(set) var callerName: String?
   private var nestedAccess: NestedAccess?
@@ -26,15 +35,7 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
   private var piecesAway = 0
   /// Calls that were ended before their work: it still runs.
   var workLeft = 0
-  /// No more calls are taken.
-  private(set) var isDraining = false
   var keepalive = Keepalive()
-  /// Whether bytes are being handled: the connection ends behind all of them, not in between.
-  private var isReceivingBytes = false
-  /// Whether a deployment may end with this connection.
-  var hasDeployed = false
-  /// Since when a request is on its way that is not whole yet.
-  var frameStarted: UInt64?
   var timer: TimerID?
   var timerDue: UInt64 = 0
   let opened: UInt64
