@@ -4,13 +4,14 @@ package import RPCSystem
 
 /// An IPv4 or IPv6 address with a port.
 public struct SocketAddress: Sendable {
-  private var storage: sockaddr_storage
+  /// The larger of the two kinds: a `sockaddr_storage` would take four times that of each connection.
+  private var storage = sockaddr_in6()
   private let length: socklen_t
 
   /// A literal address, or nil where `host` is none.
   package init?(ip host: String, port: Int) {
     guard let port = UInt16(exactly: port) else { return nil }
-    var storage = sockaddr_storage()
+    var storage = sockaddr_in6()
     var v4 = in_addr()
     var v6 = in6_addr()
     if inet_pton(AF_INET, host, &v4) == 1 {
@@ -25,7 +26,7 @@ public struct SocketAddress: Sendable {
       address.sin6_family = sa_family_t(AF_INET6)
       address.sin6_port = port.bigEndian
       address.sin6_addr = v6
-      withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: address, as: sockaddr_in6.self) }
+      storage = address
       length = socklen_t(MemoryLayout<sockaddr_in6>.size)
     } else {
       return nil
@@ -33,9 +34,15 @@ public struct SocketAddress: Sendable {
     self.storage = storage
   }
 
-  internal init(storage: sockaddr_storage, length: socklen_t) {
-    self.storage = storage
+  /// Takes an address of the system's over; nil where it is of another kind.
+  private init?(_ address: UnsafeRawPointer?, length: socklen_t) {
+    guard let address, Int(length) <= MemoryLayout<sockaddr_in6>.size,
+      Int(length) >= MemoryLayout<sockaddr_in>.size
+    else { return nil }
     self.length = length
+    withUnsafeMutableBytes(of: &storage) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: Int(length)))
+    }
   }
 
   /// Every address of a host name, or of a literal, an IPv6 address in brackets too. Asks the system's resolver and
@@ -61,11 +68,7 @@ public struct SocketAddress: Sendable {
     var addresses: [SocketAddress] = []
     var next = list
     while let entry = next?.pointee {
-      if let address = entry.ai_addr, Int(entry.ai_addrlen) <= MemoryLayout<sockaddr_storage>.size {
-        var storage = sockaddr_storage()
-        memcpy(&storage, address, Int(entry.ai_addrlen))
-        addresses.append(SocketAddress(storage: storage, length: entry.ai_addrlen))
-      }
+      if let address = SocketAddress(entry.ai_addr, length: entry.ai_addrlen) { addresses.append(address) }
       next = entry.ai_next
     }
     return addresses
@@ -77,7 +80,7 @@ public struct SocketAddress: Sendable {
     }
   }
 
-  package var family: Int32 { Int32(storage.ss_family) }
+  package var family: Int32 { Int32(storage.sin6_family) }
 
   package var port: Int {
     withUnsafeBytes(of: storage) { bytes in
@@ -128,7 +131,7 @@ public struct SocketAddress: Sendable {
     let status = withUnsafeMutablePointer(to: &storage) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(descriptor, $0, &length) }
     }
-    return status == 0 ? SocketAddress(storage: storage, length: length) : nil
+    return status == 0 ? withUnsafePointer(to: storage) { SocketAddress($0, length: length) } : nil
   }
 }
 

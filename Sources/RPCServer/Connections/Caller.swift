@@ -9,7 +9,6 @@ internal import RPCWire
 /// it says it is. An object, so that naming the caller of a call counts no references of its parts.
 internal final class Caller {
   let peer: SocketAddress
-  let peerBytes: [UInt8]
   /// Whether the peer is on this host, which gives no right by itself: such may know where this server's files are.
   let isOwnHost: Bool
   /// What it has shown beside its address.
@@ -29,7 +28,6 @@ internal final class Caller {
 
   init(peer: SocketAddress, local: SocketAddress?) {
     self.peer = peer
-    peerBytes = peer.ipBytes
     isOwnHost = peer.isLoopback || local.map { $0.ipBytes == peer.ipBytes } ?? false
     label = Array(peer.description.utf8)
   }
@@ -52,20 +50,19 @@ internal final class Caller {
     guard let rule = catalogue.clients.first(where: { $0.token == token }) else {
       throw RPCError(.unauthenticated, "no client is registered with this token")
     }
-    guard rule.matches(address: peerBytes, port: peer.port) else {
+    guard rule.matches(address: peer.ipBytes, port: peer.port) else {
       throw RPCError(
         .unauthenticated, "the token is of a client that is registered with another address than \(peer)")
     }
-    let named = Caller(peer: peer, bytes: peerBytes, isOwnHost: isOwnHost)
+    let named = Caller(peer: peer, isOwnHost: isOwnHost)
     named.credentials.token = token
     named.claimed = rule.name
     named.label = logEscaped("\(rule.name)@\(peer)")
     return named
   }
 
-  private init(peer: SocketAddress, bytes: [UInt8], isOwnHost: Bool) {
+  private init(peer: SocketAddress, isOwnHost: Bool) {
     self.peer = peer
-    peerBytes = bytes
     self.isOwnHost = isOwnHost
     label = Array(peer.description.utf8)
   }
@@ -77,11 +74,11 @@ internal final class Caller {
 
   /// The registered names that this address may act under: the claimed one alone, where one was claimed.
   func identities(in catalogue: Catalogue) -> [String] {
-    let port = peer.port
+    let (address, port) = (peer.ipBytes, peer.port)
     return catalogue.clients
       .filter {
         $0.name.hasSameUTF8(as: claimed ?? $0.name)
-          && $0.matches(address: peerBytes, port: port, credentials)
+          && $0.matches(address: address, port: port, credentials)
       }
       .map(\.name)
   }
@@ -92,6 +89,7 @@ internal final class Caller {
   /// - Throws: `Unauthenticated` where the registered address of that name is another one, or a key is missing.
   func claim(_ name: String, in catalogue: Catalogue, willProve: Bool) throws(RPCError) {
     let rules = catalogue.clients.filter { $0.name.hasSameUTF8(as: name) }
+    let address = peer.ipBytes
     if rules.isEmpty, !catalogue.clients.isEmpty {
       var message = "no client '\(name)' is registered"
       if let near = Spelling.nearest(to: name, in: catalogue.clients.map(\.name)) {
@@ -99,12 +97,12 @@ internal final class Caller {
       }
       throw RPCError(.unauthenticated, message)
     }
-    guard rules.isEmpty || rules.contains(where: { $0.matches(address: peerBytes, port: peer.port) }) else {
+    guard rules.isEmpty || rules.contains(where: { $0.matches(address: address, port: peer.port) }) else {
       throw RPCError(
         .unauthenticated, "the client '\(name)' is registered with another address than \(peer)")
     }
     if !willProve, !rules.isEmpty, rules.allSatisfy(\.needsCredential),
-      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, credentials) })
+      !rules.contains(where: { $0.matches(address: address, port: peer.port, credentials) })
     {
       let what = rules.contains { $0.key != nil } ? "a key" : "a certificate or a token"
       throw RPCError(
@@ -147,8 +145,9 @@ internal final class Caller {
     let rules = catalogue.clients.filter { rule in claimed.map { rule.name.hasSameUTF8(as: $0) } ?? false }
     var shown = credentials
     shown.key = key
+    let address = peer.ipBytes
     if let claimed, !rules.isEmpty,
-      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, shown) })
+      !rules.contains(where: { $0.matches(address: address, port: peer.port, shown) })
     {
       throw RPCError(.unauthenticated, "the client '\(claimed)' is registered with another key")
     }
