@@ -220,6 +220,11 @@ extension GRPCDialect {
     } catch {
       return fail(stream, core.explained(error, procedure), procedure)
     }
+    let spot = core.spot
+    spot.source = .grpc(stream)
+    spot.caller = stream.token?.caller
+    spot.begin(procedure, on: connection, timeout: stream.head.timeout)
+    defer { spot.endAll() }
     core.executed(procedure, times: 1, by: caller(of: stream))
     answer(stream, method, values.bytes)
   }

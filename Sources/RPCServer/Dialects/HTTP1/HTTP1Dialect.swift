@@ -211,7 +211,9 @@ internal final class HTTP1Dialect: Dialect {
   ) throws(RPCError) {
     let procedure = resolved.procedure
     if case .immediate = procedure.implementation, resolved.arguments.count <= procedure.spotBytesMax {
-      return try runOnTheSpot(call, resolved)
+      return try bytes.withUnsafeBytes { bytes throws(RPCError) in
+        try runOnTheSpot(call, resolved, fields ?? parser.head, bytes)
+      }
     }
     let callID = nextCallID
     nextCallID += 1
@@ -231,9 +233,15 @@ internal final class HTTP1Dialect: Dialect {
   }
 
   /// A closure that answers where its call is read.
-  private func runOnTheSpot(_ call: HTTP1Call, _ resolved: ResolvedCall) throws(RPCError) {
+  private func runOnTheSpot(
+    _ call: HTTP1Call, _ resolved: ResolvedCall, _ head: HTTP1Head, _ bytes: UnsafeRawBufferPointer
+  ) throws(RPCError) {
     let procedure = resolved.procedure
     workbench.values.value.removeAll()
+    core.spot.source = .http1(head, bytes)
+    core.spot.caller = call.caller
+    core.spot.begin(procedure, on: connection, timeout: call.timeoutNanoseconds)
+    defer { core.spot.endAll() }
     var reader = MessagePackReader(resolved.arguments.span.bytes)
     do throws(RPCError) {
       try procedure.body(&reader, &workbench.values.value)
