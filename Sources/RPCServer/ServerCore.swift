@@ -71,6 +71,7 @@ internal final class ServerCore: Sendable {
       state.allowedHosts = options.allowedHosts
       state.allowedOrigins = options.allowedOrigins
     }
+    tls.setDeployers(deployers)
   }
 
   /// Why the server does not serve what was committed last, nil when all is well.

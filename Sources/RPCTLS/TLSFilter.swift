@@ -9,7 +9,9 @@ package final class TLSFilter: ByteFilter {
   private let ssl: OpaquePointer
   private let pipe: UnsafeMutablePointer<rpc_tls_pipe>
   /// What made it, which OpenSSL's callbacks use.
-  private let context: AnyObject
+  internal let context: AnyObject
+  /// What a client's sessions are kept under.
+  internal var sessionKey: String?
   private let isServer: Bool
   private var hasReceived = false
   private var failure: FilterFailure?
@@ -141,6 +143,7 @@ package final class TLSFilter: ByteFilter {
     }
     isEstablished = true
     established()
+      if let sessionKey { (context as? TLSClientContext)?.forgetSession(sessionKey) }
     return true
   }
 
