@@ -240,7 +240,8 @@ let package = Package(
     .testTarget(
       name: "RPCServerTests",
       dependencies: [
-        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport",
+        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTLS",
+        "RPCTransport",
         "RPCWire",
         "RPCProto", "CNGHTTP2",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),

@@ -167,8 +167,11 @@ internal final class ServerLoop {
   func adopt(allowsGet: Bool, drainTimeoutMilliseconds: Int) {
     options.allowsGet = allowsGet
     options.drainTimeoutMilliseconds = drainTimeoutMilliseconds
-    browserGuard = core.browserGuard
+    namesChanged()
   }
+
+  /// The names of this server are others now.
+  func namesChanged() { browserGuard = core.browserGuard }
 
   /// Loads sources so that calls of them start at once; `completion` gets those that cannot be loaded.
   func prepare(_ units: [SourceUnit], completion: @escaping ([UnitFailure]) -> Void) {

@@ -76,6 +76,12 @@ internal final class ServerTLS: Sendable {
   /// What clients pin, the first certificate's first.
   var pins: [CertificatePin] { state.withLock { $0.context?.pins ?? [] } }
 
+  /// The names of hosts in the certificates, with `*` as the first label where one stands for all.
+  var hosts: [String] {
+    let names = state.withLock { $0.context?.names ?? [] }
+    return names.filter { HostName.isValid($0.hasPrefix("*.") ? String($0.dropFirst(2)) : $0) }
+  }
+
   /// Takes the clients of a generation: their certificates are known by their keys, no matter who signed them.
   func update(_ clients: [ClientRule]) {
     guard mode != .off else { return }
