@@ -174,9 +174,13 @@ extension GRPCDialect {
     // A page, which is being written.
     if stream.head.isRead { return }
     if let unary = stream.unary { return unary.run() }
-    if stream.head.isWebText, !decodeText(stream) {
-      return respond(stream, GRPCStatus(.internal, "the body is not base64"))
-    }
+    guard stream.head.isWebText else { return runMessage(stream) }
+    guard stream.body.count <= BoundProcedure.spotBytes else { return decodeTextBeside(stream) }
+    runDecoded(stream, Self.decodeText(stream.body.copy()))
+  }
+
+  /// Runs a request whose message is as gRPC has it.
+  func runMessage(_ stream: GRPCStream) {
     if let problem = problem(with: stream) { return respond(stream, problem) }
     switch stream.head.target {
     case .unknown: preconditionFailure("it was refused with its head")
@@ -286,6 +290,13 @@ extension GRPCDialect {
 
   /// A message with its prefix.
   static func append(
+  /// Sends a reply that is whole, with what comes behind it where that stands in the body.
+  func finishWhole(_ stream: GRPCStream) {
+    stream.status = .ok
+    held(stream.reply.count)
+    submitReply(stream)
+  }
+
     _ response: ProtoMessage, _ values: RawSpan, to reply: inout ByteQueue
   ) throws(ProtoError) {
     let start = reply.count
@@ -299,8 +310,7 @@ extension GRPCDialect {
   func finish(_ stream: GRPCStream) {
     stream.status = .ok
     if !stream.head.isGRPC { appendWebTrailers(stream, .ok) }
-    held(stream.reply.count)
-    submitReply(stream)
+    finishWhole(stream)
   }
 
   /// Ends a request that did not become a call, or a closure's that failed.
