@@ -96,6 +96,8 @@ extension GRPCDialect {
 
   private func refuseAsMalformed(_ stream: GRPCStream, _ message: String) {
     core.failed(nil, RPCError(.protocolError, message), by: caller(of: stream))
+    // Over gRPC-Web there is nobody who looks at the status of HTTP.
+    guard stream.head.isGRPC else { return respond(stream, GRPCStatus(.internal, message)) }
     submit(
       stream,
       [(":status", "400"), ("content-type", "application/grpc")] + GRPCStatus(.internal, message).fields)
@@ -218,17 +220,17 @@ extension GRPCDialect {
       values.removeAll()
       swap(&values, &self.values)
     }
+    let spot = core.spot
+    spot.source = .grpc(stream)
+    spot.caller = stream.token?.caller
+    spot.begin(procedure, on: connection, timeout: stream.head.timeout)
+    defer { spot.endAll() }
     do throws(RPCError) {
       var reader = MessagePackReader(arguments.bytes)
       try procedure.body(&reader, &values)
     } catch {
       return fail(stream, core.explained(error, procedure), procedure)
     }
-    let spot = core.spot
-    spot.source = .grpc(stream)
-    spot.caller = stream.token?.caller
-    spot.begin(procedure, on: connection, timeout: stream.head.timeout)
-    defer { spot.endAll() }
     core.executed(procedure, times: 1, by: caller(of: stream))
     answer(stream, method, values.bytes)
   }
@@ -288,8 +290,6 @@ extension GRPCDialect {
     finish(stream)
   }
 
-  /// A message with its prefix.
-  static func append(
   /// Sends a reply that is whole, with what comes behind it where that stands in the body.
   func finishWhole(_ stream: GRPCStream) {
     stream.status = .ok
@@ -297,6 +297,8 @@ extension GRPCDialect {
     submitReply(stream)
   }
 
+  /// A message with its prefix.
+  static func append(
     _ response: ProtoMessage, _ values: RawSpan, to reply: inout ByteQueue
   ) throws(ProtoError) {
     let start = reply.count
@@ -308,7 +310,6 @@ extension GRPCDialect {
 
   /// Sends a reply whose only message is in the stream.
   func finish(_ stream: GRPCStream) {
-    stream.status = .ok
     if !stream.head.isGRPC { appendWebTrailers(stream, .ok) }
     finishWhole(stream)
   }

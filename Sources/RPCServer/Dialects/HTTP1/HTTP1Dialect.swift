@@ -100,7 +100,8 @@ internal final class HTTP1Dialect: Dialect {
       // A body that is not read cannot be told from the next request.
       let end = parser.headEnd + parser.head.contentLength
       if parser.head.isChunked || bytes.byteCount < end { exchange.closes = true }
-      return refuse(error, by: caller)
+      let type = error.isCall ? ContentType(parser.head.text(of: .contentType, in: bytes) ?? "") : nil
+      return refuse(error, by: caller, as: type.flatMap { type in UnaryFormats.all.first { $0.takes(type) } })
     }
     if parser.head.expectsContinue, bytes.byteCount == parser.headEnd {
       socket.send { $0.append("HTTP/1.1 100 Continue\r\n\r\n" as StaticString) }
@@ -123,7 +124,7 @@ internal final class HTTP1Dialect: Dialect {
         }
         try begin(call, metadata: bytes)
       } catch {
-        refuse(error, by: call.caller)
+        refuse(error, by: call.caller, as: call.format)
       }
     }
   }
@@ -199,7 +200,7 @@ internal final class HTTP1Dialect: Dialect {
         try start(call, try result.get(), exchange, head.span.bytes, received: since, fields: fields)
       } catch {
         self.exchange = exchange
-        refuse(HTTPRefusal(error), by: call.caller)
+        refuse(HTTPRefusal(error), by: call.caller, as: call.format)
       }
     }
   }
@@ -237,16 +238,17 @@ internal final class HTTP1Dialect: Dialect {
     _ call: HTTP1Call, _ resolved: ResolvedCall, _ head: HTTP1Head, _ bytes: UnsafeRawBufferPointer
   ) throws(RPCError) {
     let procedure = resolved.procedure
-    workbench.values.value.removeAll()
     core.spot.source = .http1(head, bytes)
     core.spot.caller = call.caller
     core.spot.begin(procedure, on: connection, timeout: call.timeoutNanoseconds)
     defer { core.spot.endAll() }
+    workbench.values.value.removeAll()
     var reader = MessagePackReader(resolved.arguments.span.bytes)
     do throws(RPCError) {
       try procedure.body(&reader, &workbench.values.value)
     } catch {
-      return refuse(HTTPRefusal(core.explained(error, procedure)), of: procedure, by: call.caller)
+      return refuse(
+        HTTPRefusal(core.explained(error, procedure)), of: procedure, by: call.caller, as: call.format)
     }
     core.executed(procedure, times: 1, by: call.caller)
     let values = workbench.values.value.copy()
@@ -280,10 +282,21 @@ internal final class HTTP1Dialect: Dialect {
   /// An answer is to come that is not a call's.
   func takeTurn() { isBusy = true }
 
-  func refuse(_ refusal: HTTPRefusal, of procedure: BoundProcedure? = nil, by caller: Caller) {
+  /// - Parameter format: of the request, where that is known.
+  func refuse(
+    _ refusal: HTTPRefusal, of procedure: BoundProcedure? = nil, by caller: Caller,
+    as format: (any UnaryFormat.Type)? = nil
+  ) {
     core.failed(procedure, refusal.error, by: caller, code: refusal.code)
     workbench.body.value.removeAll()
-    let head = ConnectJSON.append(refusal.error, refusal.status, refusal.code, to: &workbench.body.value)
+    let head: AnswerHead
+    if refusal.isCall, let format, format.isGRPCWeb {
+      head = format.append(
+        .failure(refusal.error), of: procedure, type: nil, limit: host.options.jsonBytes,
+        to: &workbench.body.value)
+    } else {
+      head = ConnectJSON.append(refusal.error, refusal.status, refusal.code, to: &workbench.body.value)
+    }
     socket.send {
       exchange.append(head, workbench.body.value, allowed: refusal.allowed, workbench, to: &$0)
     }
