@@ -251,7 +251,8 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures",
+        "RPCProto",
         "RPCDeployment",
         "RPCClient", "RPCServer", "RPCShell", "CLua",
         .product(name: "HTTPTypes", package: "swift-http-types"),
