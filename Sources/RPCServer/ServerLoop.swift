@@ -171,7 +171,10 @@ internal final class ServerLoop {
   }
 
   /// The names of this server are others now.
-  func namesChanged() { browserGuard = core.browserGuard }
+  func namesChanged() {
+    browserGuard = core.browserGuard
+    httpWorkbench.knownHeads.value.removeAll()
+  }
 
   /// Loads sources so that calls of them start at once; `completion` gets those that cannot be loaded.
   func prepare(_ units: [SourceUnit], completion: @escaping ([UnitFailure]) -> Void) {

@@ -70,6 +70,7 @@ internal final class HTTP1Dialect: Dialect {
       }
       let rest = bytes.extracting(offset..<bytes.byteCount)
       do throws(HTTP1Violation) {
+        if parser.isIdle { recallHead(rest) }
         switch try parser.advance(rest) {
         case .more(let wanted):
           guard !socket.inputHasEnded else { return .consumed(bytes.byteCount) }
@@ -88,13 +89,30 @@ internal final class HTTP1Dialect: Dialect {
     return .consumed(offset)
   }
 
+  /// Takes what was decided by a head of the same bytes.
+  private func recallHead(_ bytes: RawSpan) {
+    guard !connection.isDraining,
+      let known = workbench.knownHeads.value.find(bytes, generation: host.catalogue.edition),
+      connection.allows(service: known.call.overloads[0].service, in: host.catalogue)
+    else { return }
+    parser.adopt(known.head, end: known.bytes.count)
+    exchange = HTTP1Exchange(closes: known.head.closes, isOld: known.head.minorVersion == 0)
+    var call = known.call
+    call.caller = caller
+    route = .call(call)
+  }
+
   /// Decides on a request before its body is there.
   private func readHead(_ bytes: RawSpan) {
     exchange = HTTP1Exchange(
       isHead: parser.head.method == .head, closes: parser.head.closes || connection.isDraining,
       isOld: parser.head.minorVersion == 0)
     do throws(HTTPRefusal) {
-      route = try self.route(bytes)
+      let route = try self.route(bytes)
+      self.route = route
+      if case .call(let call) = route, exchange.allowedOrigin == nil {
+        workbench.knownHeads.value.keep(bytes, parser.head, end: parser.headEnd, call)
+      }
     } catch {
       route = nil
       // A body that is not read cannot be told from the next request.
