@@ -240,7 +240,8 @@ let package = Package(
     .testTarget(
       name: "RPCServerTests",
       dependencies: [
-        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTransport",
+        "TestSupport", "RPCServer", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCSystem", "RPCTLS",
+        "RPCTransport",
         "RPCWire",
         "RPCProto", "CNGHTTP2",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
@@ -250,7 +251,8 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCNetwork", "RPCProcedures", "RPCProto",
+        "RPCWire", "RPCSystem", "RPCTransport", "RPCKeys", "RPCTLS", "RPCNetwork", "RPCProcedures",
+        "RPCProto",
         "RPCDeployment",
         "RPCClient", "RPCServer", "RPCShell", "CLua",
         .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -4,13 +4,14 @@ import RPCWire
 
 /// The server that the benchmarks load: Swift closures on the fast path, all features on.
 ///
-/// `bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS] [LOG-FILE]`
+/// `bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS] [LOG-FILE] [CERTIFICATE KEY]`: with the last two, files of PEM,
+/// it speaks TLS only.
 @main
 enum BenchServer {
   static func main() throws {
     let arguments = CommandLine.arguments
     guard arguments.count >= 3, let port = Int(arguments[2]) else {
-      print("usage: bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS] [LOG-FILE]")
+      print("usage: bench-server IP PORT [LOOPS] [BUSY-POLL-MICROSECONDS] [LOG-FILE] [CERTIFICATE KEY]")
       exit(2)
     }
     var options = ServerOptions()
@@ -18,6 +19,10 @@ enum BenchServer {
     options.busyPollMicroseconds = arguments.count > 4 ? Int(arguments[4]) ?? 0 : 0
     // Every execution is logged, as by rpc-server.
     options.log = LogOptions(level: .info, file: arguments.count > 5 ? arguments[5] : "/dev/null")
+    if arguments.count > 7 {
+      options.tls.mode = .required
+      options.tls.certificates = [TLSOptions.Files(certificate: arguments[6], key: arguments[7])]
+    }
     let server = try Server(
       host: arguments[1], port: port,
       procedures: [

@@ -19,7 +19,9 @@ SSL_CTX *rpc_tls_context(int is_server) {
     SSL_CTX_free(context);
     return NULL;
   }
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  // A client's sessions are kept by the one who made the context, as its callback for new ones gets them.
+  SSL_CTX_set_session_cache_mode(
+      context, is_server ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
   SSL_CTX_set_max_early_data(context, 0);
   SSL_CTX_set_num_tickets(context, 1);
   return context;

@@ -54,7 +54,7 @@ internal final class BlockingSocket {
     self.server = server
     self.options = options
     silenceMax = options.keepalive.orNever
-    filter = try server.makeFilter()
+    filter = try server.makeFilter(as: options.certificate)
     descriptor = try Self.connect(to: server, from: source, by: deadline, timeout: options.connectTimeout)
     _ = rpc_set_nonblocking(descriptor.raw, 0)
     limitReads()

@@ -182,7 +182,7 @@ internal final class ClientChannel: TimerTarget {
     limits.outputHighWater = .max
     let socket = Connection(adopting: Descriptor(descriptor), on: core.loop, limits: limits)
     do throws(RPCError) {
-      if let filter = try server.makeFilter() { socket.install(filter) }
+      if let filter = try server.makeFilter(as: core.options.certificate) { socket.install(filter) }
     } catch {
       socket.close()
       return attemptEnded(error)

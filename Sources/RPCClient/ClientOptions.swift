@@ -14,6 +14,8 @@ public struct ClientOptions: Sendable {
   public var agent = Release.agent
   /// Proves to servers who the client is, where they know it by a key.
   public var key: PrivateKey?
+  /// Shows servers who the client is, where they know it by a certificate: only to those that are spoken to in TLS.
+  public var certificate: OwnCertificate?
   public var balancing = Balancing.leastOutstanding
   /// The longest that connecting may take, from the first packet to the server's HELLO.
   public var connectTimeout: Duration = .seconds(5)

@@ -10,11 +10,13 @@ extension Topology.Server {
   }
 
   /// What encrypts a connection to the server; nil where it is spoken to plainly.
-  package func makeFilter() throws(RPCError) -> (any ByteFilter)? {
+  ///
+  /// - Parameter certificate: the client's own.
+  package func makeFilter(as certificate: OwnCertificate? = nil) throws(RPCError) -> (any ByteFilter)? {
     guard let trust else { return nil }
     do throws(TLSError) {
-      return try TLSClientContext.context(for: trust)
-        .makeFilter(host: host, isAddress: IPBlock.address(host) != nil)
+      return try TLSClientContext.context(for: trust, as: certificate?.identity)
+        .makeFilter(host: host, isAddress: IPBlock.address(host) != nil, port: Int(port))
     } catch {
       throw RPCError(.failedPrecondition, "\(error): \(label)", executed: .no)
     }

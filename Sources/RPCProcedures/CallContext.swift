@@ -3,15 +3,18 @@ public import RPCWire
 /// Who makes a call, and what came with it besides its arguments.
 ///
 /// ```swift
-/// NativeProcedure(suspending: "math.add") { (a: Int, b: Int) async in
+/// NativeProcedure("math.add") { (a: Int, b: Int) in
 ///   log("\(CallContext.current?.caller ?? "somebody") adds")
 ///   return a + b
 /// }
 /// ```
 public struct CallContext: Sendable {
-  /// That of the call which this task answers: set in closures that may wait, since those that answer on the spot have no
-  /// time for it.
-  @TaskLocal public static var current: CallContext?
+  /// That of the call which this closure answers, nil outside of one. Tasks that a closure starts with `Task` have it
+  /// where the closure may wait; one that must not may hand it on.
+  public static var current: CallContext? { ofTask ?? RunningCalls.context }
+
+  /// That of a call which is answered elsewhere than on its loop.
+  @TaskLocal package static var ofTask: CallContext?
 
   /// The name of the registered client that calls; nil where none is known.
   public let caller: String?

@@ -40,6 +40,11 @@ internal final class Deployers: Sendable {
     return (try? trusted())?.contains(key) ?? false
   }
 
+  /// Whether a certificate is of a key that may deploy.
+  func contains(_ pin: CertificatePin) -> Bool {
+    (try? trusted())?.contains { $0.certificatePin == pin } ?? false
+  }
+
   /// The keys that count now. The user's own is read each time: the server may have been started before it
   /// was made, and one that was removed counts for nobody any more.
   private func trusted() throws(KeyError) -> Set<PublicKey> {

@@ -33,6 +33,7 @@ extension Server {
       for pin in try core.tls.load(changed(settings) ? options.tls : nil) {
         core.log.note("the certificate is read again: \(pin)")
       }
+      core.certificatesChanged()
     } catch {
       core.log.warn("the certificates stay as they were: \(error)")
     }

@@ -179,6 +179,7 @@ public final class Server: Sendable {
 
   private func loadTLS() throws(KeyError) {
     for pin in try core.tls.load() { core.log.note("this server's certificate is \(pin)") }
+    core.certificatesChanged()
   }
 
   /// The keys of the certificates that the server shows, as clients pin them: `sha256//BASE64`; none without TLS.

@@ -71,6 +71,7 @@ internal final class ServerCore: Sendable {
       state.allowedHosts = options.allowedHosts
       state.allowedOrigins = options.allowedOrigins
     }
+    tls.setDeployers(deployers)
   }
 
   /// Why the server does not serve what was committed last, nil when all is well.
@@ -94,8 +95,14 @@ internal final class ServerCore: Sendable {
     }
   }
 
+  /// Other certificates are shown now, which may name other hosts.
+  func certificatesChanged() {
+    state.withLock { updateBrowserGuard(&$0) }
+    onEveryLoop { $0.namesChanged() }
+  }
+
   private func updateBrowserGuard(_ state: inout State) {
-    var hosts = state.allowedHosts
+    var hosts = state.allowedHosts + tls.hosts
     if let host = state.listensOn { hosts.append(host) }
     if let name = state.serverName, let server = state.topology.server(name) { hosts += [name, server.host] }
     state.browserGuard = BrowserGuard(hosts: hosts, origins: state.allowedOrigins)

@@ -167,7 +167,13 @@ internal final class ServerLoop {
   func adopt(allowsGet: Bool, drainTimeoutMilliseconds: Int) {
     options.allowsGet = allowsGet
     options.drainTimeoutMilliseconds = drainTimeoutMilliseconds
+    namesChanged()
+  }
+
+  /// The names of this server are others now.
+  func namesChanged() {
     browserGuard = core.browserGuard
+    httpWorkbench.knownHeads.value.removeAll()
   }
 
   /// Loads sources so that calls of them start at once; `completion` gets those that cannot be loaded.

@@ -70,8 +70,8 @@ public struct ServerOptions: Sendable {
   /// The largest value that `frameBytes` may have.
   public static let frameBytesMax = WireLimits.frameBytesMax
 
-  /// Names of this server, besides its addresses, `localhost` and what init.yaml calls it, that requests over HTTP may have
-  /// as their `Host`.
+  /// Names of this server, besides its addresses, `localhost`, what init.yaml calls it and what its certificate names, that
+  /// requests over HTTP may have as their `Host`.
   public var allowedHosts: [String] = []
   /// Origins whose pages may call over HTTP, as browsers write them: `https://example.org`.
   public var allowedOrigins: [String] = []

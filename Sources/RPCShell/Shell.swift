@@ -21,6 +21,8 @@ package enum Shell {
     package var identity: String?
     /// The file of the private key to prove, nil for the one that RPC_KEY names, else the user's deploy key.
     package var key: String?
+    /// The files of the certificate to show inside TLS, and of its private key.
+    package var certificate: (certificate: String, key: String)?
     package enum Step: Hashable, Sendable {
       case command(String)
       /// A file of commands, `-` for standard input.
@@ -91,15 +93,22 @@ package enum Shell {
   {
     let file = try load(options.config)
     let key = try privateKey(options)
-    let source = NetworkSource(file, key: key)
+    let certificate = try certificate(options)
+    let source = NetworkSource(file, key: key, certificate: certificate)
     let maker: ShellSession.BackendMaker = { identity throws(CommandFailure) in
       let file = source.file
-      if let identity { try check(identity, key, in: file.network, options) }
+      if let identity { try check(identity, key, certificate, in: file.network, options) }
       return ClientBackend(
         topology: file.network, declared: file.procedures, identity: identity, key: key,
-        staysConnected: isInteractive)
+        certificate: certificate, staysConnected: isInteractive)
     }
-    let owner = key.flatMap { key in file.network.clients.first { $0.key == key.publicKey }?.name }
+    let owner = file.network.clients.first { client in
+      if let registered = client.key, registered == key?.publicKey || registered == certificate?.key {
+        return true
+      }
+      guard let certificate else { return false }
+      return client.certificate == .pin(certificate.pin)
+    }?.name
     var settings = Settings()
     if let text = options.timeout {
       guard let timeout = Quantity.duration(parsing: text), timeout > .zero else {
@@ -136,22 +145,34 @@ package enum Shell {
     do throws(KeyError) {
       if let key = try KeyFile.chosenPrivateKey(options.key) { return key }
       // A shell that acts as a given client does not act as the deployer.
-      return options.identity == nil ? try DeployKey.existing() : nil
+      return options.identity == nil && options.certificate == nil ? try DeployKey.existing() : nil
     } catch {
       throw .usage(error.message)
     }
   }
 
+  private static func certificate(_ options: Options) throws(CommandFailure) -> OwnCertificate? {
+    guard let files = options.certificate else { return nil }
+    do throws(KeyError) {
+      return try OwnCertificate(certificate: files.certificate, key: files.key)
+    } catch {
+      throw .usage("--tls-certificate: \(error.message)")
+    }
+  }
+
   /// Whether one can be this client at all; what servers would only refuse is said at once.
   private static func check(
-    _ identity: String, _ key: PrivateKey?, in network: Topology, _ options: Options
+    _ identity: String, _ key: PrivateKey?, _ certificate: OwnCertificate?, in network: Topology,
+    _ options: Options
   ) throws(CommandFailure) {
     guard let client = network.client(identity) else {
       throw .usage(
         "\(options.config) has no client '\(identity)'"
           + Suggestion.orAll(for: identity, among: network.clients.map(\.name)))
     }
-    guard let registered = client.key, registered != key?.publicKey else { return }
+    guard let registered = client.key, registered != key?.publicKey, registered != certificate?.key else {
+      return
+    }
     throw .usage(
       key == nil
         ? "the client '\(identity)' is known by its key"

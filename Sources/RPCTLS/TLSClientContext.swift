@@ -17,25 +17,36 @@ package enum ServerTrust: Hashable, Sendable {
 package final class TLSClientContext: @unchecked Sendable {
   private let context: OpaquePointer
   private let trust: ServerTrust
+  /// The session that goes on best with each server, by its address: the server's certificate was looked at when it began.
+  private let sessions = TLSSessions()
+
+  private struct Key: Hashable {
+    var trust: ServerTrust
+    var identity: TLSIdentity?
+  }
 
   /// What our clients speak inside.
   package static let applicationProtocol = "simplerpc/1"
-  private static let known = Lock<[ServerTrust: TLSClientContext]>([:])
+  private static let known = Lock<[Key: TLSClientContext]>([:])
 
   /// The context for a trust, made once.
   ///
+  /// - Parameter identity: what the client shows of itself, where it is asked.
   /// - Throws: `TLSError` where the authorities cannot be read.
-  package static func context(for trust: ServerTrust) throws(TLSError) -> TLSClientContext {
-    if let found = known.withLock({ $0[trust] }) { return found }
-    let made = try TLSClientContext(trust)
+  package static func context(
+    for trust: ServerTrust, as identity: TLSIdentity? = nil
+  ) throws(TLSError) -> TLSClientContext {
+    let key = Key(trust: trust, identity: identity)
+    if let found = known.withLock({ $0[key] }) { return found }
+    let made = try TLSClientContext(trust, identity)
     known.withLock { known in
       if known.count >= TLSLimits.contextsMax { known.removeAll() }
-      known[trust] = made
+      known[key] = made
     }
     return made
   }
 
-  private init(_ trust: ServerTrust) throws(TLSError) {
+  private init(_ trust: ServerTrust, _ identity: TLSIdentity?) throws(TLSError) {
     guard let context = rpc_tls_context(0) else { throw .noMemory }
     self.context = context
     self.trust = trust
@@ -45,6 +56,15 @@ package final class TLSClientContext: @unchecked Sendable {
         throw TLSError(
           "the network's 'ca' holds no certificates: \(OpenSSLErrors.take() ?? "no reason told")")
       }
+    }
+    try identity?.install(in: context)
+    SSL_CTX_sess_set_new_cb(context) { ssl, session in
+      guard let ssl, let session, let filter = TLSFilter.of(ssl), let key = filter.sessionKey else {
+        return 0
+      }
+      // The session is the keeper's from now on.
+      (filter.context as? TLSClientContext)?.sessions.keep(session, for: key)
+      return 1
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
     SSL_CTX_set_cert_verify_callback(
@@ -57,8 +77,9 @@ package final class TLSClientContext: @unchecked Sendable {
 
   deinit { SSL_CTX_free(context) }
 
-  /// The filter of one connection to `host`, an address or a name. It begins to speak when there is something to send.
-  package func makeFilter(host: String, isAddress: Bool) throws(TLSError) -> TLSFilter {
+  /// The filter of one connection to `host`, an address or a name. It begins to speak when there is something to send, and
+  /// goes on with the last session where the server agrees.
+  package func makeFilter(host: String, isAddress: Bool, port: Int = 0) throws(TLSError) -> TLSFilter {
     guard let ssl = SSL_new(context) else { throw .noMemory }
     let name = [UInt8(Self.applicationProtocol.utf8.count)] + Array(Self.applicationProtocol.utf8)
     SSL_set_alpn_protos(ssl, name, UInt32(name.count))
@@ -70,8 +91,15 @@ package final class TLSClientContext: @unchecked Sendable {
       rpc_tls_set_server_name(ssl, name)
       SSL_set1_host(ssl, name)
     }
-    return try TLSFilter(ssl, of: self, isServer: false)
+    let key = "\(host) \(port)"
+    sessions.resume(key, on: ssl)
+    let filter = try TLSFilter(ssl, of: self, isServer: false)
+    filter.sessionKey = key
+    return filter
   }
+
+  /// The handshake of a connection failed: what it went on with may be why.
+  internal func forgetSession(_ key: String) { sessions.forget(key) }
 
   private func verify(_ store: OpaquePointer) -> Bool {
     guard let certificate = X509_STORE_CTX_get0_cert(store), let found = CertificatePin(of: certificate)

@@ -9,7 +9,9 @@ package final class TLSFilter: ByteFilter {
   private let ssl: OpaquePointer
   private let pipe: UnsafeMutablePointer<rpc_tls_pipe>
   /// What made it, which OpenSSL's callbacks use.
-  private let context: AnyObject
+  internal let context: AnyObject
+  /// What a client's sessions are kept under.
+  internal var sessionKey: String?
   private let isServer: Bool
   private var hasReceived = false
   private var failure: FilterFailure?
@@ -119,7 +121,11 @@ package final class TLSFilter: ByteFilter {
         status = SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count)
         return status == 1 ? count : 0
       }
-      guard status != 1 else { continue }
+      // Where nothing is left another look would find only that.
+      if status == 1 {
+        guard pipe.pointee.input_left > 0 || SSL_has_pending(ssl) == 1 else { return }
+        continue
+      }
       switch SSL_get_error(ssl, status) {
       case SSL_ERROR_WANT_READ: return
       case SSL_ERROR_ZERO_RETURN:
@@ -137,6 +143,7 @@ package final class TLSFilter: ByteFilter {
     let status = SSL_do_handshake(ssl)
     guard status == 1 else {
       if SSL_get_error(ssl, status) == SSL_ERROR_WANT_READ { return false }
+      if let sessionKey { (context as? TLSClientContext)?.forgetSession(sessionKey) }
       throw broken("the TLS handshake failed")
     }
     isEstablished = true

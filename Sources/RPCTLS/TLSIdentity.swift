@@ -1,18 +1,24 @@
 internal import COpenSSL
+internal import Glibc
 package import RPCKeys
+internal import RPCSystem
 
 /// A certificate with those that lead to its authority, and its private key, as PEM.
 package struct TLSIdentity: Hashable, Sendable {
   package let chain: [UInt8]
-  private let key: [UInt8]
+  private let privateKey: [UInt8]
   /// What clients pin.
   package let pin: CertificatePin
+  /// What it names: hosts for the most part, also with `*` as their first label.
+  package let names: [String]
+  /// Its key, where that is an Ed25519 key: such a client is known by it as if it had proven it.
+  package let key: PublicKey?
 
   /// - Parameter source: names the files in messages.
   /// - Throws: `TLSError` where they cannot be read, or do not belong together.
   package init(chain: [UInt8], key: [UInt8], source: String) throws(TLSError) {
     self.chain = chain
-    self.key = key
+    privateKey = key
     _ = OpenSSLErrors.take()
     guard let certificate = rpc_tls_read_certificate(chain, chain.count) else {
       _ = OpenSSLErrors.take()
@@ -21,6 +27,8 @@ package struct TLSIdentity: Hashable, Sendable {
     defer { X509_free(certificate) }
     guard let pin = CertificatePin(of: certificate) else { throw TLSError("\(source): the key is of no use") }
     self.pin = pin
+    names = TLSPeer.names(of: certificate)
+    self.key = TLSPeer.key(of: certificate)
     guard let context = rpc_tls_context(1) else { throw .noMemory }
     defer { SSL_CTX_free(context) }
     try install(in: context, source: source)
@@ -30,7 +38,7 @@ package struct TLSIdentity: Hashable, Sendable {
     guard rpc_tls_use_chain(context, chain, chain.count) == 1 else {
       throw TLSError("\(source) cannot be used: \(OpenSSLErrors.take() ?? "no reason told")")
     }
-    guard rpc_tls_use_key(context, key, key.count) == 1 else {
+    guard rpc_tls_use_key(context, privateKey, privateKey.count) == 1 else {
       let reason = OpenSSLErrors.take() ?? "no private key in PEM"
       throw TLSError("the private key of \(source) cannot be used: \(reason)")
     }
@@ -41,6 +49,43 @@ package struct TLSIdentity: Hashable, Sendable {
     guard let certificate = rpc_tls_read_certificate(chain, chain.count) else { return false }
     defer { X509_free(certificate) }
     return rpc_tls_is_expired(certificate) != 0
+  }
+
+  // MARK: Files
+
+  /// Reads a certificate and its key from files of PEM.
+  ///
+  /// - Throws: `KeyError` with the file and what is wrong with it.
+  package init(certificate: String, key: String) throws(KeyError) {
+    let chain = try Self.read(certificate)
+    let secret = try Self.read(key, isSecret: true)
+    do {
+      self = try TLSIdentity(chain: chain, key: secret, source: certificate)
+    } catch {
+      throw KeyError("\(error) (the key is in \(key))")
+    }
+  }
+
+  /// Reads a file of PEM.
+  ///
+  /// - Parameter isSecret: nobody else may read it.
+  package static func read(_ path: String, isSecret: Bool = false) throws(KeyError) -> [UInt8] {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      throw KeyError("'\(path)' cannot be read: \(String(cString: strerror(errno)))")
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("'\(path)' is not a file") }
+    guard !isSecret || status.st_mode & 0o007 == 0 else {
+      throw KeyError("\(path) holds a private key and may be read by everybody: chmod o= '\(path)'")
+    }
+    do {
+      return try WholeFile.read(path, limit: TLSLimits.fileBytesMax)
+    } catch {
+      throw KeyError(
+        error.code == EFBIG
+          ? "'\(path)' has more than \(TLSLimits.fileBytesMax) bytes, the limit"
+          : "'\(path)' cannot be read: \(error.reason)")
+    }
   }
 
   // MARK: Making one

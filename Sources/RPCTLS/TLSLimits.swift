@@ -12,6 +12,8 @@ package enum TLSLimits {
   package static let nameBytesMax = 255
   /// Pins and authorities whose contexts a client keeps for later connections.
   package static let contextsMax = 64
+  /// Servers whose last session a client keeps of each of them, to resume it.
+  package static let sessionsMax = 1024
   /// Bytes of a file with a certificate, a key or authorities.
   package static let fileBytesMax = 1024 * 1024
   /// How long one key seals session tickets, in nanoseconds: 6 h; it opens them for as long again.

@@ -13,9 +13,19 @@ package struct TLSPeer: Hashable, Sendable {
   internal init?(_ certificate: OpaquePointer, isVerified: Bool) {
     guard let pin = CertificatePin(of: certificate) else { return nil }
     self.pin = pin
+    key = Self.key(of: certificate)
+    if isVerified { names = Self.names(of: certificate) }
+  }
+
+  /// Nil where it is of another kind.
+  internal static func key(of certificate: OpaquePointer) -> PublicKey? {
     var bytes = [UInt8](repeating: 0, count: PublicKey.byteCount)
-    if rpc_tls_ed25519_key(certificate, &bytes) != 0 { key = try? PublicKey(bytes: bytes) }
-    guard isVerified else { return }
+    return rpc_tls_ed25519_key(certificate, &bytes) != 0 ? try? PublicKey(bytes: bytes) : nil
+  }
+
+  /// The names that stand in a certificate: anybody's word, unless an authority vouches for it.
+  internal static func names(of certificate: OpaquePointer) -> [String] {
+    var names: [String] = []
     withUnsafeMutablePointer(to: &names) { names in
       rpc_tls_names(certificate, names) { names, text, count in
         guard let names, let text, count <= TLSLimits.nameBytesMax else { return }
@@ -25,6 +35,7 @@ package struct TLSPeer: Hashable, Sendable {
         if list.pointee.count < TLSLimits.namesMax { list.pointee.append(name) }
       }
     }
+    return names
   }
 }
 

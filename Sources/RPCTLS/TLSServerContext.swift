@@ -32,6 +32,8 @@ package final class TLSServerContext: @unchecked Sendable {
   private let ticketKeys: TicketKeys
   /// The certificates that are shown.
   package let pins: [CertificatePin]
+  /// What they name.
+  package let names: [String]
 
   /// - Parameters:
   ///   - identities: at least one; which is shown goes by the name that the client asks for.
@@ -41,12 +43,13 @@ package final class TLSServerContext: @unchecked Sendable {
     identities: [TLSIdentity], protocols: [String], trust: ClientTrust, ticketKeys: TicketKeys
   ) throws(TLSError) {
     precondition(!identities.isEmpty, "a server shows a certificate")
-    let names = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
-    self.protocols = .allocate(capacity: names.count)
-    _ = self.protocols.initialize(from: names)
+    let offered = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+    self.protocols = .allocate(capacity: offered.count)
+    _ = self.protocols.initialize(from: offered)
     self.trust = trust
     self.ticketKeys = ticketKeys
     pins = identities.map(\.pin)
+    names = identities.flatMap(\.names)
     var contexts: [OpaquePointer] = []
     var certificates: [OpaquePointer] = []
     var problem: TLSError?

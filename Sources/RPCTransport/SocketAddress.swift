@@ -4,9 +4,8 @@ package import RPCSystem
 
 /// An IPv4 or IPv6 address with a port.
 public struct SocketAddress: Sendable {
-  /// The larger of the two kinds, which begin alike: every connection keeps an address, and a `sockaddr_storage` has 128
-  /// bytes.
-  private var storage: sockaddr_in6
+  /// The larger of the two kinds: a `sockaddr_storage` would take four times that of each connection.
+  private var storage = sockaddr_in6()
   private let length: socklen_t
 
   /// A literal address, or nil where `host` is none.
@@ -35,10 +34,15 @@ public struct SocketAddress: Sendable {
     self.storage = storage
   }
 
-  /// - Parameter full: an address of any family, of which those of others than IP keep their family alone.
-  internal init(storage full: sockaddr_storage, length: socklen_t) {
-    storage = withUnsafeBytes(of: full) { $0.load(as: sockaddr_in6.self) }
-    self.length = min(length, socklen_t(MemoryLayout<sockaddr_in6>.size))
+  /// Takes an address of the system's over; nil where it is of another kind.
+  private init?(_ address: UnsafeRawPointer?, length: socklen_t) {
+    guard let address, Int(length) <= MemoryLayout<sockaddr_in6>.size,
+      Int(length) >= MemoryLayout<sockaddr_in>.size
+    else { return nil }
+    self.length = length
+    withUnsafeMutableBytes(of: &storage) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: Int(length)))
+    }
   }
 
   /// Every address of a host name, or of a literal, an IPv6 address in brackets too. Asks the system's resolver and
@@ -64,11 +68,7 @@ public struct SocketAddress: Sendable {
     var addresses: [SocketAddress] = []
     var next = list
     while let entry = next?.pointee {
-      if let address = entry.ai_addr, Int(entry.ai_addrlen) <= MemoryLayout<sockaddr_storage>.size {
-        var storage = sockaddr_storage()
-        memcpy(&storage, address, Int(entry.ai_addrlen))
-        addresses.append(SocketAddress(storage: storage, length: entry.ai_addrlen))
-      }
+      if let address = SocketAddress(entry.ai_addr, length: entry.ai_addrlen) { addresses.append(address) }
       next = entry.ai_next
     }
     return addresses
@@ -131,7 +131,7 @@ public struct SocketAddress: Sendable {
     let status = withUnsafeMutablePointer(to: &storage) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(descriptor, $0, &length) }
     }
-    return status == 0 ? SocketAddress(storage: storage, length: length) : nil
+    return status == 0 ? withUnsafePointer(to: storage) { SocketAddress($0, length: length) } : nil
   }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RPCClient
 import RPCDeployment
 import RPCKeys
 import RPCSystem
@@ -37,10 +38,31 @@ struct SharedOptions: ParsableArguments {
     completion: .file())
   var key: String?
 
+  @Option(
+    name: .customLong("tls-certificate"),
+    help: ArgumentHelp(
+      "A certificate in PEM to show to servers that are spoken to in TLS, where they know who deploys by it.",
+      valueName: "file"),
+    completion: .file())
+  var tlsCertificate: String?
+
+  @Option(
+    name: .customLong("tls-key"),
+    help: ArgumentHelp("The private key of --tls-certificate.", valueName: "file"), completion: .file())
+  var tlsKey: String?
+
   func validate() throws {
+    guard (tlsCertificate == nil) == (tlsKey == nil) else {
+      throw ValidationError("--tls-certificate and --tls-key go together")
+    }
     guard timeout >= 0.1, timeout <= 86_400 else {
       throw ValidationError("--timeout must be from 0.1 to 86400 seconds, not \(timeout)")
     }
+  }
+
+  private func certificate() throws(KeyError) -> OwnCertificate? {
+    guard let tlsCertificate, let tlsKey else { return nil }
+    return try OwnCertificate(certificate: tlsCertificate, key: tlsKey)
   }
 
   /// - Throws: `InputError` where the key cannot be used.
@@ -51,7 +73,11 @@ struct SharedOptions: ParsableArguments {
     options.output = output == .json ? .json : .human
     options.timeout = .milliseconds(Int(timeout * 1000))
     do throws(KeyError) {
-      options.key = try DeployKey.chosen(key).key
+      options.certificate = try certificate()
+      // A certificate of an Ed25519 key says who deploys, unless another key is named.
+      if options.certificate?.key == nil || KeyFile.chosenPath(key) != nil {
+        options.key = try DeployKey.chosen(key).key
+      }
     } catch {
       throw InputError(message: "\(error)")
     }

@@ -14,6 +14,8 @@ struct LoadPlan: Sendable {
   var busyPollMicroseconds: UInt64 = 0
   /// The key of the server's certificate, where it is spoken to in TLS.
   var certificate: CertificatePin?
+  /// What the client shows of itself there.
+  var ownCertificate: OwnCertificate?
   /// Calls per second over all connections, nil for the closed loop.
   var rate: Double?
 
@@ -37,6 +39,7 @@ struct LoadPlan: Sendable {
   func makeClient() -> RPCClient {
     var options = ClientOptions()
     options.agent = "rpc-bench/1.0"
+    options.certificate = ownCertificate
     options.busyPoll = .microseconds(Int64(busyPollMicroseconds))
     let topology = Topology(
       servers: [server],

@@ -72,7 +72,7 @@ final class RawLoop {
     do {
       for _ in 0..<plan.connections {
         let socket = Connection(adopting: try Socket.connect(to: address), on: loop)
-        if let filter = try plan.server.makeFilter() { socket.install(filter) }
+        if let filter = try plan.server.makeFilter(as: plan.ownCertificate) { socket.install(filter) }
         let connection = RawConnection(socket, of: self)
         connections.append(connection)
         try connection.start()

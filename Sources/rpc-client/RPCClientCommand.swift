@@ -38,6 +38,19 @@ struct RPCClientCommand: ParsableCommand {
   var key: String?
 
   @Option(
+    name: .customLong("tls-certificate"),
+    help: ArgumentHelp(
+      "A certificate in PEM to show to servers that are spoken to in TLS, where they know clients by it.",
+      valueName: "file"),
+    completion: .file())
+  var tlsCertificate: String?
+
+  @Option(
+    name: .customLong("tls-key"),
+    help: ArgumentHelp("The private key of --tls-certificate.", valueName: "file"), completion: .file())
+  var tlsKey: String?
+
+  @Option(
     name: [.customShort("c"), .long], help: "Run this command. -c and -f run in the order given.",
     completion: .custom { words, index, _ in Shell.Completions.commands(words, at: index) },
     transform: Ordered.init)
@@ -99,11 +112,18 @@ struct RPCClientCommand: ParsableCommand {
     return ordered.sorted { $0.0 < $1.0 }.map(\.1) + (script.map { [.script($0)] } ?? [])
   }
 
+  func validate() throws {
+    guard (tlsCertificate == nil) == (tlsKey == nil) else {
+      throw ValidationError("--tls-certificate and --tls-key go together")
+    }
+  }
+
   func run() throws {
     var options = Shell.Options()
     options.config = config
     options.identity = identity
     options.key = key
+    options.certificate = tlsCertificate.flatMap { certificate in tlsKey.map { (certificate, $0) } }
     options.steps = steps
     options.stopsAtFailure = exitOnError
     options.isQuiet = quiet

@@ -5,7 +5,7 @@ import RPCServer
 struct HTTPArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A name of this server that requests over HTTP may have as their Host, besides its addresses, localhost and its name in init.yaml; may be given several times.",
+      "A name of this server that requests over HTTP may have as their Host, besides its addresses, localhost, its name in init.yaml and those in its certificate; may be given several times.",
       valueName: "name"))
   var allowHost: [String] = []
 

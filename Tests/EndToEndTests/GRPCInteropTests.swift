@@ -80,6 +80,66 @@ struct GRPCInteropTests {
     }
   }
 
+  /// Runs a client in Python, which says what is wrong.
+  private func check(_ script: String, _ arguments: String...) throws {
+    let outcome = try run(
+      try InteropClients.program("python"), ["\(Programs.repository)/Tests/Interop/\(script).py"] + arguments)
+    #expect(outcome.ending == .code(0), "\(outcome)")
+  }
+
+  @Test("a Connect client calls in Connect, gRPC and gRPC-Web, with protobuf and with JSON, over both HTTPs")
+  func connectrpc() throws {
+    let network = try Self.network()
+    try check("connectrpc_calls", "\(network.port("s1"))")
+  }
+
+  @Test(
+    "values of every kind and size come back by gRPC as they do natively, as gRPC's own tests of interoperability ask"
+  )
+  func values() throws {
+    let network = try Network(["s1"])
+    let declared = [
+      "an_int: int", "a_float: float", "a_str: str", "some_bytes: bytes", "a_bool: bool",
+      "lists: List[List[int]]", "a_dict: \"Dict[str, float]\"", "maybe: Optional[str]", "anything: Any",
+    ].map { entry in
+      let parts = entry.split(separator: ":", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
+      let type = parts[1].hasPrefix("\"") ? parts[1] : "\"\(parts[1])\""
+      return "\(parts[0]): {args: [value: \(type)], returns: [\(type)]}"
+    }
+    let others = [
+      "kind: {args: [value: Any], returns: [str]}", "size: {args: [value: bytes], returns: [int]}",
+      "nothing: {args: [], returns: []}", "blob: {args: [body: bytes, size: int], returns: [bytes]}",
+      "metadata: {args: [name: str], returns: [str]}", "fail: {args: [message: str], returns: []}",
+      "sleep: {args: [seconds: float], returns: []}",
+    ]
+    let names = (declared + others).map { $0.prefix { $0 != ":" } }
+    let entries = (declared + others).map { "    - \($0.dropLast()), src: values.py}" }
+    let source = try String(contentsOfFile: "\(Programs.repository)/Tests/Interop/values.py", encoding: .utf8)
+    try network.directory.write(source, to: "values.py")
+    try network.describe(
+      """
+      service:
+        - values: {providers: [s1], tenants: [me], rpcs: [\(names.joined(separator: ", "))]}
+      rpc:
+        values:
+      \(entries.joined(separator: "\n"))
+      """)
+    try network.deploy()
+    try check("grpcio_values", "\(network.port("s1"))", "\(Programs.repository)/Clients/python")
+  }
+
+  @Test("every dialect at once on one port, in TLS and without, each byte alone")
+  func onePort() throws {
+    let network = try Network(["s1"], options: ["--tls", "offered", "--handshake-timeout", "60000"])
+    try check("one_port", "\(network.port("s1"))", "10")
+  }
+
+  @Test("what RFC 9113 and RFC 7541 allow and forbid, frame by frame")
+  func frames() throws {
+    let network = try Self.network()
+    try check("h2_cases", "\(network.port("s1"))")
+  }
+
   @Test("h2load prints no error")
   func h2load() throws {
     let network = try Self.network()

@@ -45,6 +45,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case http1
   /// A message of protobuf: read as arguments, and its values written again.
   case proto
+  /// TLS, with hostile bytes before, in and after the handshake.
+  case tls
   /// All that a client sends over a connection.
   case session
   /// All that a server sends over a connection.
@@ -74,6 +76,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .history: try ShellTargets.history(bytes)
     case .http1: try HTTPTargets.http1(bytes)
     case .proto: try ProtoTargets.message(bytes)
+    case .tls: try TLSTarget.tls(bytes)
     case .session: try SessionTarget.session(bytes)
     case .client: try ClientTarget.client(bytes)
     }

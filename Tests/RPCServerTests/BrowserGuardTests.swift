@@ -23,6 +23,17 @@ struct BrowserGuardTests {
     #expect(guardian.takes(host: host) == isTaken)
   }
 
+  static let wildcards: [(String, Bool)] = [
+    ("a.example.org", true), ("A.Example.org:443", true), ("example.org", false), ("a.b.example.org", false),
+    (".example.org", false), ("*.example.org", false), ("a.example.org.evil", false),
+  ]
+
+  @Test("a certificate's name for all hosts of a domain stands for one label", arguments: wildcards.indices)
+  func wildcard(index: Int) {
+    let (host, isTaken) = Self.wildcards[index]
+    #expect(BrowserGuard(hosts: ["*.example.org"], origins: []).takes(host: host) == isTaken)
+  }
+
   static let origins: [(String?, String?, String?)] = [
     (nil, nil, nil), (nil, "none", nil), (nil, "same-origin", nil),
     ("http://127.0.0.1:8181", "same-origin", nil),

@@ -39,17 +39,31 @@ struct GRPCHostileTests {
     #expect(end != nil)
   }
 
-  @Test("mistakes that make the server reset streams, without end")
-  func madeYouReset() throws {
+  /// Frames that are errors of their stream, so that the server resets it (RFC 9113, section 5.4.2).
+  private static let mistakes: [(String, @Sendable (UInt32) -> [UInt8])] = [
+    ("a window that overflows", { HTTP2Peer.frame(8, 0, $0, HTTP2Peer.number(0x7fff_ffff)) }),
+    ("a window that grows by nothing", { HTTP2Peer.frame(8, 0, $0, HTTP2Peer.number(0)) }),
+    ("a stream that depends on itself", { HTTP2Peer.frame(2, 0, $0, HTTP2Peer.number($0) + [0]) }),
+    ("DATA behind the end", { HTTP2Peer.frame(0, 1, $0, [0]) + HTTP2Peer.frame(0, 1, $0, [0]) }),
+    (
+      "HEADERS behind the end",
+      { HTTP2Peer.frame(0, 1, $0, [0]) + HTTP2Peer.frame(1, 5, $0, HTTP2Peer.block([("x", "y")])) }
+    ),
+    ("trailers that are no end", { HTTP2Peer.frame(1, 4, $0, HTTP2Peer.block([("x", "y")])) }),
+    ("a field that is none", { HTTP2Peer.frame(1, 5, $0, HTTP2Peer.block([("X", "y")])) }),
+  ]
+
+  @Test("mistakes that make the server reset streams, without end", arguments: mistakes.indices)
+  func madeYouReset(index: Int) throws {
     let server = try TestServer()
+    let (name, mistake) = Self.mistakes[index]
     let block = HTTP2Peer.block(HTTP2Peer.head("/math/add"))
     let end = try flood(server, times: 10_000) { index in
       let stream = UInt32(index * 2 + 1)
-      // A window that overflows is an error of its stream.
-      return HTTP2Peer.frame(1, 4, stream, block)
-        + HTTP2Peer.frame(8, 0, stream, HTTP2Peer.number(0x7fff_ffff))
+      return HTTP2Peer.frame(1, 4, stream, block) + mistake(stream)
     }
-    #expect(end?.errorCode == Self.calm)
+    // What is an error of the whole connection for nghttp2 has ended it with the first.
+    #expect(end != nil && end?.errorCode != 0, "\(name)")
   }
 
   @Test(
@@ -61,6 +75,9 @@ struct GRPCHostileTests {
       ("WINDOW_UPDATE", HTTP2Peer.frame(8, 0, 0, HTTP2Peer.number(1))),
       ("empty DATA", HTTP2Peer.frame(0, 0, 1)),
       ("padding", HTTP2Peer.frame(0, 8, 1, [1, 0])),
+      ("unknown", HTTP2Peer.frame(0x42, 0, 0, [])),
+      ("unknown with bytes", HTTP2Peer.frame(0xff, 0xff, 1, [UInt8](repeating: 1, count: 9))),
+      ("ALTSVC", HTTP2Peer.frame(10, 0, 1, [0, 0])),
     ])
   func idleFrames(_ name: String, _ frame: [UInt8]) throws {
     let server = try TestServer()

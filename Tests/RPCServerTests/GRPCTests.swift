@@ -236,6 +236,79 @@ struct GRPCTests {
     #expect(form.fields[":status"] == "415")
   }
 
+  @Test("a call that gRPC-Web's head refuses is refused in gRPC-Web, over either HTTP")
+  func webRefusals() throws {
+    let server = try TestServer()
+    for type in ["application/grpc-web", "application/grpc-web-text+proto"] {
+      for (path, fields, status) in [
+        ("/math/nothing", [], "12"), ("/nothing", [], "12"), ("/math/add", ["authorization: Bearer x"], "16"),
+        ("/math/add", ["connect-timeout-ms: x"], "3"),
+      ] {
+        let peer = try RawPeer(port: server.port)
+        let lines = ["POST \(path) HTTP/1.1", "host: localhost", "content-type: \(type)"] + fields
+        peer.send(
+          Array((lines + ["connection: close", "content-length: 0", "", ""]).joined(separator: "\r\n").utf8))
+        let all = String(decoding: peer.everything(), as: UTF8.self)
+        #expect(all.hasPrefix("HTTP/1.1 200 OK\r\ncontent-type: application/grpc-web"), "\(path): \(all)")
+        let body = String(all.split(separator: "\r\n\r\n", maxSplits: 1).last ?? "")
+        let text =
+          type.contains("text") ? Base64.decode(body).map { String(decoding: $0, as: UTF8.self) } : body
+        #expect(text?.contains("grpc-status: \(status)\r\n") == true, "\(path): \(all)")
+      }
+      let peer = try HTTP2Peer(port: server.port)
+      let answer = peer.call(HTTP2Peer.head("/math/add", type: type, [("grpc-timeout", "x")]), [])
+      let body = String(decoding: answer.body, as: UTF8.self)
+      let text =
+        type.contains("text") ? Base64.decode(body).map { String(decoding: $0, as: UTF8.self) } : body
+      #expect(answer.fields[":status"] == "200" && text?.contains("grpc-status: 13\r\n") == true, "\(answer)")
+    }
+  }
+
+  @Test("what is long is read and written beside the loop over HTTP/2 too, in every format")
+  func long() throws {
+    let server = try TestServer { $0.loops = 1 }
+    let peer = try HTTP2Peer(port: server.port)
+    let big = 16 * 1024 * 1024
+    peer.socket.send(
+      HTTP2Peer.settings([(4, UInt32(big))]) + HTTP2Peer.frame(8, 0, 0, HTTP2Peer.number(UInt32(big))))
+    let numbers = (0..<20_000).map(String.init).joined(separator: ",")
+    let text = String(repeating: "long ", count: 20_000)
+    func json(_ path: String, _ body: String) -> (HTTP2Peer.Answer, String) {
+      let answer = peer.upload(HTTP2Peer.head(path, type: "application/json"), Array(body.utf8))
+      return (answer, String(decoding: answer.body, as: UTF8.self))
+    }
+    #expect(json("/list/sum", "[[\(numbers)]]").1 == "{\"result\":199990000}")
+    #expect(json("/any/echo", "[[\"\(text)\",[\(numbers)]]]").1 == "{\"result\":[\"\(text)\",[\(numbers)]]}")
+    let wrong = json("/list/sum", "[[\(numbers),\"x\"]]")
+    #expect(wrong.0.fields[":status"] == "400" && wrong.1.contains("InvalidArguments"), "\(wrong.1)")
+    #expect(json("/math/add", "[1,2]").1 == #"{"result":3}"#)
+    // The field 1 with 100,000 times the number 7, packed.
+    let packed: [UInt8] = [0x0a, 0xa0, 0x8d, 6] + [UInt8](repeating: 7, count: 100_000)
+    let sum: [UInt8] = [0x08, 0xe0, 0xdc, 42]
+    #expect(peer.upload(HTTP2Peer.head("/list/sum", type: "application/proto"), packed).body == sum)
+    #expect(
+      peer.upload(HTTP2Peer.head("/list/sum"), HTTP2Peer.message(packed)).body == HTTP2Peer.message(sum))
+    let web = HTTP2Peer.message(sum) + HTTP2Peer.message(Array("grpc-status: 0\r\n".utf8), flag: 0x80)
+    #expect(
+      peer.upload(HTTP2Peer.head("/list/sum", type: "application/grpc-web"), HTTP2Peer.message(packed)).body
+        == web)
+    let encoded = Array(Base64.encode(HTTP2Peer.message(packed)).utf8)
+    let asText = HTTP2Peer.head("/list/sum", type: "application/grpc-web-text")
+    #expect(Base64.decode(String(decoding: peer.upload(asText, encoded).body, as: UTF8.self)) == web)
+    let broken = peer.upload(asText, Array(encoded.dropLast()) + [UInt8(ascii: "!")])
+    #expect(
+      Base64.decode(String(decoding: broken.body, as: UTF8.self)).map { String(decoding: $0, as: UTF8.self) }?
+        .contains("grpc-status: 13") == true)
+    // Long results: gRPC-Web's are base64 as a whole.
+    let fill: [UInt8] = [0x08, 0x80, 0x89, 0x7a]
+    let filled = peer.upload(
+      HTTP2Peer.head("/data/fill", type: "application/grpc-web-text"),
+      Array(Base64.encode(HTTP2Peer.message(fill)).utf8))
+    let bytes = try #require(Base64.decode(String(decoding: filled.body, as: UTF8.self)))
+    #expect(bytes.count > 2_000_000 && bytes.suffix(16).elementsEqual("grpc-status: 0\r\n".utf8))
+    #expect(server.server.core.memory.heldBytes < 1024 * 1024, "nothing of them is left")
+  }
+
   @Test("answers keep to the peer's windows and go on when they grow")
   func windows() throws {
     let server = try TestServer()

@@ -125,6 +125,18 @@ final class HTTP2Peer {
     return answer(on: stream)
   }
 
+  /// As `call` with a body of many frames, as much as the server's windows take at once.
+  func upload(_ fields: [(String, String)], _ body: [UInt8]) -> Answer {
+    let stream = takeStream()
+    var bytes = Self.frame(1, 4, stream, Self.block(fields))
+    for start in stride(from: 0, to: body.count, by: 16_384) {
+      let end = min(start + 16_384, body.count)
+      bytes += Self.frame(0, end == body.count ? 1 : 0, stream, Array(body[start..<end]))
+    }
+    socket.send(bytes)
+    return answer(on: stream)
+  }
+
   func call(_ path: String, _ body: [UInt8], _ more: [(String, String)] = []) -> Answer {
     call(Self.head(path, more), body)
   }

@@ -116,6 +116,32 @@ struct HTTPSessionTests {
     }
   }
 
+  @Test("a head that came before is known again for what it is, and one that begins like it is another")
+  func knownHeads() throws {
+    let server = try TestServer { $0.loops = 1 }
+    let peers = try (0..<2).map { _ in try HTTPPeer(port: server.port) }
+    for turn in 0..<3 {
+      for peer in peers {
+        let same = HTTPPeer.call("/math/add", "[1,\(turn)]")
+        for cut in [0, 5, same.count - 8, same.count - 1] {
+          peer.send(Array(same[..<cut]))
+          peer.send(Array(same[cut...]))
+          #expect(peer.next()?.body == "{\"result\":\(1 + turn)}")
+        }
+        #expect(peer.ask(HTTPPeer.call("/math/add", "[1,2]", ["x: y"]))?.body == #"{"result":3}"#)
+        #expect(peer.ask(HTTPPeer.call("/text/echo", #"["a"]"#))?.body == #"{"result":"a"}"#)
+        #expect(peer.ask(HTTPPeer.call("/math/add", "[1,2]", host: "evil.test"))?.status == 403)
+        #expect(peer.ask(HTTPPeer.call("/math/add", "[1,2]", ["authorization: Bearer x"]))?.status == 401)
+        // A body that is wrong leaves the head as it is.
+        #expect(peer.ask(HTTPPeer.call("/math/add", "[1 2]"))?.status == 400)
+      }
+    }
+    let last = peers[0].ask(HTTPPeer.call("/math/add", "[1,2]", ["connection: close"]))
+    #expect(last?.body == #"{"result":3}"# && peers[0].peer.isClosed())
+    let again = peers[1].ask(HTTPPeer.call("/math/add", "[1,2]", ["connection: close"]))
+    #expect(again?.body == #"{"result":3}"# && peers[1].peer.isClosed())
+  }
+
   @Test("every byte may come alone")
   func singleBytes() throws {
     let server = try TestServer()

@@ -1,3 +1,5 @@
+import Glibc
+import RPCTLS
 import RPCTransport
 import RPCWire
 import TestSupport
@@ -66,6 +68,41 @@ struct TLSServerTests {
     let frame = try #require(native.next())
     #expect(frame.header.kind == FrameKind.error.rawValue)
     #expect(native.next() == nil)
+  }
+
+  @Test("the names of the certificate are this server's over HTTP, those of the one before are not")
+  func hostNames() throws {
+    let directory = TemporaryDirectory()
+    func write(_ hosts: [String]) throws {
+      let key = try TLSIdentity.makeKey()
+      let chain = try TLSIdentity.makeCertificate(
+        key: key, name: "test", addresses: ["10.0.0.1"], hosts: hosts)
+      try directory.write(String(decoding: chain, as: UTF8.self), to: "certificate.pem")
+      chmod(try directory.write(String(decoding: key, as: UTF8.self), to: "key.pem"), 0o600)
+    }
+    try write(["node.test", "*.sub.test"])
+    let server = try TestServer { options in
+      options.loops = 1
+      options.tls.mode = .offered
+      options.tls.certificates = [
+        .init(certificate: directory.file("certificate.pem"), key: directory.file("key.pem"))
+      ]
+    }
+    func status(_ host: String) throws -> Int? {
+      try HTTPPeer(port: server.port).ask(HTTPPeer.call("/math/add", "[1,2]", host: host))?.status
+    }
+    for (host, expected) in [
+      ("node.test", 200), ("NODE.test:8181", 200), ("a.sub.test", 200), ("sub.test", 403),
+      ("other.test", 403),
+    ] {
+      #expect(try status(host) == expected, "\(host)")
+    }
+    try write(["other.test"])
+    server.server.reload()
+    // The loop has taken the names when it answers what came behind them.
+    #expect(try status("127.0.0.1") == 200)
+    #expect(try status("other.test") == 200)
+    #expect(try status("node.test") == 403)
   }
 
   @Test("a handshake where there is no TLS is answered with a line that says so")

@@ -98,4 +98,67 @@ struct TrustTests {
     #expect(keys.key(named: second.name) == nil)
     #expect(keys.key(named: Array(repeating: 0, count: 16)) == nil)
   }
+
+  /// Shakes hands and has a byte answered, with which the ticket comes.
+  private func connect(
+    _ context: TLSServerContext, _ trust: ServerTrust, as identity: TLSIdentity? = nil,
+    host: String = "localhost",
+    port: Int = 1
+  ) throws -> TLSPair {
+    let client = try TLSClientContext.context(for: trust, as: identity)
+      .makeFilter(host: host, isAddress: false, port: port)
+    let pair = TLSPair(server: try context.makeFilter(), client: client)
+    pair.client.toSend = [1]
+    pair.server.toSend = [2]
+    pair.run()
+    return pair
+  }
+
+  @Test("a client goes on with the last session of each server, and with none where it trusts or is another")
+  func resumption() throws {
+    let identity = TLSPair.makeIdentity(hosts: ["localhost", "other.test"])
+    let keys = TicketKeys()
+    func context(_ keys: TicketKeys) throws -> TLSServerContext {
+      try TLSPair.serverContext([identity], trust: ClientTrust(asks: { true }), ticketKeys: keys)
+    }
+    let server = try context(keys)
+    let pin = ServerTrust.pin(identity.pin)
+    #expect(try !connect(server, pin).client.filter.isResumed)
+    for _ in 0..<3 {
+      let pair = try connect(server, pin)
+      #expect(pair.client.filter.isResumed && pair.server.filter.isResumed)
+      #expect(pair.server.received == [1] && pair.client.received == [2])
+    }
+    // The same keys over other certificates' context, as after SIGHUP.
+    #expect(try connect(context(keys), pin).client.filter.isResumed)
+    #expect(try !connect(server, pin, port: 2).client.filter.isResumed)
+    #expect(try !connect(server, pin, host: "other.test").client.filter.isResumed)
+    let authority = ServerTrust.authorities(String(decoding: identity.chain, as: UTF8.self))
+    #expect(try !connect(server, authority).client.filter.isResumed)
+    // Who shows a certificate does not go on with the session of somebody who shows none; the server knows it again.
+    let own = TLSPair.makeIdentity(hosts: ["me.test"])
+    #expect(try connect(server, pin).server.filter.peer == nil)
+    let first = try connect(server, pin, as: own)
+    #expect(!first.client.filter.isResumed && first.server.filter.peer?.pin == own.pin)
+    let second = try connect(server, pin, as: own)
+    #expect(second.client.filter.isResumed && second.server.filter.peer?.pin == own.pin)
+    // A server that was started again has other keys: a whole handshake, and no failure.
+    let again = try connect(context(TicketKeys()), pin)
+    #expect(!again.client.filter.isResumed && again.client.failure == nil && again.client.received == [2])
+  }
+
+  @Test("a session is not gone on with after a handshake that failed")
+  func failedResumption() throws {
+    let identity = TLSPair.makeIdentity(hosts: ["localhost"])
+    let server = try TLSPair.serverContext([identity])
+    let pin = ServerTrust.pin(identity.pin)
+    _ = try connect(server, pin, port: 9)
+    let client = try TLSClientContext.context(for: pin).makeFilter(
+      host: "localhost", isAddress: false, port: 9)
+    let broken = TLSPair(server: try server.makeFilter(), client: client)
+    _ = TLSPair.send(&broken.client)
+    _ = TLSPair.receive([21, 3, 3, 0, 2, 2, 40], &broken.client, chunk: .max)
+    #expect(broken.client.failure != nil)
+    #expect(try !connect(server, pin, port: 9).client.filter.isResumed)
+  }
 }

@@ -22,7 +22,7 @@ struct rpc_tls_pipe {
 // A BIO over a pipe, which stays the caller's; NULL where there is no memory.
 BIO *rpc_tls_bio(struct rpc_tls_pipe *pipe);
 
-// A context for TLS 1.3 alone: no renegotiation, no early data, no cache of sessions, small idle connections.
+// A context for TLS 1.3 alone: no renegotiation, no early data, no cache of sessions of its own, small idle connections.
 SSL_CTX *rpc_tls_context(int is_server);
 
 // These return 1, or 0 with the reason in OpenSSL's queue of errors.

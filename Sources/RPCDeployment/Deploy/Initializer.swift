@@ -1,5 +1,5 @@
 import Glibc
-import RPCClient
+package import RPCClient
 package import RPCKeys
 import RPCNetwork
 package import RPCProcedures
@@ -26,6 +26,8 @@ package struct Initializer: Sendable {
     package var timeout: Duration = .seconds(30)
     /// Proves to servers that know deployers by their keys who is deploying.
     package var key: PrivateKey?
+    /// Shown to servers that know deployers by it.
+    package var certificate: OwnCertificate?
     /// What procedures may be written in.
     package var languages = Languages.all
 
@@ -163,6 +165,7 @@ package struct Initializer: Sendable {
     var clientOptions = ClientOptions()
     clientOptions.agent = "initializer/\(Release.version)"
     clientOptions.key = options.key
+    clientOptions.certificate = options.certificate
     clientOptions.connectTimeout = min(clientOptions.connectTimeout, options.timeout)
     return RPCClient(topology: file.network, options: clientOptions)
   }

@@ -21,7 +21,8 @@ Control dialect, between server and parent: a SOCK_SEQPACKET socket, one little-
                                                 or stopped it
 
 Worker dialect, over a stream socket: the frames of the network protocol, `length u32 | kind u8 | flags u8 |
-status u16 | call id u64`, then the payload. CALL, REPLY and ERROR are the network's own, with these beside:
+status u16 | call id u64`, then the payload. CALL, REPLY and ERROR are the network's own, but that behind the arguments of
+a CALL there may be [caller or nil, deadline in nanoseconds of the monotonic clock or nil, metadata], with these beside:
 
     to the worker    LOAD 64     [unit, digest, source name, function, procedure, [parameter types],
                                  [return types], source or nil, memory bytes or nil]: makes `unit` callable as

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 import types
 
 from .codec import decode
@@ -33,6 +34,13 @@ def ask(worker, server, procedure, arguments):
     return None if not values else values[0] if len(values) == 1 else tuple(values)
 
 
+def context(worker):
+    """What came with the call in progress: its caller, its deadline, its metadata."""
+    if not worker.is_calling or not worker.context:
+        return None, None, {}
+    return decode(worker.context, 0)[0]
+
+
 def offer_rpc(worker):
     module = types.ModuleType("rpc")
 
@@ -47,5 +55,21 @@ def offer_rpc(worker):
             text = " ".join(map(str, values))
             worker.log(RPC_LOG, text.encode("utf-8", "backslashreplace").split(b"\n"))
 
+    def caller():
+        """Who calls: the name of a client, or `service NAME` where a procedure of that service does; None where neither
+        is known."""
+        return context(worker)[0]
+
+    def deadline():
+        """How many seconds the call may go on; None where it may go on for ever."""
+        end = context(worker)[1]
+        return None if end is None else max(0, end - time.monotonic_ns()) / 1e9
+
+    def metadata(name=None):
+        """What came along with the call under this name, None where nothing did; without a name, all of it as a dict."""
+        entries = context(worker)[2]
+        return entries if name is None else entries.get(name)
+
     module.call, module.log, module.Error = call, log, Error
+    module.caller, module.deadline, module.metadata = caller, deadline, metadata
     sys.modules["rpc"] = module

@@ -45,6 +45,8 @@ class Worker:
         self.call = 0
         self.unit = 0
         self.is_calling = False
+        # What came with the call besides its arguments, as it came: few procedures ask.
+        self.context = b""
         self.thread = threading.get_ident()
         self.sending = threading.RLock()
         self.is_sending = False
@@ -272,7 +274,9 @@ class Worker:
     def do_call(self, at, call, flags):
         unit = UNIT.unpack_from(self.buffer, at)[0]
         entry = self.units[unit]
-        arguments, _ = decode(self.buffer, at + 8)
+        arguments, end = decode(self.buffer, at + 8)
+        # `start` is where the next frame begins.
+        self.context = bytes(self.buffer[end:self.start]) if end < self.start else b""
         self.begin(call, unit, entry)
         began = time.monotonic()
         out = bytearray(16)

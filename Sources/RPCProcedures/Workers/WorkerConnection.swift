@@ -80,6 +80,7 @@ internal final class WorkerConnection: ConnectionHandler, TimerTarget {
       if let invocation {
         let mark = CallFrame.begin(in: &queue, callID: callID, procedureID: unit.id, timeoutMicroseconds: 0)
         queue.append(invocation.arguments)
+        invocation.appendContext(to: &queue)
         queue.endFrame(mark)
       }
     }

@@ -74,3 +74,15 @@ internal enum WorkerDialect: UInt8 {
     return mark
   }
 }
+
+extension Invocation {
+  /// Appends what a worker is told of a call behind its arguments: nothing where nothing is known.
+  func appendContext(to queue: inout ByteQueue) {
+    let metadata = context.metadata
+    guard context.caller != nil || deadline != nil || !metadata.isEmpty else { return }
+    queue.appendListHeader(count: 3)
+    if let caller = context.caller { queue.appendString(caller) } else { queue.appendNil() }
+    if let deadline { queue.appendInt(Int64(clamping: deadline)) } else { queue.appendNil() }
+    Value.map(metadata.map { Value.Entry($0.key, $0.value) }).encode(to: &queue)
+  }
+}

@@ -15,10 +15,14 @@ internal final class CallCore {
   private let callsMax: Int
   /// Closures that run on, though their callers have been answered: told to stop, they have not yet.
   private var leftBehind = 0
+  /// The call whose closure runs just now.
+  let spot = SpotCall()
 
+  /// On the loop's thread.
   init(host: ServerLoop) {
     self.host = host
     callsMax = max(1, host.options.callsPerServer / max(1, host.options.loops))
+    RunningCalls.offer(spot)
   }
 
   static let draining = RPCError(.unavailable, "the server is shutting down", executed: .no)
@@ -195,7 +199,7 @@ internal final class CallCore {
 
   /// When a call must have ended: by its caller's timeout (nanoseconds, 0 for none) or its procedure's own,
   /// whichever is shorter.
-  private func deadline(of procedure: BoundProcedure, timeout: UInt64, from start: UInt64) -> UInt64? {
+  func deadline(of procedure: BoundProcedure, timeout: UInt64, from start: UInt64) -> UInt64? {
     let own = procedure.procedure.timeoutMilliseconds.map { UInt64($0) * 1_000_000 }
     switch (timeout, own) {
     case (0, nil): return nil
@@ -217,10 +221,14 @@ internal final class CallCore {
   private func runImmediate(_ call: ServerCall, _ body: @escaping NativeBody) {
     let arguments = call.arguments
     guard call.procedure.isSlow(bytes: arguments.count) else {
-      return call.conclude(Self.runImmediate(body, arguments), on: host.loop)
+      spot.source = .begun(call)
+      let outcome = Self.runImmediate(body, arguments)
+      spot.source = .none
+      return call.conclude(outcome, on: host.loop)
     }
+    let context = call.connection.map { procedureContext(of: call, on: $0) }
     beside(call) {
-      Self.runImmediate(body, arguments)
+      ProcedureContext.$ofTask.withValue(context) { Self.runImmediate(body, arguments) }
     } then: { [self] outcome in
       call.conclude(outcome.mapError { explained($0, call.procedure) }, on: host.loop)
     }
@@ -255,13 +263,19 @@ internal final class CallCore {
   }
 
   /// What a procedure is told of its call.
-  private func procedureContext(of call: ServerCall, on connection: ServerConnection) -> ProcedureContext {
+  func procedureContext(of call: ServerCall, on connection: ServerConnection) -> ProcedureContext {
+    procedureContext(call.context, by: call.caller, deadline: call.deadline, on: connection)
+  }
+
+  func procedureContext(
+    _ context: CallContext, by caller: Caller, deadline: UInt64?, on connection: ServerConnection
+  ) -> ProcedureContext {
     // A procedure's call was let in by its service's rights, and so it is named.
-    let service = connection.nested == nil ? nil : call.context.service.map { Tenant.service($0).text }
-    let name = call.caller === connection.caller ? connection.callerName : call.caller.claimed
+    let service = connection.nested == nil ? nil : context.service.map { Tenant.service($0).text }
+    let name = caller === connection.caller ? connection.callerName : caller.claimed
     return ProcedureContext(
-      caller: service ?? name, metadata: call.context.metadata, trace: call.context.trace,
-      deadlineNanoseconds: call.deadline)
+      caller: service ?? name, metadata: context.metadata, trace: context.trace, deadlineNanoseconds: deadline
+    )
   }
 
   private func runSuspending(_ call: ServerCall, _ body: @escaping AsyncBody, on connection: ServerConnection)
@@ -271,7 +285,7 @@ internal final class CallCore {
     let arguments = call.arguments
     let context = procedureContext(of: call, on: connection)
     let task = Task.detached {
-      let result = await ProcedureContext.$current.withValue(context) { () -> CallOutcome in
+      let result = await ProcedureContext.$ofTask.withValue(context) { () -> CallOutcome in
         do throws(RPCError) {
           return .success(try await body(arguments))
         } catch {

@@ -36,9 +36,6 @@ internal final class Caller {
   /// The key that it has proven to own, by a PROOF or else by its certificate.
   var key: PublicKey? { credentials.key ?? credentials.certificateKey }
 
-  /// Made where it is asked for, which is seldom: every connection keeps a caller.
-  private var peerBytes: [UInt8] { peer.ipBytes }
-
   /// Takes the certificate of a TLS handshake.
   func take(_ peer: TLSPeer) {
     credentials.certificate = peer.pin
@@ -54,7 +51,7 @@ internal final class Caller {
     guard let rule = catalogue.clients.first(where: { $0.token == token }) else {
       throw RPCError(.unauthenticated, "no client is registered with this token")
     }
-    guard rule.matches(address: peerBytes, port: peer.port) else {
+    guard rule.matches(address: peer.ipBytes, port: peer.port) else {
       throw RPCError(
         .unauthenticated, "the token is of a client that is registered with another address than \(peer)")
     }
@@ -78,12 +75,11 @@ internal final class Caller {
 
   /// The registered names that this address may act under: the claimed one alone, where one was claimed.
   func identities(in catalogue: Catalogue) -> [String] {
-    let port = peer.port
-    let bytes = peerBytes
+    let (address, port) = (peer.ipBytes, peer.port)
     return catalogue.clients
       .filter {
         $0.name.hasSameUTF8(as: claimed ?? $0.name)
-          && $0.matches(address: bytes, port: port, credentials)
+          && $0.matches(address: address, port: port, credentials)
       }
       .map(\.name)
   }
@@ -94,6 +90,7 @@ internal final class Caller {
   /// - Throws: `Unauthenticated` where the registered address of that name is another one, or a key is missing.
   func claim(_ name: String, in catalogue: Catalogue, willProve: Bool) throws(RPCError) {
     let rules = catalogue.clients.filter { $0.name.hasSameUTF8(as: name) }
+    let address = peer.ipBytes
     if rules.isEmpty, !catalogue.clients.isEmpty {
       var message = "no client '\(name)' is registered"
       if let near = Spelling.nearest(to: name, in: catalogue.clients.map(\.name)) {
@@ -101,12 +98,12 @@ internal final class Caller {
       }
       throw RPCError(.unauthenticated, message)
     }
-    guard rules.isEmpty || rules.contains(where: { $0.matches(address: peerBytes, port: peer.port) }) else {
+    guard rules.isEmpty || rules.contains(where: { $0.matches(address: address, port: peer.port) }) else {
       throw RPCError(
         .unauthenticated, "the client '\(name)' is registered with another address than \(peer)")
     }
     if !willProve, !rules.isEmpty, rules.allSatisfy(\.needsCredential),
-      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, credentials) })
+      !rules.contains(where: { $0.matches(address: address, port: peer.port, credentials) })
     {
       let what = rules.contains { $0.key != nil } ? "a key" : "a certificate or a token"
       throw RPCError(
@@ -149,8 +146,9 @@ internal final class Caller {
     let rules = catalogue.clients.filter { rule in claimed.map { rule.name.hasSameUTF8(as: $0) } ?? false }
     var shown = credentials
     shown.key = key
+    let address = peer.ipBytes
     if let claimed, !rules.isEmpty,
-      !rules.contains(where: { $0.matches(address: peerBytes, port: peer.port, shown) })
+      !rules.contains(where: { $0.matches(address: address, port: peer.port, shown) })
     {
       throw RPCError(.unauthenticated, "the client '\(claimed)' is registered with another key")
     }

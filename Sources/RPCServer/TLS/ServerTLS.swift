@@ -14,6 +14,8 @@ internal final class ServerTLS: Sendable {
     var known: Set<CertificatePin> = []
     var asks = false
     var files: TLSFiles
+    /// Those who may deploy, some of whom show their key by a certificate.
+    var deployers: Deployers?
   }
 
   let mode: TLSOptions.Mode
@@ -47,8 +49,7 @@ internal final class ServerTLS: Sendable {
     let identities = try files.identities()
     let trust = ClientTrust(
       authorities: try files.authorities(),
-      asks: { [weak self] in self?.state.withLock(\.asks) ?? false },
-      knows: { [weak self] pin in self?.state.withLock { $0.known.contains(pin) } ?? false })
+      asks: { [weak self] in self?.asks ?? false }, knows: { [weak self] pin in self?.knows(pin) ?? false })
     do {
       let context = try TLSServerContext(
         identities: identities, protocols: protocols, trust: trust, ticketKeys: ticketKeys)
@@ -62,8 +63,24 @@ internal final class ServerTLS: Sendable {
     return pins
   }
 
+  private var asks: Bool { state.withLock { $0.asks || $0.deployers?.areListed ?? false } }
+
+  private func knows(_ pin: CertificatePin) -> Bool {
+    let (isKnown, deployers) = state.withLock { ($0.known.contains(pin), $0.deployers) }
+    return isKnown || deployers?.contains(pin) ?? false
+  }
+
+  /// Has the certificates of those who may deploy taken too.
+  func setDeployers(_ deployers: Deployers) { state.withLock { $0.deployers = deployers } }
+
   /// What clients pin, the first certificate's first.
   var pins: [CertificatePin] { state.withLock { $0.context?.pins ?? [] } }
+
+  /// The names of hosts in the certificates, with `*` as the first label where one stands for all.
+  var hosts: [String] {
+    let names = state.withLock { $0.context?.names ?? [] }
+    return names.filter { HostName.isValid($0.hasPrefix("*.") ? String($0.dropFirst(2)) : $0) }
+  }
 
   /// Takes the clients of a generation: their certificates are known by their keys, no matter who signed them.
   func update(_ clients: [ClientRule]) {

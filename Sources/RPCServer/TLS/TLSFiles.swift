@@ -18,8 +18,7 @@ internal struct TLSFiles {
     guard options.certificates.isEmpty else {
       var identities: [TLSIdentity] = []
       for files in options.certificates {
-        identities.append(
-          try Self.identity(chain: Self.read(files.certificate), files: files))
+        identities.append(try TLSIdentity(certificate: files.certificate, key: files.key))
       }
       return identities
     }
@@ -42,35 +41,7 @@ internal struct TLSFiles {
 
   func authorities() throws(KeyError) -> [UInt8]? {
     guard let path = options.clientAuthorities else { return nil }
-    return try Self.read(path)
-  }
-
-  private static func identity(chain: [UInt8], files: TLSOptions.Files) throws(KeyError) -> TLSIdentity {
-    let key = try read(files.key, isSecret: true)
-    do {
-      return try TLSIdentity(chain: chain, key: key, source: files.certificate)
-    } catch {
-      throw KeyError("\(error) (the key is in \(files.key))")
-    }
-  }
-
-  private static func read(_ path: String, isSecret: Bool = false) throws(KeyError) -> [UInt8] {
-    var status = stat()
-    guard stat(path, &status) == 0 else {
-      throw KeyError("'\(path)' cannot be read: \(String(cString: strerror(errno)))")
-    }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw KeyError("'\(path)' is not a file") }
-    guard !isSecret || status.st_mode & 0o007 == 0 else {
-      throw KeyError("\(path) holds a private key and may be read by everybody: chmod o= '\(path)'")
-    }
-    do {
-      return try WholeFile.read(path, limit: TLSLimits.fileBytesMax)
-    } catch {
-      throw KeyError(
-        error.code == EFBIG
-          ? "'\(path)' has more than \(TLSLimits.fileBytesMax) bytes, the limit"
-          : "'\(path)' cannot be read: \(error.reason)")
-    }
+    return try TLSIdentity.read(path)
   }
 
   // MARK: The server's own
@@ -84,7 +55,7 @@ internal struct TLSFiles {
         try KeyFile.make(files.key, try TLSIdentity.makeKey(), mode: 0o600)
       }
       if access(files.certificate, F_OK) != 0, errno == ENOENT {
-        let key = try Self.read(files.key, isSecret: true)
+        let key = try TLSIdentity.read(files.key, isSecret: true)
         let chain = try TLSIdentity.makeCertificate(
           key: key, name: "SimpleRPC", addresses: addresses, hosts: hosts)
         try KeyFile.make(files.certificate, chain, mode: 0o644)
@@ -92,7 +63,7 @@ internal struct TLSFiles {
     } catch {
       throw KeyError("cannot make the server's certificate: \(error)")
     }
-    return try Self.identity(chain: Self.read(files.certificate), files: files)
+    return try TLSIdentity(certificate: files.certificate, key: files.key)
   }
 
   private static func makeFolder(_ path: String) throws(KeyError) {

@@ -9,11 +9,15 @@ struct ClientBackend: ShellBackend {
   let declared: [Procedure]
 
   /// - Parameter staysConnected: reconnects by itself and says so: for the prompt. A script connects when it calls.
-  init(topology: Topology, declared: [Procedure], identity: String?, key: PrivateKey?, staysConnected: Bool) {
+  init(
+    topology: Topology, declared: [Procedure], identity: String?, key: PrivateKey?,
+    certificate: OwnCertificate?, staysConnected: Bool
+  ) {
     var options = ClientOptions()
     options.agent = "rpc-client/\(Shell.version)"
     options.connectTimeout = .seconds(3)
     options.key = key
+    options.certificate = certificate
     options.staysConnected = staysConnected
     client = RPCClient(topology: topology, identity: identity, options: options)
     self.declared = declared

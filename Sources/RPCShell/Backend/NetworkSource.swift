@@ -9,11 +9,13 @@ final class NetworkSource: Sendable {
   let path: String
   /// What its servers know the deployer by.
   let key: PrivateKey?
+  let certificate: OwnCertificate?
   private let latest: Lock<InitFile>
 
-  init(_ file: InitFile, key: PrivateKey?) {
+  init(_ file: InitFile, key: PrivateKey?, certificate: OwnCertificate?) {
     path = file.path
     self.key = key
+    self.certificate = certificate
     latest = Lock(file)
   }
 

@@ -14,6 +14,7 @@ extension ShellSession {
     options.force = force
     options.servers = servers
     options.key = network?.key
+    options.certificate = network?.certificate
     if let name = servers.first(where: { file.network.server($0) == nil }) {
       throw .usage(
         "\(file.path) declares no server '\(name)'"

@@ -19,6 +19,18 @@ struct Certificates {
       guard outcome.output.count == 44 else { throw Failure("no pin: \(outcome)") }
       return "sha256//\(outcome.output)"
     }
+
+    /// Its Ed25519 key as OpenSSH writes it.
+    func publicKey() throws -> String {
+      let script =
+        "openssl x509 -in \"$1\" -noout -pubkey | openssl pkey -pubin -outform DER | tail -c 32 | base64"
+      let outcome = try EndToEndTests.run("/bin/sh", ["-c", script, "sh", certificate])
+      guard let bytes = Data(base64Encoded: outcome.output.trimmingCharacters(in: .newlines)),
+        bytes.count == 32
+      else { throw Failure("no key: \(outcome)") }
+      let blob = Data([0, 0, 0, 11]) + Data("ssh-ed25519".utf8) + Data([0, 0, 0, 32]) + bytes
+      return "ssh-ed25519 \(blob.base64EncodedString())"
+    }
   }
 
   private func openssl(_ arguments: [String]) throws {

@@ -75,22 +75,51 @@ struct ClientCertificateTests {
     let certificates = Certificates(directory: network.directory)
     let pin = try TLSTests.pin(of: network.server("s1"))
     let owner = try certificates.own("owner")
-    let raw = try run(
-      "/bin/sh",
-      [
-        "-c",
-        "openssl x509 -in \"$1\" -noout -pubkey | openssl pkey -pubin -outform DER | tail -c 32 | base64",
-        "sh",
-        owner.certificate,
-      ])
-    let bytes = try #require(Data(base64Encoded: raw.output.trimmingCharacters(in: .newlines)))
-    let blob = Data([0, 0, 0, 11]) + Data("ssh-ed25519".utf8) + Data([0, 0, 0, 32]) + bytes
     try TLSTests.describe(
       network, server: ", certificate: \"\(pin)\"",
-      clients: "    - owner: {key: ssh-ed25519 \(blob.base64EncodedString())}", tenants: "owner")
+      clients: "    - owner: {key: \(owner.publicKey())}", tenants: "owner")
     try network.deploy()
     #expect(try TLSTests.python(network, "call", "test.one", as: owner) == Self.answer)
     let stranger = try TLSTests.python(network, "call", "test.one", as: certificates.own("stranger"))
     #expect(stranger.contains("ClientNotRegistered"), "\(stranger)")
+  }
+
+  @Test("the shell, rpc-bench and the initializer show a certificate, and are known by it")
+  func ownPrograms() throws {
+    let network = try Network(start: false)
+    let certificates = Certificates(directory: network.directory)
+    let deployer = try certificates.own("deployer")
+    let web = try certificates.own("web")
+    let deployers = try network.directory.write("\(try deployer.publicKey()) deployer\n", to: "deployers")
+    let server = try network.start("s1", options: ["--tls", "required", "--deployers", deployers])
+    let pin = try TLSTests.pin(of: server)
+    try TLSTests.describe(
+      network, server: ", certificate: \"\(pin)\"", clients: "    - web: {certificate: \"\(web.pin())\"}",
+      tenants: "web")
+    func flags(_ files: Certificates.Files) -> [String] {
+      ["--tls-certificate", files.certificate, "--tls-key", files.key]
+    }
+    // Nobody's key may deploy but the certificate's.
+    #expect(try network.initialize().ending == .code(1))
+    #expect(try network.initialize(flags(web)).ending == .code(1))
+    let deployed = try network.initialize(flags(deployer))
+    #expect(deployed.ending == .code(0), "\(deployed)")
+    #expect(try network.shell("test.one").errors.contains("ClientNotRegistered"))
+    #expect(try network.shell("test.one", options: flags(web)).output == "1\n")
+    let told = try network.shell("test.one", options: ["--tls-certificate", web.certificate])
+    #expect(told.ending == .code(2) && told.errors.contains("go together"), "\(told)")
+    let wrong = try network.shell(
+      "test.one", options: ["--tls-certificate", web.certificate, "--tls-key", deployer.key])
+    #expect(wrong.ending == .code(2) && wrong.errors.contains("cannot be used"), "\(wrong)")
+    for mode in ["raw", "async", "blocking"] {
+      let bench = try run(
+        "\(Programs.directory)/rpc-bench",
+        [
+          "127.0.0.1", "\(network.port("s1"))", "test.one", "--certificate", pin, "--count", "20", "--warmup",
+          "0",
+        ]
+          + ["--mode", mode] + flags(web))
+      #expect(bench.ending == .code(0), "\(bench)")
+    }
   }
 }

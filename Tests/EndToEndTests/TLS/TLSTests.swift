@@ -220,6 +220,35 @@ struct TLSTests {
     #expect(buf.output.contains(#""result": "pong""#), "\(buf)")
   }
 
+  /// What all the others find, and how long they take, is for `Scripts/check-tls`.
+  @Test(
+    "testssl.sh finds nothing of medium severity or above in protocols, groups, defaults and renegotiation")
+  func testssl() throws {
+    let network = try Network(start: false)
+    let certificates = Certificates(directory: network.directory)
+    let authority = try certificates.authority("ca")
+    let own = try certificates.signed(
+      "server", by: authority, usage: "serverAuth", names: "DNS:localhost,IP:127.0.0.1", days: 200,
+      algorithm: "rsa:2048")
+    try network.start(
+      "s1", options: ["--tls", "required", "--tls-certificate", own.certificate, "--tls-key", own.key])
+    let found = network.directory.file("found.json")
+    let outcome = try run(
+      "/usr/bin/testssl",
+      [
+        "--quiet", "--color", "0", "--warnings=off", "--ip", "127.0.0.1", "--add-ca", authority.certificate,
+        "--severity", "MEDIUM", "-oj", found, "-p", "-f", "-S", "-R", "-C", "localhost:\(network.port("s1"))",
+      ])
+    #expect(outcome.output.contains("TLS 1.3    offered (OK)"), "\(outcome)")
+    let findings = try JSONDecoder().decode(
+      [[String: String]].self, from: Data(contentsOf: URL(fileURLWithPath: found)))
+    // The test's authority says nothing of revocation.
+    let apart = ["cert_revocation"]
+    for finding in findings where ["MEDIUM", "HIGH", "CRITICAL"].contains(finding["severity"]) {
+      #expect(apart.contains(finding["id"] ?? ""), "\(finding)")
+    }
+  }
+
   @Test(
     "SIGHUP takes new certificates, cuts no connection and no session, and keeps the old where one is bad")
   func reload() throws {

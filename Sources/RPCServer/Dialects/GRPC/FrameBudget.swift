@@ -1,5 +1,5 @@
 /// A token bucket for frames that cost the server work and bring it none: resets of either side, empty DATA, PRIORITY,
-/// WINDOW_UPDATE, PING, SETTINGS. HTTP/2 bounds none of them. Answered calls pay for their own.
+/// WINDOW_UPDATE, PING, SETTINGS, and all that is of an unknown kind. HTTP/2 bounds none of them. Answered calls pay for their own.
 internal struct FrameBudget {
   private var tokens = Double(GRPCLimits.idleFramesBurst)
   private var filled: UInt64

@@ -96,6 +96,8 @@ extension GRPCDialect {
 
   private func refuseAsMalformed(_ stream: GRPCStream, _ message: String) {
     core.failed(nil, RPCError(.protocolError, message), by: caller(of: stream))
+    // Over gRPC-Web there is nobody who looks at the status of HTTP.
+    guard stream.head.isGRPC else { return respond(stream, GRPCStatus(.internal, message)) }
     submit(
       stream,
       [(":status", "400"), ("content-type", "application/grpc")] + GRPCStatus(.internal, message).fields)
@@ -174,9 +176,13 @@ extension GRPCDialect {
     // A page, which is being written.
     if stream.head.isRead { return }
     if let unary = stream.unary { return unary.run() }
-    if stream.head.isWebText, !decodeText(stream) {
-      return respond(stream, GRPCStatus(.internal, "the body is not base64"))
-    }
+    guard stream.head.isWebText else { return runMessage(stream) }
+    guard stream.body.count <= BoundProcedure.spotBytes else { return decodeTextBeside(stream) }
+    runDecoded(stream, Self.decodeText(stream.body.copy()))
+  }
+
+  /// Runs a request whose message is as gRPC has it.
+  func runMessage(_ stream: GRPCStream) {
     if let problem = problem(with: stream) { return respond(stream, problem) }
     switch stream.head.target {
     case .unknown: preconditionFailure("it was refused with its head")
@@ -214,6 +220,11 @@ extension GRPCDialect {
       values.removeAll()
       swap(&values, &self.values)
     }
+    let spot = core.spot
+    spot.source = .grpc(stream)
+    spot.caller = stream.token?.caller
+    spot.begin(procedure, on: connection, timeout: stream.head.timeout)
+    defer { spot.endAll() }
     do throws(RPCError) {
       var reader = MessagePackReader(arguments.bytes)
       try procedure.body(&reader, &values)
@@ -279,6 +290,13 @@ extension GRPCDialect {
     finish(stream)
   }
 
+  /// Sends a reply that is whole, with what comes behind it where that stands in the body.
+  func finishWhole(_ stream: GRPCStream) {
+    stream.status = .ok
+    held(stream.reply.count)
+    submitReply(stream)
+  }
+
   /// A message with its prefix.
   static func append(
     _ response: ProtoMessage, _ values: RawSpan, to reply: inout ByteQueue
@@ -292,10 +310,8 @@ extension GRPCDialect {
 
   /// Sends a reply whose only message is in the stream.
   func finish(_ stream: GRPCStream) {
-    stream.status = .ok
     if !stream.head.isGRPC { appendWebTrailers(stream, .ok) }
-    held(stream.reply.count)
-    submitReply(stream)
+    finishWhole(stream)
   }
 
   /// Ends a request that did not become a call, or a closure's that failed.

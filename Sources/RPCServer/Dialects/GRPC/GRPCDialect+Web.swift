@@ -1,3 +1,4 @@
+internal import RPCTransport
 internal import RPCWire
 
 /// gRPC-Web: the same messages over any HTTP; what would be trailers is a last frame of the body.
@@ -6,11 +7,15 @@ extension GRPCDialect {
   private static let trailerFlag: UInt8 = 0x80
 
   func appendWebTrailers(_ stream: GRPCStream, _ status: GRPCStatus) {
-    Self.appendWebTrailers(status, to: &stream.reply)
-    guard stream.head.isWebText else { return }
-    let text = Base64.encode(stream.reply.copy())
-    stream.reply.removeAll()
-    stream.reply.append(text)
+    Self.appendWebTrailers(status, asText: stream.head.isWebText, to: &stream.reply)
+  }
+
+  static func appendWebTrailers(_ status: GRPCStatus, asText: Bool, to reply: inout ByteQueue) {
+    appendWebTrailers(status, to: &reply)
+    guard asText else { return }
+    let text = Base64.encode(reply.copy())
+    reply.removeAll()
+    reply.append(text)
   }
 
   /// `0x80 | length | name: value CRLF…`
@@ -22,12 +27,26 @@ extension GRPCDialect {
     reply.patch(littleEndian: UInt32(reply.count - start - prefixBytes).byteSwapped, at: start + 1)
   }
 
-  /// Puts the bytes in the place of their base64, of which there may be several pieces with padding in between.
-  func decodeText(_ stream: GRPCStream) -> Bool {
-    guard let bytes = Self.decodeText(stream.body.copy()) else { return false }
+  /// Puts the bytes in the place of their base64, of which there may be several pieces with padding in between, and runs
+  /// the request.
+  func runDecoded(_ stream: GRPCStream, _ bytes: [UInt8]?) {
+    guard let bytes else { return respond(stream, GRPCStatus(.internal, "the body is not base64")) }
+    bodyBytes += bytes.count - stream.body.count
     stream.body.removeAll()
     stream.body.append(bytes)
-    return true
+    runMessage(stream)
+  }
+
+  /// A long text is read beside the loop.
+  func decodeTextBeside(_ stream: GRPCStream) {
+    let id = stream.id
+    connection.beside(holding: stream.body.count) { [text = stream.body.copy()] in
+      Self.decodeText(text)
+    } then: { [self] bytes in
+      guard stream.id == id, !stream.isAnswered, socket.isReceiving else { return }
+      runDecoded(stream, bytes)
+      flush()
+    }
   }
 
   static func decodeText(_ text: [UInt8]) -> [UInt8]? {

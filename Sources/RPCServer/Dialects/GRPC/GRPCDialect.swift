@@ -15,39 +15,40 @@ internal final class GRPCDialect: Dialect {
   let host: ServerLoop
   let core: CallCore
   let session: OpaquePointer
+  // What every call touches is read and written in one step, or moved out while others are called: see `GRPCStream`.
   /// The caller that the last token named: most connections have one at most.
   var tokenCaller: TokenCaller?
   var isGreeted = false
   /// Every stream there is, by slot; those with the number 0 are free.
-  private var streams: [GRPCStream] = []
-  private var free: [GRPCStream] = []
-  private(set) var openStreams = 0
+  @exclusivity(unchecked) private var streams: [GRPCStream] = []
+  @exclusivity(unchecked) private var free: [GRPCStream] = []
+  @exclusivity(unchecked) private(set) var openStreams = 0
   /// The stream whose header fields are coming.
-  unowned(unsafe) var current: GRPCStream?
+  @exclusivity(unchecked) unowned(unsafe) var current: GRPCStream?
   /// Those that wait for answers to leave, first come first.
-  private var waiting: [GRPCStream] = []
+  @exclusivity(unchecked) private var waiting: [GRPCStream] = []
   /// Bytes of answers that have not left.
-  private(set) var heldReplyBytes = 0
+  @exclusivity(unchecked) private(set) var heldReplyBytes = 0
   /// The stream whose `/metrics` are being written, 0 for none.
   var metricsStream: Int32 = 0
   /// Bytes of requests that are not run yet.
-  var bodyBytes = 0
+  @exclusivity(unchecked) var bodyBytes = 0
   /// Those of both that the connection's account has.
-  private var countedBytes = 0
+  @exclusivity(unchecked) private var countedBytes = 0
   /// When an answer last made progress, or began to wait.
-  private var lastProgress: UInt64 = 0
+  @exclusivity(unchecked) private var lastProgress: UInt64 = 0
   /// Since when a request is on its way that is not whole.
-  private var incompleteSince: UInt64?
-  var budget: FrameBudget
+  @exclusivity(unchecked) private var incompleteSince: UInt64?
+  @exclusivity(unchecked) var budget: FrameBudget
   /// Why the connection ends.
-  var violation: RPCError?
+  @exclusivity(unchecked) var violation: RPCError?
   /// Bytes go out here while `pump` runs.
-  private var output: UnsafeMutablePointer<ByteQueue>?
-  private var isReading = false
+  @exclusivity(unchecked) private var output: UnsafeMutablePointer<ByteQueue>?
+  @exclusivity(unchecked) private var isReading = false
   var goodbye = Goodbye.none
-  var scratch = ProtoMessage.Scratch()
-  var arguments = ByteQueue()
-  var values = ByteQueue()
+  @exclusivity(unchecked) var scratch = ProtoMessage.Scratch()
+  @exclusivity(unchecked) var arguments = ByteQueue()
+  @exclusivity(unchecked) var values = ByteQueue()
 
   /// How far the end is that a drain brings: first it is announced, then no new stream is taken.
   enum Goodbye: Equatable {

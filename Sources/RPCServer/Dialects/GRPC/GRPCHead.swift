@@ -44,8 +44,8 @@ internal struct GRPCHead {
   private(set) var connectTimeout: String?
   /// The origin that may read the answer.
   var allowedOrigin: String?
-  /// Names and values for the procedure.
-  private var metadata: [(name: String, value: Value)] = []
+  /// Names and values for the procedure, as they came: read when it asks.
+  private var metadata = HeaderFields()
   private var fields = 0
   private var bytes = 0
 
@@ -69,7 +69,7 @@ internal struct GRPCHead {
     if connectVersion != nil { connectVersion = nil }
     if connectTimeout != nil { connectTimeout = nil }
     if allowedOrigin != nil { allowedOrigin = nil }
-    if !metadata.isEmpty { metadata.removeAll() }
+    metadata.removeAll()
     fields = 0
     bytes = 0
   }
@@ -90,9 +90,8 @@ internal struct GRPCHead {
 
   /// Whether a field of metadata may still be taken.
   private var takesMetadata: Bool {
-    guard case .procedure(let method) = target else { return false }
-    // A closure that runs where its call is read sees none.
-    return method.procedure.spotBytesMax < 0 && problem == nil
+    if case .builtin = target { return false }
+    return problem == nil
   }
 
   /// Takes `:path`.
@@ -164,38 +163,27 @@ internal struct GRPCHead {
 
   /// `-bin` values are bytes, which travel as base64 with or without padding.
   private mutating func keep(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
-    let isBinary = name.count > 4 && name.suffix(4).elementsEqual("-bin".utf8)
-    if isBinary {
-      for part in value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-        var text = String(decoding: part, as: UTF8.self)
-        while text.utf8.count % 4 != 0 { text += "=" }
-        guard let bytes = Base64.decode(text) else {
-          return problem = .malformedMetadata(String(decoding: name, as: UTF8.self))
-        }
-        metadata.append((String(decoding: name, as: UTF8.self), .bytes(bytes)))
-      }
-    } else {
-      metadata.append(
-        (String(decoding: name, as: UTF8.self), .string(String(decoding: value, as: UTF8.self))))
+    if HeaderFields.isBinary(name), HeaderFields.bytes(value) == nil {
+      return problem = .malformedMetadata(String(decoding: name, as: UTF8.self))
     }
+    metadata.append(name, value)
   }
 
   /// The metadata as a MessagePack map; several texts of one name are one with commas in between.
   func metadataMap() -> [UInt8] {
-    guard !metadata.isEmpty else { return [] }
     var entries: [Value.Entry] = []
-    for (name, value) in metadata where name != CallFrame.depthKey {
-      if let index = entries.firstIndex(where: { $0.key == name }) {
-        if case .string(let first) = entries[index].value, case .string(let next) = value {
-          entries[index].value = .string("\(first), \(next)")
-        } else {
-          entries[index].value = value
-        }
+    metadata.forEach { name, value in
+      guard !CallFrame.reservedKeys.contains(name) else { return }
+      guard let index = entries.firstIndex(where: { $0.key == name }) else {
+        return entries.append(Value.Entry(name, value))
+      }
+      if case .string(let first) = entries[index].value, case .string(let next) = value {
+        entries[index].value = .string("\(first), \(next)")
       } else {
-        entries.append(Value.Entry(name, value))
+        entries[index].value = value
       }
     }
-    return Value.map(entries).messagePack
+    return entries.isEmpty ? [] : Value.map(entries).messagePack
   }
 
   /// `application/grpc`, with `+proto` or without, and what belongs to gRPC-Web.

@@ -33,10 +33,12 @@ internal final class GRPCReplySink: ReplySink {
   /// A long result is written beside the loop.
   private func encodeBeside(_ values: [UInt8]) {
     let response = method.response
+    let (isWeb, isText) = (!stream.head.isGRPC, stream.head.isWebText)
     dialect.connection.beside(holding: values.count) { () -> Result<[UInt8], ProtoError> in
       var reply = ByteQueue()
       return Result { () throws(ProtoError) in
         try GRPCDialect.append(response, values.span.bytes, to: &reply)
+        if isWeb { GRPCDialect.appendWebTrailers(.ok, asText: isText, to: &reply) }
         return reply.copy()
       }
     } then: { [self] result in
@@ -44,7 +46,7 @@ internal final class GRPCReplySink: ReplySink {
       switch result {
       case .success(let reply):
         stream.reply.append(reply)
-        dialect.finish(stream)
+        dialect.finishWhole(stream)
       case .failure(let error):
         dialect.respond(
           stream,

@@ -4,33 +4,35 @@ internal import RPCWire
 
 /// One request of a peer and its answer: a stream of HTTP/2. The dialect uses these again, so that a call makes none.
 internal final class GRPCStream {
+  // Each is read and written in one step, or changed while nobody else is called: checking every access would cost a
+  // seventh of a call.
   /// The stream's number, 0 while this is not used: numbers are never used twice on a connection.
-  var id: Int32 = 0
+  @exclusivity(unchecked) var id: Int32 = 0
   /// When it came, on the loop's clock.
-  var opened: UInt64 = 0
-  var head = GRPCHead()
+  @exclusivity(unchecked) var opened: UInt64 = 0
+  @exclusivity(unchecked) var head = GRPCHead()
   /// What came of the body and was not taken.
-  var body = ByteQueue()
+  @exclusivity(unchecked) var body = ByteQueue()
   /// The peer has sent all of it.
-  var requestHasEnded = false
+  @exclusivity(unchecked) var requestHasEnded = false
   /// A reply was submitted, or the stream was refused.
-  var isAnswered = false
+  @exclusivity(unchecked) var isAnswered = false
   /// Waits for others' answers to leave before it is run.
-  var isWaiting = false
+  @exclusivity(unchecked) var isWaiting = false
   /// The body of the answer that has not left yet.
-  var reply = ByteQueue()
+  @exclusivity(unchecked) var reply = ByteQueue()
   /// What comes behind the body, once no more of it is to come.
-  var status: GRPCStatus?
+  @exclusivity(unchecked) var status: GRPCStatus?
   /// The body is empty for now, and HTTP/2 does not ask for more until it is told.
-  var isDeferred = false
+  @exclusivity(unchecked) var isDeferred = false
   /// The fields above the body of an answer that is not gRPC's, or that a page of another origin may read.
-  var answerHead: [(name: String, value: String)]?
+  @exclusivity(unchecked) var answerHead: [(name: String, value: String)]?
   /// Who calls, where the request names another than the connection's caller.
-  var token: TokenCaller?
+  @exclusivity(unchecked) var token: TokenCaller?
   /// The call, where it is not one of gRPC.
-  var unary: UnaryExchange?
+  @exclusivity(unchecked) var unary: UnaryExchange?
   /// What answers it where that is not a procedure.
-  var builtin: (any BuiltinStream)?
+  @exclusivity(unchecked) var builtin: (any BuiltinStream)?
 
   /// Bytes that a stream's buffers keep from one use to the next.
   static let keptBytes = 4 * 1024

@@ -23,10 +23,15 @@ internal enum HTTP2Session {
     // What counts is told apart by our own budget, which the same figures bound.
     nghttp2_option_set_stream_reset_rate_limit(
       options, UInt64(GRPCLimits.idleFramesBurst), UInt64(GRPCLimits.idleFramesPerSecond))
+    // Frames of unknown kinds are passed over, but nghttp2 tells of them only where somebody takes them: they count too.
+    for kind in firstUnknownKind...UInt8.max { nghttp2_option_set_user_recv_extension_type(options, kind) }
     nghttp2_option_set_no_closed_streams(options, 1)
     nghttp2_option_set_max_send_header_block_length(options, 64 * 1024)
     return Shared(callbacks: callbacks, options: options)
   }()
+
+  /// What RFC 9113 defines ends with CONTINUATION, 9.
+  private static let firstUnknownKind: UInt8 = 10
 
   static func make() -> OpaquePointer {
     var session: OpaquePointer?
@@ -132,6 +137,9 @@ internal enum HTTP2Session {
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, head, user in
       guard let head else { return 0 }
       return HTTP2Session.dialect(user)._withUnsafeGuaranteedRef { $0.began(frame: head.pointee) }
+    }
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks) { _, _, _, _ in
+      NGHTTP2_ERR_CANCEL.rawValue
     }
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
       guard let frame else { return 0 }

@@ -75,6 +75,8 @@ internal enum ConnectProto: ProtoFormat {
 
 /// gRPC-Web over HTTP/1.1: messages with a prefix, and the trailers in a frame behind them.
 internal enum GRPCWebFormat: ProtoFormat {
+  static let isGRPCWeb = true
+
   static func takes(_ type: ContentType) -> Bool {
     type.mediaType == "application/grpc-web" || type.mediaType == "application/grpc-web+proto"
   }
@@ -119,6 +121,8 @@ internal enum GRPCWebFormat: ProtoFormat {
 
 /// gRPC-Web as text, for what cannot read bytes.
 internal enum GRPCWebTextFormat: ProtoFormat {
+  static let isGRPCWeb = true
+
   static func takes(_ type: ContentType) -> Bool {
     type.mediaType == "application/grpc-web-text" || type.mediaType == "application/grpc-web-text+proto"
   }

@@ -10,7 +10,8 @@ internal import RPCWire
 ///   names that are this server's are taken.
 /// - What no page can send without asking is left: see `ContentType.isSimple`.
 internal struct BrowserGuard: Sendable {
-  /// Names of this server, in lower case, besides IP addresses and `localhost`.
+  /// Names of this server, in lower case, besides IP addresses and `localhost`. As in a certificate `*` may stand for the
+  /// first label (RFC 6125, section 6.4.3).
   private let hosts: Set<String>
   /// Origins whose pages may call, as browsers write them.
   private let origins: Set<String>
@@ -25,7 +26,11 @@ internal struct BrowserGuard: Sendable {
   /// - Parameter host: with or without a port.
   func takes(host: String) -> Bool {
     guard let name = Self.name(of: host) else { return false }
-    return Self.isAddress(name) || HostName.isLocalhost(name) || hosts.contains(HostName.canonical(name))
+    if Self.isAddress(name) || HostName.isLocalhost(name) { return true }
+    guard HostName.isValid(name) else { return false }
+    let canonical = HostName.canonical(name)
+    if hosts.contains(canonical) { return true }
+    return canonical.firstIndex(of: ".").map { hosts.contains("*" + canonical[$0...]) } ?? false
   }
 
   /// The host without its port; nil where it is no host.

@@ -76,6 +76,8 @@ internal struct HTTPRefusal: Error {
   var error: RPCError
   /// The methods that would be right, for 405.
   var allowed: StaticString?
+  /// The request was a call by its form, so that its format says how it is refused.
+  var isCall = false
 
   init(_ status: HTTPResponse.Status, _ code: StatusCode, _ error: RPCError, allowed: StaticString? = nil) {
     self.status = status
@@ -91,5 +93,6 @@ internal struct HTTPRefusal: Error {
   /// A call that is refused, or failed.
   init(_ error: RPCError) {
     self.init(error.httpStatus, error.httpCode, error)
+    isCall = true
   }
 }

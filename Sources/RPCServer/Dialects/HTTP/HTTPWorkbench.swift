@@ -8,6 +8,7 @@ internal import RPCWire
 internal final class HTTPWorkbench {
   let values = LoopCell(ByteQueue())
   let body = LoopCell(ByteQueue())
+  let knownHeads = LoopCell(HTTP1KnownHeads())
   private var second: Int64 = .min
   private var text: [UInt8] = []
 

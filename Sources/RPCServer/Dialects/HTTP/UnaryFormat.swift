@@ -9,6 +9,9 @@ internal protocol UnaryFormat: Sendable {
   /// Whether a body of this type is written in it.
   static func takes(_ type: ContentType) -> Bool
 
+  /// Whether errors stand in the body as well, below a status of 200.
+  static var isGRPCWeb: Bool { get }
+
   /// Reads the arguments and picks the overload.
   ///
   /// - Parameters:
@@ -28,6 +31,10 @@ internal protocol UnaryFormat: Sendable {
     _ outcome: CallOutcome, of procedure: BoundProcedure?, type: ContentType?, limit: Int,
     to output: inout ByteQueue
   ) -> AnswerHead
+}
+
+extension UnaryFormat {
+  static var isGRPCWeb: Bool { false }
 }
 
 /// What stands above the body of an answer.

@@ -87,11 +87,12 @@ extension HTTP1Dialect {
   ) throws(HTTPRefusal) -> HTTP1Call {
     let place = bytes.extracting(path).withUnsafeBytes { HTTPPath($0) }
     guard let place else {
-      throw HTTPRefusal(
-        .notFound, .unimplemented,
+      var refusal = HTTPRefusal(
         RPCError(
           .rpcNotFound, "nothing is at '\(bytes.text(path).prefix(64))': a procedure is at /SERVICE/PROCEDURE"
         ))
+      (refusal.status, refusal.code) = (.notFound, .unimplemented)
+      throw refusal
     }
     do throws(RPCError) {
       try HTTPOffer.check(service: place.service, procedure: place.procedure)

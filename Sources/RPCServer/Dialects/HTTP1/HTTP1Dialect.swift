@@ -70,6 +70,7 @@ internal final class HTTP1Dialect: Dialect {
       }
       let rest = bytes.extracting(offset..<bytes.byteCount)
       do throws(HTTP1Violation) {
+        if parser.isIdle { recallHead(rest) }
         switch try parser.advance(rest) {
         case .more(let wanted):
           guard !socket.inputHasEnded else { return .consumed(bytes.byteCount) }
@@ -88,19 +89,37 @@ internal final class HTTP1Dialect: Dialect {
     return .consumed(offset)
   }
 
+  /// Takes what was decided by a head of the same bytes.
+  private func recallHead(_ bytes: RawSpan) {
+    guard !connection.isDraining,
+      let known = workbench.knownHeads.value.find(bytes, generation: host.catalogue.edition),
+      connection.allows(service: known.call.overloads[0].service, in: host.catalogue)
+    else { return }
+    parser.adopt(known.head, end: known.bytes.count)
+    exchange = HTTP1Exchange(closes: known.head.closes, isOld: known.head.minorVersion == 0)
+    var call = known.call
+    call.caller = caller
+    route = .call(call)
+  }
+
   /// Decides on a request before its body is there.
   private func readHead(_ bytes: RawSpan) {
     exchange = HTTP1Exchange(
       isHead: parser.head.method == .head, closes: parser.head.closes || connection.isDraining,
       isOld: parser.head.minorVersion == 0)
     do throws(HTTPRefusal) {
-      route = try self.route(bytes)
+      let route = try self.route(bytes)
+      self.route = route
+      if case .call(let call) = route, exchange.allowedOrigin == nil {
+        workbench.knownHeads.value.keep(bytes, parser.head, end: parser.headEnd, call)
+      }
     } catch {
       route = nil
       // A body that is not read cannot be told from the next request.
       let end = parser.headEnd + parser.head.contentLength
       if parser.head.isChunked || bytes.byteCount < end { exchange.closes = true }
-      return refuse(error, by: caller)
+      let type = error.isCall ? ContentType(parser.head.text(of: .contentType, in: bytes) ?? "") : nil
+      return refuse(error, by: caller, as: type.flatMap { type in UnaryFormats.all.first { $0.takes(type) } })
     }
     if parser.head.expectsContinue, bytes.byteCount == parser.headEnd {
       socket.send { $0.append("HTTP/1.1 100 Continue\r\n\r\n" as StaticString) }
@@ -123,7 +142,7 @@ internal final class HTTP1Dialect: Dialect {
         }
         try begin(call, metadata: bytes)
       } catch {
-        refuse(error, by: call.caller)
+        refuse(error, by: call.caller, as: call.format)
       }
     }
   }
@@ -199,7 +218,7 @@ internal final class HTTP1Dialect: Dialect {
         try start(call, try result.get(), exchange, head.span.bytes, received: since, fields: fields)
       } catch {
         self.exchange = exchange
-        refuse(HTTPRefusal(error), by: call.caller)
+        refuse(HTTPRefusal(error), by: call.caller, as: call.format)
       }
     }
   }
@@ -211,7 +230,9 @@ internal final class HTTP1Dialect: Dialect {
   ) throws(RPCError) {
     let procedure = resolved.procedure
     if case .immediate = procedure.implementation, resolved.arguments.count <= procedure.spotBytesMax {
-      return try runOnTheSpot(call, resolved)
+      return try bytes.withUnsafeBytes { bytes throws(RPCError) in
+        try runOnTheSpot(call, resolved, fields ?? parser.head, bytes)
+      }
     }
     let callID = nextCallID
     nextCallID += 1
@@ -231,14 +252,21 @@ internal final class HTTP1Dialect: Dialect {
   }
 
   /// A closure that answers where its call is read.
-  private func runOnTheSpot(_ call: HTTP1Call, _ resolved: ResolvedCall) throws(RPCError) {
+  private func runOnTheSpot(
+    _ call: HTTP1Call, _ resolved: ResolvedCall, _ head: HTTP1Head, _ bytes: UnsafeRawBufferPointer
+  ) throws(RPCError) {
     let procedure = resolved.procedure
+    core.spot.source = .http1(head, bytes)
+    core.spot.caller = call.caller
+    core.spot.begin(procedure, on: connection, timeout: call.timeoutNanoseconds)
+    defer { core.spot.endAll() }
     workbench.values.value.removeAll()
     var reader = MessagePackReader(resolved.arguments.span.bytes)
     do throws(RPCError) {
       try procedure.body(&reader, &workbench.values.value)
     } catch {
-      return refuse(HTTPRefusal(core.explained(error, procedure)), of: procedure, by: call.caller)
+      return refuse(
+        HTTPRefusal(core.explained(error, procedure)), of: procedure, by: call.caller, as: call.format)
     }
     core.executed(procedure, times: 1, by: call.caller)
     let values = workbench.values.value.copy()
@@ -272,10 +300,21 @@ internal final class HTTP1Dialect: Dialect {
   /// An answer is to come that is not a call's.
   func takeTurn() { isBusy = true }
 
-  func refuse(_ refusal: HTTPRefusal, of procedure: BoundProcedure? = nil, by caller: Caller) {
+  /// - Parameter format: of the request, where that is known.
+  func refuse(
+    _ refusal: HTTPRefusal, of procedure: BoundProcedure? = nil, by caller: Caller,
+    as format: (any UnaryFormat.Type)? = nil
+  ) {
     core.failed(procedure, refusal.error, by: caller, code: refusal.code)
     workbench.body.value.removeAll()
-    let head = ConnectJSON.append(refusal.error, refusal.status, refusal.code, to: &workbench.body.value)
+    let head: AnswerHead
+    if refusal.isCall, let format, format.isGRPCWeb {
+      head = format.append(
+        .failure(refusal.error), of: procedure, type: nil, limit: host.options.jsonBytes,
+        to: &workbench.body.value)
+    } else {
+      head = ConnectJSON.append(refusal.error, refusal.status, refusal.code, to: &workbench.body.value)
+    }
     socket.send {
       exchange.append(head, workbench.body.value, allowed: refusal.allowed, workbench, to: &$0)
     }

@@ -37,6 +37,8 @@ package struct HTTP1Parser {
   internal var chunkBytes = 0
   internal let bodyBytesMax: Int
   private var isPastEmptyLine = false
+  /// The head is shared with others that are the same.
+  private var isHeadShared = false
 
   package init(bodyBytesMax: Int) {
     self.bodyBytesMax = bodyBytesMax
@@ -44,7 +46,8 @@ package struct HTTP1Parser {
 
   /// Makes ready for the next request.
   package mutating func reset() {
-    head.removeAll()
+    if isHeadShared { head = HTTP1Head() } else { head.removeAll() }
+    isHeadShared = false
     body.removeAll(keepingCapacity: true)
     bodyCount = 0
     stage = .requestLine
@@ -52,6 +55,16 @@ package struct HTTP1Parser {
     searched = 0
     chunkBytes = 0
     isPastEmptyLine = false
+  }
+
+  /// Takes a head that was read before, whose very bytes the next request begins with: the body is next.
+  internal mutating func adopt(_ known: HTTP1Head, end: Int) {
+    head = known
+    isHeadShared = true
+    headEnd = end
+    start = end
+    searched = end
+    stage = .body
   }
 
   /// Whether nothing of a request has come.
