@@ -76,7 +76,7 @@ struct MemoryTests {
         let growth = queue.growth(of: extra)
         queue.reserve(extra)
         #expect(queue.allocatedBytes == before + growth)
-        #expect(queue.growth(of: queue.room) == 0 && queue.growth(of: queue.room + 1) > 0)
+        #expect(queue.growth(of: queue.spareBytes) == 0 && queue.growth(of: queue.spareBytes + 1) > 0)
         for _ in 0..<random(extra + 1) { queue.append(0 as UInt8) }
       }
     }
