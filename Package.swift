@@ -219,7 +219,8 @@ let package = Package(
       name: "RPCNetworkTests", dependencies: ["RPCNetwork", "RPCKeys"],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
+      name: "RPCProceduresTests",
+      dependencies: ["TestSupport", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCProtoTests",
@@ -260,7 +261,8 @@ let package = Package(
       path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(
       name: "fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz", swiftSettings: swiftSettings),
-    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["FuzzTargets", "TestSupport"], swiftSettings: swiftSettings),
     .testTarget(
       name: "ConformanceTests",
       dependencies: ["RPCServer", "RPCClient", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],

@@ -40,6 +40,13 @@ package enum StandardStreams {
     return code == 0 ? 1 : code
   }
 
+  /// Ends `program` before it has begun: with help that was asked for, or with 2, since its arguments are wrong.
+  package static func end(saying text: String, isHelp: Bool, of program: String) -> Never {
+    write(text + "\n", to: isHelp ? 1 : 2)
+    // Help that went nowhere is not a success.
+    exit(isHelp ? exitCode(0, of: program) : 2)
+  }
+
   /// What stands in the way of the output, by an error number.
   package static func problem(_ error: Int32) -> String {
     let reason = error == EBADF ? "it is closed" : SystemError(code: error, operation: "write").reason

@@ -44,7 +44,7 @@ extension Connection {
     let step = max(missing, 16 * 1024)
     let growth = input.growth(of: step)
     // No buffer grows for more than the request that is in it; what is free of it is filled at once.
-    if growth > 0, input.growth(of: missing) == 0 { return input.room }
+    if growth > 0, input.growth(of: missing) == 0 { return input.spareBytes }
     guard growth > 0, let excess = excess(of: growth) else { return step }
     if bytesWanted <= Self.headBytes, input.count < Self.headBytes {
       return Self.headBytes - input.count

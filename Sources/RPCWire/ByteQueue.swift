@@ -45,7 +45,7 @@ public struct ByteQueue: ~Copyable {
   }
 
   /// The most that `reserve` makes room for without more memory.
-  package var room: Int { canMove ? capacity - (end - start) : capacity - end }
+  package var spareBytes: Int { canMove ? capacity - (end - start) : capacity - end }
 
   private func canMakeRoom(_ extra: Int) -> Bool { canMove && capacity - (end - start) >= extra }
 

@@ -142,12 +142,9 @@ struct RPCClientCommand: ParsableCommand {
       var command = try parseAsRoot()
       try command.run()
     } catch {
-      let code = exitCode(for: error)
-      if error is ExitCode { Glibc.exit(code.rawValue) }
-      let isHelp = code == .success
-      StandardStreams.write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
-      // Help that went nowhere is not a success.
-      Glibc.exit(isHelp ? StandardStreams.exitCode(0, of: "rpc-client") : 2)
+      if let code = error as? ExitCode { Glibc.exit(code.rawValue) }
+      StandardStreams.end(
+        saying: fullMessage(for: error), isHelp: exitCode(for: error) == .success, of: "rpc-client")
     }
   }
 }

@@ -179,17 +179,13 @@ struct RPCServerCommand: ParsableCommand {
       var command = try parseAsRoot()
       try command.run()
     } catch {
-      let code = exitCode(for: error)
-      if error is ExitCode { Glibc.exit(code.rawValue) }
+      if let code = error as? ExitCode { Glibc.exit(code.rawValue) }
       if error is SettingErrors || error is SettingError {
         StandardStreams.write("\(error)\n", to: 2)
         Glibc.exit(ServerProgram.ExitCode.usage)
       }
-      // The parser's own code for wrong arguments is sysexits' 64; ours is 2, as that of all our programs.
-      let isHelp = code == .success
-      StandardStreams.write(fullMessage(for: error) + "\n", to: isHelp ? 1 : 2)
-      // Help that went nowhere is not a success.
-      Glibc.exit(isHelp ? StandardStreams.exitCode(0, of: "rpc-server") : ServerProgram.ExitCode.usage)
+      StandardStreams.end(
+        saying: fullMessage(for: error), isHelp: exitCode(for: error) == .success, of: "rpc-server")
     }
   }
 }

@@ -38,10 +38,7 @@ struct ClosedDescriptorTests {
     let server = try Self.start(Programs.server, ["127.0.0.1", "\(port)", "--data", data.path], closing)
     defer { server.killAtOnce() }
     try Self.expectNull(server, "rpc-server", closing)
-    let deadline = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
-    var answer: LineClient.Answer?
-    while answer == nil, Date() < deadline { answer = try? LineClient(port: port).call("system.ping") }
-    #expect(answer == .values(["pong"]))
+    #expect(try LineClient.whenListening(port: port).call("system.ping") == .values(["pong"]))
     server.signal(SIGTERM)
     #expect(try server.waitForEnd() == .code(0))
   }

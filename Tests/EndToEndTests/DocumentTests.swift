@@ -65,14 +65,7 @@ struct DocumentTests {
     let port = try FreePort.take()
     let server = try ChildProcess("\(Programs.directory)/embedded-service", ["\(port)"])
     defer { server.killAtOnce() }
-    // It says nothing when it is ready: the first connection tells.
-    let end = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
-    var client = try? LineClient(port: port)
-    while client == nil, Date() < end {
-      usleep(10_000)
-      client = try? LineClient(port: port)
-    }
-    #expect(try client?.call("math.add", "[1,2]") == .values([3]))
+    #expect(try LineClient.whenListening(port: port).call("math.add", "[1,2]") == .values([3]))
     server.signal(SIGTERM)
     #expect(try server.waitForEnd() == .code(0))
   }

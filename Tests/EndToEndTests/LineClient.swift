@@ -39,6 +39,19 @@ final class LineClient: @unchecked Sendable {
 
   deinit { close(descriptor) }
 
+  /// Connects as soon as somebody listens there: for programs that do not say when.
+  static func whenListening(port: Int) throws -> LineClient {
+    let end = Date(timeIntervalSinceNow: ChildProcess.timeoutSeconds)
+    while true {
+      do {
+        return try LineClient(port: port)
+      } catch {
+        guard Date() < end else { throw error }
+        usleep(10_000)
+      }
+    }
+  }
+
   private static func withAddress(
     _ port: Int, of host: String = "127.0.0.1", _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) -> Int32 {

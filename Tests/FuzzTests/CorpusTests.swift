@@ -1,5 +1,6 @@
 import Foundation
 import FuzzTargets
+import TestSupport
 import Testing
 
 /// The committed corpus: a folder per target, with seeds and every input that once failed.
@@ -37,7 +38,7 @@ struct CorpusTests {
     let seeds = try Corpus.files(target).map { [UInt8](try Data(contentsOf: $0)) }
     let seed =
       ProcessInfo.processInfo.environment["FUZZ_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 1 ... .max)
-    var random = SeededRandom(state: seed)
+    var random = SeededRandom(seed: seed)
     for _ in 0..<2000 {
       let bytes = Mutation.mutate(seeds, &random)
       do {
@@ -59,19 +60,6 @@ extension FuzzTarget {
         continuation.resume(with: Result { try self.run(bytes) })
       }
     }
-  }
-}
-
-/// SplitMix64: small, and the same everywhere.
-struct SeededRandom: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
   }
 }
 

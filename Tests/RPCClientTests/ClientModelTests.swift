@@ -1,5 +1,6 @@
 import RPCSystem
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCClient
@@ -18,7 +19,7 @@ struct ClientModelTests {
   /// A server that leads its clients astray within the protocol.
   private static func server(_ world: World, seed: UInt64) throws -> FakeServer {
     try FakeServer { peer in
-      var generator = PureTests.Seeded(state: seed &* 1_000 &+ UInt64(peer.number))
+      var generator = SeededRandom(seed: seed &* 1_000 &+ UInt64(peer.number))
       func chance(_ percent: Int) -> Bool { Int.random(in: 0..<1000, using: &generator) < percent }
       try peer.greet { $0.callsInFlight = 16 }
       var held: [FakeServer.Frame] = []
@@ -75,7 +76,7 @@ struct ClientModelTests {
     let world = World()
     let servers = [try Self.server(world, seed: seed), try Self.server(world, seed: seed + 100)]
     let client = LifecycleTests.client(ports: servers.map(\.port))
-    var generator = PureTests.Seeded(state: seed)
+    var generator = SeededRandom(seed: seed)
     let outcomes = Lock<[Outcome]>([])
     let count = 3_000
     let finished = Latch()

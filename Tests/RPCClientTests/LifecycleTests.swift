@@ -13,6 +13,27 @@ struct LifecycleTests {
     client(ports: servers.map(\.port), options: options)
   }
 
+  /// Closes a client while `call` is in flight, and calls once more: what both are told.
+  static func closing(_ call: @escaping @Sendable (RPCClient) async -> RPCError?) async throws -> (
+    client: RPCClient, error: RPCError?
+  ) {
+    let arrived = AsyncStream.makeStream(of: Void.self)
+    let server = try FakeServer { peer in
+      try peer.greet()
+      _ = try peer.next(.call)
+      arrived.continuation.yield()
+      peer.waitForEnd()
+    }
+    let client = client(server)
+    let running = Task { await call(client) }
+    for await _ in arrived.stream { break }
+    await client.close()
+    let error = await running.value
+    #expect(error?.executed == .maybe)
+    #expect(await call(client)?.message == "the client was closed")
+    return (client, error)
+  }
+
   static func client(
     ports: [UInt16], identity: Topology.Client? = nil, options: ClientOptions = ClientOptions()
   ) -> RPCClient {

@@ -129,16 +129,4 @@ struct PureTests {
     #expect(RetryPolicy(attempts: 1000).attempts == ClientLimits.attemptsMax)
     #expect(RetryPolicy(attempts: 0).attempts == 1)
   }
-
-  struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      // SplitMix64 (Steele, Lea and Flood, 2014).
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var word = state
-      word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-      return word ^ (word >> 31)
-    }
-  }
 }

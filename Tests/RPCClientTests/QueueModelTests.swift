@@ -1,5 +1,6 @@
 import RPCSystem
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCClient
@@ -16,7 +17,7 @@ struct QueueModelTests {
   @Test(
     "pending calls: whatever is inserted, answered, abandoned or dropped, in any order", arguments: 1...12)
   func pendingTable(seed: UInt64) {
-    var generator = PureTests.Seeded(state: seed)
+    var generator = SeededRandom(seed: seed)
     var table = PendingTable<Step>()
     var model: [UInt64: Int?] = [:]
     var next: UInt64 = 1
@@ -84,7 +85,7 @@ struct QueueModelTests {
 
   @Test("waiting calls: in their order, whichever is taken out of the middle", arguments: 1...12)
   func callQueue(seed: UInt64) {
-    var generator = PureTests.Seeded(state: seed)
+    var generator = SeededRandom(seed: seed)
     let route = Self.route(RouteTable(), "a.b")
     var queue = CallQueue()
     var model: [Call] = []
@@ -127,7 +128,7 @@ struct QueueModelTests {
     "bindings: BINDs that succeed, fail, are given up, and whose procedure nobody calls any more",
     arguments: 1...12)
   func bindingTable(seed: UInt64) {
-    var generator = PureTests.Seeded(state: seed)
+    var generator = SeededRandom(seed: seed)
     var routes = RouteTable()
     var table = BindingTable<Call>()
     var model = BindingModel()

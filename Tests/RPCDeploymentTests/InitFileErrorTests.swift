@@ -161,7 +161,7 @@ struct InitFileErrorTests {
 
   @Test("random changes never crash the reader")
   func noise() {
-    var generator = SeededGenerator(seed: 7)
+    var generator = SeededRandom(seed: 7)
     let base = Array(Self.valid.utf8)
     let spice = Array("{}[]:,&*!|>'\"%@`#-?\n\t x\u{0}".utf8) + [0xc3, 0xff]
     for _ in 0..<3000 {

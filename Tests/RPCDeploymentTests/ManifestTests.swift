@@ -1,6 +1,7 @@
 import RPCNetwork
 import RPCProcedures
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCDeployment
@@ -200,22 +201,12 @@ struct ManifestTests {
 
   @Test("random bytes are refused")
   func noise() {
-    var generator = SeededGenerator(seed: 42)
+    var generator = SeededRandom(seed: 42)
     for _ in 0..<2000 {
       let bytes = (0..<Int.random(in: 0..<200, using: &generator)).map { _ in
         UInt8.random(in: 0...255, using: &generator)
       }
       #expect(throws: DeploymentError.self) { try Manifest(decoding: bytes) }
     }
-  }
-}
-
-/// The same numbers in each run, told by the seed.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return state ^ (state >> 29)
   }
 }

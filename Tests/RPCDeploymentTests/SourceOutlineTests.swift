@@ -127,7 +127,7 @@ struct SourceOutlineTests {
 
   @Test("random bytes never crash a scan")
   func noise() {
-    var generator = SeededGenerator(seed: 11)
+    var generator = SeededRandom(seed: 11)
     let alphabet = Array("def f():\n '\"[]=-#\\()local function,{}.;\t\r:for as in import".utf8)
     for _ in 0..<3000 {
       let bytes = (0..<Int.random(in: 0..<60, using: &generator)).map { _ in

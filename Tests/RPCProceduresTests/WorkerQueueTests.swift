@@ -1,22 +1,10 @@
 import RPCProcedures
 import RPCWire
+import TestSupport
 import Testing
 
 @Suite("The queues of the runtimes")
 struct WorkerQueueTests {
-  /// A generator that a failed test can repeat.
-  private struct Random: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var mixed = state
-      mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-      return mixed ^ (mixed >> 31)
-    }
-  }
-
   private static let seeds = (0..<8).map { _ in UInt64.random(in: .min ... .max) }
 
   /// A waiting call of the model, and its ticket in the queue.
@@ -31,7 +19,7 @@ struct WorkerQueueTests {
   @Test(
     "random submits, cancels, timeouts and disconnects leave what a plain list would hold", arguments: seeds)
   func agreesWithAModel(seed: UInt64) {
-    var random = Random(state: seed)
+    var random = SeededRandom(seed: seed)
     let depthMax = 4
     var queue = CallQueue<Int>(depthMax: depthMax)
     var model: [Waiting] = []
@@ -131,9 +119,10 @@ struct WorkerQueueTests {
 
   /// Every call of a random crowd ends, and the runtime runs calls afterwards.
   private func survivesACrowd(
-    _ runtime: RuntimeHarness, _ unit: SourceUnit, _ argument: @escaping (inout Random) -> Value, seed: UInt64
+    _ runtime: RuntimeHarness, _ unit: SourceUnit, _ argument: @escaping (inout SeededRandom) -> Value,
+    seed: UInt64
   ) async throws {
-    var random = Random(state: seed)
+    var random = SeededRandom(seed: seed)
     try await runtime.prepare(unit)
     for _ in 0..<4 {
       var calls: [PendingCall] = []

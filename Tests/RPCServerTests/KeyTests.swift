@@ -11,31 +11,6 @@ struct KeyTests {
     try PrivateKey(seed: [UInt8](repeating: byte, count: 32))
   }
 
-  /// A peer that has asked to be challenged, and the server's HELLO.
-  private static func challenged(_ server: TestServer, identity: String? = nil) throws -> (RawPeer, Hello) {
-    let peer = try RawPeer(port: server.port)
-    var hello = Hello(agent: "test", identity: identity)
-    hello.features = [Feature.proof, "something else"]
-    hello.nonce = RandomBytes.challenge()
-    peer.send { queue in
-      queue.append(Preface.bytes)
-      hello.encode(to: &queue)
-    }
-    let frame = try #require(peer.next())
-    let answer = try Hello(payload: frame.payload.span.bytes)
-    _ = try #require(answer.serverProof).key(provenFor: #require(hello.nonce))
-    return (peer, answer)
-  }
-
-  private static func proof(
-    _ key: PrivateKey, _ hello: Hello, _ server: TestServer, name: String = "whatever", port: Int? = nil
-  ) throws -> Proof {
-    Proof(
-      of: key, to: try #require(hello.challenge), server: name,
-      address: ([127, 0, 0, 1], port ?? server.port),
-      in: ProofScope(serverKey: try #require(hello.serverProof).key))
-  }
-
   /// A server that lets the owners of these keys deploy.
   private static func server(deployers: [PrivateKey]?, _ directory: TemporaryDirectory) throws -> TestServer {
     if let deployers {
@@ -132,7 +107,7 @@ struct KeyTests {
   @Test("a proof that an impostor got for its own key proves nothing here")
   func passedOn() throws {
     let server = try TestServer()
-    let (peer, hello) = try Self.challenged(server)
+    let (peer, hello) = try RawPeer.challenged(server)
     let impostor = PrivateKey.random()
     // The challenge is this server's and so is the address, as with an impostor in between.
     let proof = Proof(
@@ -151,7 +126,7 @@ struct KeyTests {
     func key(_ path: String?) throws -> [UInt8] {
       let server = try TestServer { $0.dataDirectory = path }
       defer { server.server.stopNow() }
-      let found = try #require(try Self.challenged(server).1.serverProof).key
+      let found = try #require(try RawPeer.challenged(server).1.serverProof).key
       server.server.stopNow()
       server.server.waitUntilStopped()
       return found
@@ -173,7 +148,7 @@ struct KeyTests {
   @Test("each connection gets a challenge of its own")
   func challenges() throws {
     let server = try TestServer()
-    let challenges = try (0..<8).map { _ in try #require(try Self.challenged(server).1.challenge) }
+    let challenges = try (0..<8).map { _ in try #require(try RawPeer.challenged(server).1.challenge) }
     #expect(Set(challenges).count == 8)
     #expect(challenges.allSatisfy { $0.count == 32 })
   }
@@ -181,8 +156,8 @@ struct KeyTests {
   @Test("a proof is answered by an empty PROOF, and cannot be given twice")
   func proven() throws {
     let server = try TestServer()
-    let (peer, hello) = try Self.challenged(server)
-    let proof = try Self.proof(Self.key(1), hello, server)
+    let (peer, hello) = try RawPeer.challenged(server)
+    let proof = try RawPeer.proof(Self.key(1), hello, server)
     peer.send { proof.encode(to: &$0) }
     let answer = peer.next()
     #expect(answer?.kind == .proof)
@@ -198,8 +173,8 @@ struct KeyTests {
     let neighbour = try Neighbour(port: server.port)
     let key = try Self.key(1)
     func attempt() throws -> (RawPeer, [UInt8]) {
-      let (peer, hello) = try Self.challenged(server)
-      let proof = try Self.proof(key, hello, server)
+      let (peer, hello) = try RawPeer.challenged(server)
+      let proof = try RawPeer.proof(key, hello, server)
       return (peer, encoded { proof.encode(to: &$0) })
     }
     let count = try attempt().1.count
@@ -240,8 +215,8 @@ struct KeyTests {
       ({ $0.key = [UInt8](repeating: 255, count: 32) }, "the public key is not in its canonical form"),
     ]
     for (change, says) in changes {
-      let (peer, hello) = try Self.challenged(server)
-      var proof = try Self.proof(Self.key(1), hello, server)
+      let (peer, hello) = try RawPeer.challenged(server)
+      var proof = try RawPeer.proof(Self.key(1), hello, server)
       change(&proof)
       peer.send { proof.encode(to: &$0) }
       let error = peer.next()?.error
@@ -250,8 +225,8 @@ struct KeyTests {
         error?.message.hasPrefix("the proof of the key does not hold: \(says)") == true, "\(error as Any)")
       #expect(peer.isClosed())
     }
-    let (peer, hello) = try Self.challenged(server)
-    let elsewhere = try Self.proof(Self.key(1), hello, server, name: "s2", port: server.port ^ 1)
+    let (peer, hello) = try RawPeer.challenged(server)
+    let elsewhere = try RawPeer.proof(Self.key(1), hello, server, name: "s2", port: server.port ^ 1)
     peer.send { elsewhere.encode(to: &$0) }
     #expect(peer.next()?.error?.message.contains("is for a server 's2' at another address") == true)
     #expect(peer.isClosed())
@@ -264,8 +239,8 @@ struct KeyTests {
     let directory = TemporaryDirectory()
     let server = try Self.server(deployers: nil, directory)
     #expect(try Self.deployStatus(RawPeer.greeted(port: server.port))?.exception == .unauthenticated)
-    let (peer, hello) = try Self.challenged(server)
-    let proof = try Self.proof(Self.key(1), hello, server)
+    let (peer, hello) = try RawPeer.challenged(server)
+    let proof = try RawPeer.proof(Self.key(1), hello, server)
     peer.send { proof.encode(to: &$0) }
     #expect(peer.next()?.kind == .proof)
     let error = try Self.deployStatus(peer)
@@ -281,8 +256,8 @@ struct KeyTests {
     #expect(error?.exception == .unauthenticated)
     #expect(error?.message == "a key is needed to deploy to this server, one that it knows")
     for (byte, isKnown) in [(UInt8(1), true), (2, true), (3, false)] {
-      let (peer, hello) = try Self.challenged(server)
-      let proof = try Self.proof(Self.key(byte), hello, server)
+      let (peer, hello) = try RawPeer.challenged(server)
+      let proof = try RawPeer.proof(Self.key(byte), hello, server)
       peer.send { proof.encode(to: &$0) }
       #expect(peer.next()?.kind == .proof)
       let error = try Self.deployStatus(peer)
@@ -298,8 +273,8 @@ struct KeyTests {
   func reload() throws {
     let directory = TemporaryDirectory()
     let server = try Self.server(deployers: [], directory)
-    let (peer, hello) = try Self.challenged(server)
-    let proof = try Self.proof(Self.key(1), hello, server)
+    let (peer, hello) = try RawPeer.challenged(server)
+    let proof = try RawPeer.proof(Self.key(1), hello, server)
     peer.send { proof.encode(to: &$0) }
     #expect(peer.next()?.kind == .proof)
     #expect(try Self.deployStatus(peer) != nil)

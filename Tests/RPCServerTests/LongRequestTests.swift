@@ -2,6 +2,7 @@ import RPCProcedures
 import RPCSystem
 import RPCTransport
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCServer
@@ -30,7 +31,7 @@ struct LongRequestTests {
     var answer: String
   }
 
-  private static func randomLine(_ random: inout Seeded, id: Int) -> Line {
+  private static func randomLine(_ random: inout SeededRandom, id: Int) -> Line {
     let id = random.below(2) == 0 ? id : nil
     // The line alone is long, or what is made of it too.
     let list = numbers((random.below(3) == 0 ? many : many / 2) + random.below(100))
@@ -69,7 +70,7 @@ struct LongRequestTests {
     arguments: 1...3 as ClosedRange<UInt64>)
   func model(seed: UInt64) async throws {
     let server = try TestServer { $0.loops = 1 }
-    var random = Seeded(state: seed)
+    var random = SeededRandom(seed: seed)
     let peers = try (0..<2).map { _ in try RawPeer(port: server.port) }
     var id = 0
     for _ in 0..<4 {
@@ -209,12 +210,6 @@ struct LongRequestTests {
   }
 }
 
-/// Knuth's linear congruential generator.
-private struct Seeded {
-  var state: UInt64
-
-  mutating func below(_ bound: Int) -> Int {
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return Int(state >> 33) % bound
-  }
+extension SeededRandom {
+  fileprivate mutating func below(_ bound: Int) -> Int { .random(in: 0..<bound, using: &self) }
 }

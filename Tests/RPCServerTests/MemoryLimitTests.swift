@@ -70,35 +70,40 @@ struct MemoryLimitTests {
     Issue.record("the memory is not free again")
   }
 
-  @Test("json lines count as frames do")
-  func json() throws {
+  @Test(
+    "a line of json that there is no memory for is refused alone, with its id where that has come",
+    arguments: ["\"id\":7,", ""])
+  func json(id: String) throws {
     let server = try TestServer { $0.memoryBytes = 2 * Self.mebibyte }
-    let line = Array("{\"".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: Self.mebibyte - 100)
-    let (_, refused) = try Self.eight(sending: line) { try RawPeer(port: server.port) }
+    func line(_ id: String, _ arguments: String) -> String {
+      #"{"header":"RPC-REQ","value":{\#(id)"service":"math","rpc":"add","arguments":[\#(arguments)]}}"# + "\n"
+    }
+    let filler = String(repeating: "x", count: Self.mebibyte - 200)
+    let parts = line(id, "\"@\"").split(separator: "@")
+    let (peers, refused) = try Self.eight(sending: Array((parts[0] + filler).utf8)) {
+      try RawPeer(port: server.port)
+    }
     let peer = try #require(refused.first)
-    #expect(peer.nextLine()?.contains("the limit is \(2 * Self.mebibyte)") == true)
-    #expect(peer.isClosed())
+    let answer = try #require(peer.nextLine())
+    #expect(answer.contains("the limit is \(2 * Self.mebibyte)") && answer.contains(#""executed":"no""#))
+    #expect(answer.contains(#""id":7"#) == !id.isEmpty)
+    // The rest is no line of its own, and what follows is answered.
+    peer.send(Array((filler.prefix(100) + parts[1] + line("\"id\":8,", "2,3")).utf8))
+    #expect(peer.nextLine() == #"{"header":"RPC-RES","value":{"id":8,"return-values":[5]}}"#)
+    withExtendedLifetime(peers) {}
   }
 
-  /// A peer that has proven a key.
-  private static func peer(of server: TestServer, proving key: PrivateKey) throws -> RawPeer {
-    let peer = try RawPeer(port: server.port)
-    var hello = Hello(agent: "test")
-    hello.features = [Feature.proof]
-    hello.nonce = RandomBytes.challenge()
-    peer.send { queue in
-      queue.append(Preface.bytes)
-      hello.encode(to: &queue)
-    }
-    let frame = try #require(peer.next())
-    let answer = try Hello(payload: frame.payload.span.bytes)
-    let proof = Proof(
-      of: key, to: try #require(answer.challenge), server: "whatever",
-      address: ([127, 0, 0, 1], server.port),
-      in: ProofScope(serverKey: try #require(answer.serverProof).key))
-    peer.send { proof.encode(to: &$0) }
-    #expect(peer.next()?.kind == .proof)
-    return peer
+  @Test("a line that was refused is no way to send more than a line may have")
+  func endlessLine() throws {
+    let server = try TestServer { $0.memoryBytes = 2 * Self.mebibyte }
+    let start = Array("{\"".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: Self.mebibyte - 100)
+    let (peers, refused) = try Self.eight(sending: start) { try RawPeer(port: server.port) }
+    let peer = try #require(refused.first)
+    #expect(peer.nextLine()?.contains("the limit is \(2 * Self.mebibyte)") == true)
+    peer.send([UInt8](repeating: UInt8(ascii: "x"), count: 1000))
+    #expect(peer.nextLine()?.contains("a line is longer than the limit of \(Self.mebibyte) bytes") == true)
+    #expect(peer.isClosed())
+    withExtendedLifetime(peers) {}
   }
 
   @Test("peers that nobody knows share a quarter, one that proves a key has the rest")
@@ -117,7 +122,7 @@ struct MemoryLimitTests {
     #expect(refusal?.limit == 4 * Self.mebibyte)
     #expect(refusal?.message.contains("unknown peers") == true)
 
-    let known = try Self.peer(of: server, proving: key)
+    let known = try RawPeer.greeted(by: server, proving: key)
     let echo = try known.bind("text", "echo", [.string])
     let text = String(repeating: "x", count: 2 * Self.mebibyte)
     known.startCall(echo, [.string(text)])
@@ -143,8 +148,8 @@ struct MemoryLimitTests {
     let peer =
       switch key {
       case .none: try RawPeer.greeted(port: server.port)
-      case .unregistered: try Self.peer(of: server, proving: .random())
-      case .deployer: try Self.peer(of: server, proving: deployer)
+      case .unregistered: try RawPeer.greeted(by: server, proving: .random())
+      case .deployer: try RawPeer.greeted(by: server, proving: deployer)
       }
     let echo = try peer.bind("data", "echo", [.bytes])
     peer.startCall(echo, [.bytes([UInt8](repeating: 1, count: 5 * Self.mebibyte))])

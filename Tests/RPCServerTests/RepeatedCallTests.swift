@@ -1,5 +1,6 @@
 import RPCServer
 import RPCWire
+import TestSupport
 import Testing
 
 /// Calls of one closure that come behind one another are answered in one go. Nothing may show it: not in the
@@ -13,22 +14,11 @@ struct RepeatedCallTests {
     case pong
   }
 
-  /// Repeatable random numbers (an xorshift generator).
-  private struct Random: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state ^= state << 13
-      state ^= state >> 7
-      state ^= state << 17
-      return state
-    }
-  }
-
   @Test(
     "random mixtures, cut anywhere, are answered one by one and in order",
     arguments: 1...20 as ClosedRange<UInt64>)
   func mixtures(seed: UInt64) throws {
-    var random = Random(state: seed &* 0x9e37_79b9_7f4a_7c15)
+    var random = SeededRandom(seed: seed)
     let server = try TestServer()
     let peer = try RawPeer.greeted(port: server.port)
     let add = try peer.bind("math", "add", [.int, .int])

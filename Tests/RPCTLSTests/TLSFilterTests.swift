@@ -2,6 +2,7 @@ import RPCKeys
 import RPCSystem
 import RPCTransport
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCTLS
@@ -101,7 +102,7 @@ struct TLSFilterTests {
 
   @Test("random bytes in place of any part of a handshake never do more than end it", arguments: 0..<60)
   func garbage(seed: Int) throws {
-    var random = SplitMix(seed: UInt64(seed))
+    var random = SeededRandom(seed: UInt64(seed))
     let pair = try TLSPair.made()
     var hello = TLSPair.send(&pair.client)
     for _ in 0..<random.next() % 8 + 1 {
@@ -132,16 +133,5 @@ struct TLSFilterTests {
     pair.run()
     #expect(pair.server.failure?.description == "the TLS handshake failed: no application protocol")
     #expect(pair.client.failure?.description.contains("no application protocol") == true)
-  }
-
-  struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var word = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-      return word ^ (word >> 31)
-    }
   }
 }

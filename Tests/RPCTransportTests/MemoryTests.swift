@@ -1,5 +1,6 @@
 import RPCSystem
 import RPCWire
+import TestSupport
 import Testing
 
 @testable import RPCTransport
@@ -63,12 +64,8 @@ struct MemoryTests {
   @Test(
     "a queue says beforehand what it will grow by", arguments: [1, 2, 3] as [UInt64])
   func growth(seed: UInt64) {
-    var state = seed
-    func random(_ bound: Int) -> Int {
-      // Knuth's linear congruential generator.
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Int(state >> 33) % bound
-    }
+    var generator = SeededRandom(seed: seed)
+    func random(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &generator) }
     var queue = ByteQueue()
     for _ in 0..<5000 {
       if random(3) == 0 {
@@ -79,7 +76,7 @@ struct MemoryTests {
         let growth = queue.growth(of: extra)
         queue.reserve(extra)
         #expect(queue.allocatedBytes == before + growth)
-        #expect(queue.growth(of: queue.room) == 0 && queue.growth(of: queue.room + 1) > 0)
+        #expect(queue.growth(of: queue.spareBytes) == 0 && queue.growth(of: queue.spareBytes + 1) > 0)
         for _ in 0..<random(extra + 1) { queue.append(0 as UInt8) }
       }
     }

@@ -2,20 +2,41 @@ package import RPCWire
 
 // The steps of a deployment, which is named by the transaction that its sender made up.
 
-package struct DeployStatus: SystemProcedure {
+/// For those who have proven a key that may deploy.
+package protocol DeployersProcedure: SystemProcedure {}
+
+extension DeployersProcedure {
+  package static var access: SystemAccess { .deployers }
+}
+
+/// A step of a deployment that takes its name alone.
+package protocol DeploymentStep: DeployersProcedure {
+  var transaction: String { get set }
+  /// Of no deployment.
+  init()
+}
+
+extension DeploymentStep {
+  package static var empty: Self { Self() }
+  package static var fields: [SystemField<Self>] { [.init("tx", \.transaction)] }
+
+  package init(transaction: String) {
+    self.init()
+    self.transaction = transaction
+  }
+}
+
+package struct DeployStatus: DeployersProcedure, ProcedureWithoutArguments {
   package typealias Answer = DeploymentStatus
 
   package static let name = "deploy_status"
   package static let documentation = "The generation in force and the deployment under way."
-  package static let access = SystemAccess.deployers
-  package static let empty = DeployStatus()
-  package static let fields: [SystemField<DeployStatus>] = []
 
   package init() {}
 }
 
 /// A call that says who deploys, in words.
-package protocol NamesDeployer: SystemProcedure {
+package protocol NamesDeployer: DeployersProcedure {
   var who: String { get set }
 }
 
@@ -35,7 +56,6 @@ package struct DeployBegin: NamesDeployer {
 
   package static let name = "deploy_begin"
   package static let documentation = "Begins a deployment; answers the digests of the sources to send."
-  package static let access = SystemAccess.deployers
   package static let empty = DeployBegin(
     transaction: "", who: "", base: DeploymentBase(), force: false, manifest: [], topology: [])
   package static let fields: [SystemField<DeployBegin>] = [
@@ -59,7 +79,7 @@ package struct DeployBegin: NamesDeployer {
   package var base: DeploymentBase { DeploymentBase(manifest: baseDigest, topology: baseTopology) }
 }
 
-package struct DeployPut: SystemProcedure {
+package struct DeployPut: DeployersProcedure {
   /// How many bytes of the source the server has.
   package typealias Answer = Int
 
@@ -72,7 +92,6 @@ package struct DeployPut: SystemProcedure {
 
   package static let name = "deploy_put"
   package static let documentation = "Sends a part of a source; answers how many bytes of it are there."
-  package static let access = SystemAccess.deployers
   package static let empty = DeployPut(transaction: "", digest: "", offset: 0, data: [], last: false)
   package static let fields: [SystemField<DeployPut>] = [
     .init("tx", \.transaction), .init("digest", \.digest), .init("offset", \.offset), .init("data", \.data),
@@ -88,7 +107,7 @@ package struct DeployPut: SystemProcedure {
   }
 }
 
-package struct DeployPrepare: SystemProcedure {
+package struct DeployPrepare: DeploymentStep {
   package struct Answer: SystemMap {
     /// What could not be loaded. Where it is empty, everything is loaded and durable.
     package var failures: [LoadFailure]
@@ -99,44 +118,35 @@ package struct DeployPrepare: SystemProcedure {
     package init(failures: [LoadFailure] = []) { self.failures = failures }
   }
 
-  @ComparedByUTF8 package var transaction: String
+  @ComparedByUTF8 package var transaction = ""
 
   package static let name = "deploy_prepare"
   package static let documentation = "Loads and checks everything, so that commit cannot fail."
-  package static let access = SystemAccess.deployers
-  package static let empty = DeployPrepare(transaction: "")
-  package static let fields: [SystemField<DeployPrepare>] = [.init("tx", \.transaction)]
 
-  package init(transaction: String) { self.transaction = transaction }
+  package init() {}
 }
 
-package struct DeployCommit: SystemProcedure {
+package struct DeployCommit: DeploymentStep {
   /// The serial that is in force now.
   package typealias Answer = Int
 
-  @ComparedByUTF8 package var transaction: String
+  @ComparedByUTF8 package var transaction = ""
 
   package static let name = "deploy_commit"
   package static let documentation = "Puts the deployment in force; answers its number."
-  package static let access = SystemAccess.deployers
-  package static let empty = DeployCommit(transaction: "")
-  package static let fields: [SystemField<DeployCommit>] = [.init("tx", \.transaction)]
 
-  package init(transaction: String) { self.transaction = transaction }
+  package init() {}
 }
 
-package struct DeployAbort: SystemProcedure {
+package struct DeployAbort: DeploymentStep {
   package typealias Answer = NoAnswer
 
-  @ComparedByUTF8 package var transaction: String
+  @ComparedByUTF8 package var transaction = ""
 
   package static let name = "deploy_abort"
   package static let documentation = "Forgets the deployment."
-  package static let access = SystemAccess.deployers
-  package static let empty = DeployAbort(transaction: "")
-  package static let fields: [SystemField<DeployAbort>] = [.init("tx", \.transaction)]
 
-  package init(transaction: String) { self.transaction = transaction }
+  package init() {}
 }
 
 package struct DeployUnlock: NamesDeployer {
@@ -148,7 +158,6 @@ package struct DeployUnlock: NamesDeployer {
   package static let name = "deploy_unlock"
   package static let documentation =
     "Ends the deployment that is under way, its own or another's; answers whose it was."
-  package static let access = SystemAccess.deployers
   package static let empty = DeployUnlock(who: "")
   package static let fields: [SystemField<DeployUnlock>] = [.init("who", \.who)]
 

@@ -2,40 +2,34 @@ package import RPCWire
 
 // What a server tells of itself.
 
-package struct Ping: SystemProcedure {
+package struct Ping: ProcedureWithoutArguments {
   package typealias Answer = String
 
   package static let name = "ping"
   package static let documentation = "Answers pong."
   package static let access = SystemAccess.everyone
   package static let isForProcedures = true
-  package static let empty = Ping()
-  package static let fields: [SystemField<Ping>] = []
 
   package init() {}
 }
 
-package struct DescribeCatalogue: SystemProcedure {
+package struct DescribeCatalogue: ProcedureWithoutArguments {
   package typealias Answer = ServerCatalogue
 
   package static let name = "catalogue"
   package static let documentation = "What this server serves: services, procedures, generation."
   package static let access = SystemAccess.everyone
   package static let isForProcedures = true
-  package static let empty = DescribeCatalogue()
-  package static let fields: [SystemField<DescribeCatalogue>] = []
 
   package init() {}
 }
 
-package struct ReadStatistics: SystemProcedure {
+package struct ReadStatistics: ProcedureWithoutArguments {
   package typealias Answer = ServerStatistics
 
   package static let name = "stats"
   package static let documentation = "Counters since the server started."
   package static let access = SystemAccess.everyone
-  package static let empty = ReadStatistics()
-  package static let fields: [SystemField<ReadStatistics>] = []
 
   package init() {}
 }

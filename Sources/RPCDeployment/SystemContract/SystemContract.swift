@@ -51,6 +51,16 @@ package protocol SystemProcedure: SystemFields {
   static var isForProcedures: Bool { get }
 }
 
+/// One that takes nothing.
+package protocol ProcedureWithoutArguments: SystemProcedure {
+  init()
+}
+
+extension ProcedureWithoutArguments {
+  package static var empty: Self { Self() }
+  package static var fields: [SystemField<Self>] { [] }
+}
+
 extension SystemProcedure {
   package static var isForProcedures: Bool { false }
 

@@ -28,9 +28,7 @@ package struct JSONBody: ~Escapable {
     var isNamed = false
     reader.skipSpace()
     if reader.current != nil {
-      guard unsafe text.withUnsafeBytes({ unsafe Self.isUTF8($0) }) else {
-        throw JSONError("the text is not valid UTF-8", at: 0)
-      }
+      guard reader.isUTF8 else { throw JSONError("the text is not valid UTF-8", at: 0) }
       switch reader.current {
       case UInt8(ascii: "{"):
         isNamed = true
@@ -48,10 +46,6 @@ package struct JSONBody: ~Escapable {
     self.isNamed = isNamed
   }
 
-  private static func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    unsafe bytes.allSatisfy { $0 < 0x80 } || String(validating: bytes, as: UTF8.self) != nil
-  }
-
   private static func readObject(
     _ reader: inout JSONReader, _ shape: inout JSONShape, _ entries: inout ContiguousArray<Entry>
   ) throws(JSONError) {
@@ -67,15 +61,9 @@ package struct JSONBody: ~Escapable {
   private static func readList(
     _ reader: inout JSONReader, _ shape: inout JSONShape, _ entries: inout ContiguousArray<Entry>
   ) throws(JSONError) {
-    reader.offset += 1
-    reader.skipSpace()
-    guard reader.current != UInt8(ascii: "]") else {
-      reader.offset += 1
-      return
-    }
-    repeat {
+    try reader.passItems { (reader) throws(JSONError) in
       try Self.pass(&reader, &shape, &entries, name: nil)
-    } while try reader.passSeparator(UInt8(ascii: "]"), "a list")
+    }
   }
 
   private static func pass(

@@ -43,6 +43,9 @@ package enum JSONDialect {
     }
   }
 
+  /// The id of a line that is not whole, where it has come.
+  package static func id(ofUnfinished line: RawSpan) -> ID? { JSONRequestFields.findID(in: line) }
+
   // MARK: Answers
 
   /// Appends the line that answers with values, given as a MessagePack list. Where that is none, nothing is appended.

@@ -171,7 +171,11 @@ extension JSONReader {
   @_lifetime(self: copy self)
   internal mutating func readString() throws(JSONError) -> String {
     let start = offset
-    let token = try passString()
+    return try string(try passString(), at: start)
+  }
+
+  /// What a string means.
+  internal func string(_ token: JSONText, at start: Int) throws(JSONError) -> String {
     let text: String?
     if token.isEscaped {
       var unescaped = ByteQueue()

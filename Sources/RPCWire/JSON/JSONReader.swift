@@ -29,6 +29,13 @@ package struct JSONReader: ~Escapable {
     }
   }
 
+  /// Whether all of the text is UTF-8.
+  internal var isUTF8: Bool {
+    unsafe bytes.withUnsafeBytes { bytes in
+      unsafe bytes.allSatisfy { $0 < 0x80 } || String(validating: bytes, as: UTF8.self) != nil
+    }
+  }
+
   // MARK: Values
 
   @_lifetime(self: copy self)
@@ -51,61 +58,26 @@ package struct JSONReader: ~Escapable {
 
   @_lifetime(self: copy self)
   private mutating func readList(depth: Int) throws(JSONError) -> Value {
-    offset += 1
     var values: [Value] = []
-    skipSpace()
-    if current == UInt8(ascii: "]") {
-      offset += 1
-      return .list(values)
+    try passItems { (reader) throws(JSONError) in
+      values.append(try reader.readValue(depth: depth + 1))
     }
-    while true {
-      values.append(try readValue(depth: depth + 1))
-      skipSpace()
-      switch current {
-      case UInt8(ascii: ","): offset += 1
-      case UInt8(ascii: "]"):
-        offset += 1
-        return .list(values)
-      default: throw JSONError("expected ',' or ']' in a list, found \(found(at: offset))", at: offset)
-      }
-    }
+    return .list(values)
   }
 
   @_lifetime(self: copy self)
   private mutating func readObject(depth: Int) throws(JSONError) -> Value {
-    offset += 1
     var entries: [Value.Entry] = []
     var seen = Set<UTF8Key>()
-    skipSpace()
-    if current == UInt8(ascii: "}") {
-      offset += 1
-      return .map(entries)
-    }
-    while true {
-      skipSpace()
-      guard current == UInt8(ascii: "\"") else {
-        throw JSONError("expected a key in double quotes, found \(found(at: offset))", at: offset)
-      }
-      let start = offset
-      let key = try readString()
+    try passMembers { (reader, token) throws(JSONError) in
+      let start = token.range.lowerBound - 1
+      let key = try reader.string(token, at: start)
       guard seen.insert(UTF8Key(key)).inserted else {
         throw JSONError("the key '\(key)' occurs twice", at: start)
       }
-      skipSpace()
-      guard current == UInt8(ascii: ":") else {
-        throw JSONError("expected ':' after the key '\(key)', found \(found(at: offset))", at: offset)
-      }
-      offset += 1
-      entries.append(Value.Entry(key, try readValue(depth: depth + 1)))
-      skipSpace()
-      switch current {
-      case UInt8(ascii: ","): offset += 1
-      case UInt8(ascii: "}"):
-        offset += 1
-        return .map(entries)
-      default: throw JSONError("expected ',' or '}' in an object, found \(found(at: offset))", at: offset)
-      }
+      entries.append(Value.Entry(key, try reader.readValue(depth: depth + 1)))
     }
+    return .map(entries)
   }
 
   @_lifetime(self: copy self)

@@ -21,10 +21,8 @@ internal struct JSONRequestFields {
 
   /// - Throws: `JSONError` where the line is not JSON.
   init(_ line: RawSpan) throws(JSONError) {
-    guard unsafe line.withUnsafeBytes({ unsafe Self.isUTF8($0) }) else {
-      throw JSONError("the text is not valid UTF-8", at: 0)
-    }
     var reader = JSONReader(line)
+    guard reader.isUTF8 else { throw JSONError("the text is not valid UTF-8", at: 0) }
     var ignored = JSONShape()
     reader.skipSpace()
     if reader.current == UInt8(ascii: "{") {
@@ -53,10 +51,6 @@ internal struct JSONRequestFields {
     }
     reader.skipSpace()
     try reader.finish()
-  }
-
-  private static func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    unsafe bytes.allSatisfy { $0 < 0x80 } || String(validating: bytes, as: UTF8.self) != nil
   }
 
   private mutating func readValue(_ reader: inout JSONReader) throws(JSONError) {
@@ -153,7 +147,7 @@ internal struct JSONRequestFields {
         // A number that the line breaks off in may be another one.
         guard ahead.current == UInt8(ascii: ",") || ahead.current == UInt8(ascii: "}") else { continue }
         let value = line.extracting(start..<end)
-        guard unsafe value.withUnsafeBytes({ unsafe isUTF8($0) }) else { return nil }
+        guard JSONReader(value).isUTF8 else { return nil }
         return id(value)
       default: break
       }

@@ -32,19 +32,11 @@ extension JSONReader {
   private mutating func passList(depth: Int, shape: inout JSONShape) throws(JSONError) {
     let position = shape.counts.count
     shape.counts.append(0)
-    offset += 1
-    skipSpace()
-    if current == UInt8(ascii: "]") {
-      offset += 1
-      return
-    }
     var count: UInt32 = 0
-    repeat {
-      skipSpace()
-      if readShortInteger() == nil { try passValue(depth: depth + 1, shape: &shape) }
+    try passItems { (reader) throws(JSONError) in
+      if reader.readShortInteger() == nil { try reader.passValue(depth: depth + 1, shape: &shape) }
       count += 1
-      skipSpace()
-    } while try passSeparator(UInt8(ascii: "]"), "a list")
+    }
     shape.counts[position] = count
   }
 
@@ -52,20 +44,31 @@ extension JSONReader {
   private mutating func passObject(depth: Int, shape: inout JSONShape) throws(JSONError) {
     let position = shape.counts.count
     shape.counts.append(0)
+    var count: UInt32 = 0
+    try passMembers { (reader, _) throws(JSONError) in
+      try reader.passValue(depth: depth + 1, shape: &shape)
+      count += 1
+    }
+    shape.counts[position] = count
+  }
+
+  /// Passes over a list and calls `body` at each of its values, which it passes over.
+  @_lifetime(self: copy self)
+  @inline(__always)
+  internal mutating func passItems(
+    _ body: (inout JSONReader) throws(JSONError) -> Void
+  ) throws(JSONError) {
     offset += 1
     skipSpace()
-    if current == UInt8(ascii: "}") {
+    guard current != UInt8(ascii: "]") else {
       offset += 1
       return
     }
-    var count: UInt32 = 0
     repeat {
-      _ = try passKey()
-      try passValue(depth: depth + 1, shape: &shape)
-      count += 1
       skipSpace()
-    } while try passSeparator(UInt8(ascii: "}"), "an object")
-    shape.counts[position] = count
+      try body(&self)
+      skipSpace()
+    } while try passSeparator(UInt8(ascii: "]"), "a list")
   }
 
   /// Passes over an object and calls `body` at each of its values, with the key; it passes over the value.
@@ -147,35 +150,20 @@ extension JSONReader {
     switch current {
     case UInt8(ascii: "{"):
       var element = ValueType.unknown
-      offset += 1
-      skipSpace()
-      guard current != UInt8(ascii: "}") else {
-        offset += 1
-        return .dict(element)
+      try passMembers { (reader, _) throws(JSONError) in
+        element = element.joined(with: try reader.describeValue())
       }
-      repeat {
-        _ = try passKey()
-        element = element.joined(with: try describeValue())
-        skipSpace()
-      } while try passSeparator(UInt8(ascii: "}"), "an object")
       return .dict(element)
     case UInt8(ascii: "["):
       var element = ValueType.unknown
-      offset += 1
-      skipSpace()
-      guard current != UInt8(ascii: "]") else {
-        offset += 1
-        return .list(element)
-      }
-      repeat {
-        let next = try describeValue()
+      try passItems { (reader) throws(JSONError) in
+        let next = try reader.describeValue()
         switch (element, next) {
         // What most lists are: nothing to join.
         case (.int, .int), (.float, .float), (.string, .string), (.bool, .bool): break
         default: element = element.joined(with: next)
         }
-        skipSpace()
-      } while try passSeparator(UInt8(ascii: "]"), "a list")
+      }
       return .list(element)
     case UInt8(ascii: "\""):
       _ = try passString()

@@ -23,6 +23,8 @@ internal final class JSONLinesDialect: Dialect {
   var long = LongLine.unread
   /// Bytes of an unfinished line that are known to hold no line end.
   private var bytesSearched = 0
+  /// How much came of a line that was refused before its end, and is passed over as it comes; nil where there is none.
+  private var bytesPassed: Int?
 
   init(on connection: ServerConnection) {
     self.connection = connection
@@ -44,8 +46,7 @@ internal final class JSONLinesDialect: Dialect {
   // MARK: Input
 
   func read(_ bytes: RawSpan, into output: inout ByteQueue) -> Progress {
-    var offset = 0
-    let limit = host.options.jsonBytes
+    guard var offset = passRefused(bytes) else { return .consumed(bytes.byteCount) }
     // What was looked through before is not looked through again with every piece of a long line that comes.
     var searched = bytesSearched
     bytesSearched = 0
@@ -61,13 +62,7 @@ internal final class JSONLinesDialect: Dialect {
         end = bytes.byteCount
         next = end
       }
-      guard end - offset <= limit else {
-        connection.refuse(
-          RPCError(
-            .resourceExhausted, "a line is longer than the limit of \(limit) bytes", actual: end - offset,
-            limit: limit, unit: .bytes))
-        return .consumed(bytes.byteCount)
-      }
+      guard isShort(end - offset) else { return .consumed(bytes.byteCount) }
       if end == next, !socket.inputHasEnded {
         bytesSearched = end - offset
         return .consumed(offset, wanted: end - offset + 1)
@@ -85,6 +80,26 @@ internal final class JSONLinesDialect: Dialect {
       if !socket.isReceiving { return .consumed(bytes.byteCount) }
     }
     return .consumed(offset)
+  }
+
+  /// Passes over the rest of a line that was refused. Returns where the next one begins, or nil where that has not come.
+  private func passRefused(_ bytes: RawSpan) -> Int? {
+    guard let passed = bytesPassed else { return 0 }
+    let end = Self.lineEnd(in: bytes, from: 0)
+    let all = passed + (end ?? bytes.byteCount)
+    bytesPassed = end == nil ? all : nil
+    return isShort(all) ? end.map { $0 + 1 } : nil
+  }
+
+  /// Whether a line of so many bytes is one; else the connection ends.
+  private func isShort(_ count: Int) -> Bool {
+    let limit = host.options.jsonBytes
+    if count <= limit { return true }
+    connection.refuse(
+      RPCError(
+        .resourceExhausted, "a line is longer than the limit of \(limit) bytes", actual: count,
+        limit: limit, unit: .bytes))
+    return false
   }
 
   /// Starts one request, or returns false when it has to wait for those before it.
@@ -161,6 +176,16 @@ internal final class JSONLinesDialect: Dialect {
 
   func refuse(_ error: RPCError, into output: inout ByteQueue) {
     JSONDialect.appendException(error, id: nil, to: &output)
+  }
+
+  func refuse(unfinished bytes: RawSpan, _ error: RPCError) -> Bool {
+    guard Self.lineEnd(in: bytes, from: 0) == nil else { return false }
+    let id = JSONDialect.id(ofUnfinished: bytes)
+    guard isTurn(of: id) else { return false }
+    bytesSearched = 0
+    bytesPassed = bytes.byteCount
+    refuseCall(error, id: id)
+    return true
   }
 
   /// A client that pipes lines in and closes that side still reads the answers.
