@@ -72,7 +72,7 @@ let package = Package(
         "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
         "errors",
         "spelling", "state", "processes", "namespaces", "guardian", "confinement", "folders",
-        "newborn",
+        "newborn", "provision",
       ].map {
         .embedInCode("Python/\($0).py")
       },
@@ -219,7 +219,8 @@ let package = Package(
       name: "RPCNetworkTests", dependencies: ["RPCNetwork", "RPCKeys"],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "RPCProceduresTests", dependencies: ["RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
+      name: "RPCProceduresTests",
+      dependencies: ["TestSupport", "RPCProcedures", "RPCSystem", "RPCTransport", "RPCWire"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCProtoTests",

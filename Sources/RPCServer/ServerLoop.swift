@@ -199,6 +199,11 @@ internal final class ServerLoop {
     for runtime in runtimes.values { runtime.cancelPreparing(units) }
   }
 
+  /// The secrets were read again.
+  func secretsChanged() {
+    for runtime in runtimes.values { runtime.secretsChanged() }
+  }
+
   func runtime(for language: Language) -> (any ProcedureRuntime)? {
     if let runtime = runtimes[language] { return runtime }
     guard let entry = options.languages[language] else { return nil }
@@ -206,6 +211,7 @@ internal final class ServerLoop {
     let runtime = entry.runtime(
       RuntimeContext(
         loop: loop, limits: options.procedures, nested: nestedCaller, isolation: options.isolationPolicy,
+        secrets: core.secrets,
         // One says it for all.
         note: { [core, index] in if index == 0 { core.log.note($0) } }, log: { output.log($0) }))
     runtimes[language] = runtime

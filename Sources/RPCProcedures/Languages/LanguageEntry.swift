@@ -38,6 +38,8 @@ package struct RuntimeContext {
   package var nested: (any NestedCaller)?
   /// How far processes of procedures are confined.
   package var isolation: IsolationPolicy
+  /// What services may name as their secrets.
+  package var secrets: SecretStore
   /// Takes what is worth a line in the server's log.
   package var note: (String) -> Void
   /// Takes what procedures print.
@@ -45,13 +47,15 @@ package struct RuntimeContext {
 
   package init(
     loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), nested: (any NestedCaller)? = nil,
-    isolation: IsolationPolicy = IsolationPolicy(), note: @escaping (String) -> Void = { _ in },
+    isolation: IsolationPolicy = IsolationPolicy(), secrets: SecretStore = .none,
+    note: @escaping (String) -> Void = { _ in },
     log: @escaping ProcedureOutput.Sink = { _ in }
   ) {
     self.loop = loop
     self.limits = limits
     self.nested = nested
     self.isolation = isolation
+    self.secrets = secrets
     self.note = note
     self.log = log
   }

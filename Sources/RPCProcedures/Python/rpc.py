@@ -47,5 +47,14 @@ def offer_rpc(worker):
             text = " ".join(map(str, values))
             worker.log(RPC_LOG, text.encode("utf-8", "backslashreplace").split(b"\n"))
 
+    def secret(name):
+        """A secret of the service, as text."""
+        return worker.provision.text(name)
+
+    def secret_file(name):
+        """The path of a file with a secret of the service."""
+        return worker.provision.file(name)
+
     module.call, module.log, module.Error = call, log, Error
+    module.secret, module.secret_file = secret, secret_file
     sys.modules["rpc"] = module

@@ -28,13 +28,14 @@ UNTOUCHED = 0
 
 
 class Worker:
-    def __init__(self, connection, shared, changes, statm, folder):
+    def __init__(self, connection, shared, changes, statm, folder, provision):
         self.connection = connection
         self.pid = os.getpid()
         self.shared = shared
         self.changes = changes
         self.statm = statm
         self.folder = folder
+        self.provision = provision
         # Looking by a descriptor walks no path.
         self.folder_descriptor = folder and open_above(folder, os.O_RDONLY | os.O_DIRECTORY)
         self.empty_folder()

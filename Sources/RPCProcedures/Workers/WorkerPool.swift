@@ -15,6 +15,7 @@ package final class WorkerPool: ProcedureRuntime {
   internal let log: ProcedureOutput.Sink
   private let nested: (any NestedCaller)?
   internal let isolation: IsolationPolicy
+  internal let secrets: SecretStore
   internal let note: (String) -> Void
   /// What confines the workers, once one was started.
   internal var tier: IsolationTier?
@@ -54,6 +55,7 @@ package final class WorkerPool: ProcedureRuntime {
     self.launcher = launcher
     self.nested = context.nested
     isolation = context.isolation
+    secrets = context.secrets
     note = context.note
     self.log = context.log
     waiting = WaitingWorkers(depthMax: WireLimits.callDepthMax, limit: bounds.waitingWorkers)
@@ -75,12 +77,8 @@ package final class WorkerPool: ProcedureRuntime {
             actual: unit.source.count, limit: limits.sourceBytes, unit: .bytes,
             source: unit.procedure.sourceName)))
     }
-    if let why = isolation.refusal(
-      of: unit.procedure.confinement, service: unit.procedure.signature.service)
-    {
-      return completion(.failure(RPCError(.failedPrecondition, why, source: unit.procedure.sourceName)))
-    }
     let known = register(unit)
+    if let why = refusal(of: known) { return completion(.failure(why)) }
     loads.append(WorkerJob(.load(completion), unit: known))
     startWaiting()
   }
@@ -150,6 +148,7 @@ package final class WorkerPool: ProcedureRuntime {
     guard !isShutDown else {
       return job.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
+    if let why = refusal(of: job.unit) { return job.finish(.failure(why)) }
     let waitingCalls = queue.count(at: job.depth)
     if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth), mayRun(job.unit),
       let worker = takeWorker(for: job.unit)
@@ -187,9 +186,11 @@ package final class WorkerPool: ProcedureRuntime {
   }
 
   private func order(for unit: WorkerUnit) -> WorkerOrder {
-    WorkerOrder(
-      service: unit.key.signature.service, confinement: unit.key.confinement,
-      isolation: isolation.isolation(of: unit.key.confinement))
+    let confinement = unit.key.confinement
+    return WorkerOrder(
+      service: unit.key.signature.service, confinement: confinement,
+      isolation: isolation.isolation(of: confinement),
+      secrets: secrets.secrets(named: confinement.provision.secrets))
   }
 
   /// An idle worker of its service, one that knows the unit if there is one, or a new one. Services share none: what one

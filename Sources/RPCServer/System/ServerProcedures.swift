@@ -10,7 +10,10 @@ extension Ping: SystemHandler {
 
 extension DescribeCatalogue: SystemHandler {
   func run(_ call: SystemCall<DescribeCatalogue>) {
-    call.answer(ServerCatalogue(call.host.catalogue, core: call.host.core))
+    var catalogue = ServerCatalogue(call.host.catalogue, core: call.host.core)
+    // How services are set up is for those who set them up.
+    if !call.host.core.deployers.contains(call.connection.caller) { catalogue.hideValues() }
+    call.answer(catalogue)
   }
 }
 
@@ -59,6 +62,18 @@ extension ServerCatalogue {
         Service(
           name: service.name, tenants: service.tenants?.sorted().map(\.text), providers: service.providers,
           procedures: catalogue.allProcedures.filter { $0.service == index }.map(\.procedure)))
+    }
+  }
+}
+
+extension ServerCatalogue {
+  fileprivate mutating func hideValues() {
+    for service in services.indices {
+      for index in services[service].procedures.indices {
+        let provision = services[service].procedures[index].confinement.provision
+        guard !provision.environment.isEmpty else { continue }
+        services[service].procedures[index].confinement.provision = provision.withoutValues
+      }
     }
   }
 }
