@@ -141,7 +141,7 @@ let package = Package(
     .executableTarget(
       name: "initializer",
       dependencies: [
-        "RPCClient", "RPCDeployment", "RPCKeys", "RPCSystem",
+        "RPCClient", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCShell", "RPCSystem",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
