@@ -211,9 +211,10 @@ internal final class ServerLoop {
     let runtime = entry.runtime(
       RuntimeContext(
         loop: loop, limits: options.procedures, nested: nestedCaller, isolation: options.isolationPolicy,
-        secrets: core.secrets,
+        secrets: core.secrets, quarantine: core.quarantine,
         // One says it for all.
-        note: { [core, index] in if index == 0 { core.log.note($0) } }, log: { output.log($0) }))
+        note: { [core, index] in if index == 0 { core.log.note($0) } }, warn: { [core] in core.log.warn($0) },
+        log: { output.log($0) }))
     runtimes[language] = runtime
     return runtime
   }

@@ -235,7 +235,7 @@ class Worker:
         self.begin(call, unit, entry)
         began = time.monotonic()
         try:
-            entry.function = self.function(entry, digest, source_name, function, source)
+            entry.function = self.function(entry, digest, source_name, function, source, flags & ANSWERED)
         except Failure as failure:
             entry.failure = failure
         self.unmeasured += time.monotonic() - began
@@ -248,7 +248,7 @@ class Worker:
             else:
                 self.answer(HEADER.pack(1, REPLY, flags, 0, call) + b"\x90")
 
-    def function(self, entry, digest, source_name, function, source):
+    def function(self, entry, digest, source_name, function, source, is_new):
         """The function that calls of `entry` run. A source becomes a module once."""
         module, _ = self.modules.get(digest, (None, None))
         if module is None:
@@ -259,7 +259,7 @@ class Worker:
             self.modules[digest] = module, entry.state
             self.memory = None
             self.threads.keep()
-        return find_function(module, entry, function, source_name)
+        return find_function(module, entry, function, source_name, is_new)
 
     def do_forget(self, at, call, flags):
         (units, digests), _ = decode(self.buffer, at)

@@ -16,7 +16,9 @@ package final class WorkerPool: ProcedureRuntime {
   private let nested: (any NestedCaller)?
   internal let isolation: IsolationPolicy
   internal let secrets: SecretStore
+  internal let quarantine: Quarantine
   internal let note: (String) -> Void
+  internal let warn: (String) -> Void
   /// What confines the workers, once one was started.
   internal var tier: IsolationTier?
 
@@ -56,7 +58,9 @@ package final class WorkerPool: ProcedureRuntime {
     self.nested = context.nested
     isolation = context.isolation
     secrets = context.secrets
+    quarantine = context.quarantine
     note = context.note
+    warn = context.warn
     self.log = context.log
     waiting = WaitingWorkers(depthMax: WireLimits.callDepthMax, limit: bounds.waitingWorkers)
     launcher.observer = self
@@ -148,7 +152,9 @@ package final class WorkerPool: ProcedureRuntime {
     guard !isShutDown else {
       return job.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
-    if let why = refusal(of: job.unit) { return job.finish(.failure(why)) }
+    if let why = refusal(of: job.unit) ?? quarantine.refusal(of: job.unit.key.signature) {
+      return job.finish(.failure(why))
+    }
     let waitingCalls = queue.count(at: job.depth)
     if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth), mayRun(job.unit),
       let worker = takeWorker(for: job.unit)
@@ -211,7 +217,9 @@ package final class WorkerPool: ProcedureRuntime {
       let job = queue.popNext(where: waiting.mayStart, isReady: { mayRun($0.unit) })
     {
       job.place = nil
-      if let worker = takeWorker(for: job.unit) {
+      if let why = quarantine.refusal(of: job.unit.key.signature) {
+        job.finish(.failure(why))
+      } else if let worker = takeWorker(for: job.unit) {
         worker.start(job)
       } else {
         // No worker can be started now. Where calls run, those that wait get their workers.

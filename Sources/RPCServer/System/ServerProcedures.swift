@@ -63,6 +63,16 @@ extension ServerCatalogue {
           name: service.name, tenants: service.tenants?.sorted().map(\.text), providers: service.providers,
           procedures: catalogue.allProcedures.filter { $0.service == index }.map(\.procedure)))
     }
+    quarantined = core.quarantine.entries.map { Quarantined($0) }
+  }
+}
+
+extension ServerCatalogue.Quarantined {
+  fileprivate init(_ entry: Quarantine.Entry) {
+    self.init(
+      service: entry.signature.service, procedure: entry.signature.name,
+      types: entry.signature.parameterTypes.map(\.description), sinceMilliseconds: entry.sinceMilliseconds,
+      reason: entry.reason)
   }
 }
 
@@ -98,6 +108,8 @@ extension ServerStatistics {
     generation = host.catalogue.serial
     degraded = host.core.degraded
     isolation = snapshot.isolation
+    let quarantined = Dictionary(
+      host.core.quarantine.entries.map { ($0.signature, $0.reason) }, uniquingKeysWith: { first, _ in first })
     for procedure in host.catalogue.allProcedures {
       let id = Int(procedure.id)
       if case .system = procedure.implementation { continue }
@@ -107,7 +119,8 @@ extension ServerStatistics {
         PerProcedure(
           service: procedure.signature.service, procedure: procedure.signature.name,
           types: procedure.signature.parameterTypes.map(\.description), calls: Int(metrics.calls),
-          errors: Int(metrics.errors), microseconds: Int(metrics.nanoseconds / 1000)))
+          errors: Int(metrics.errors), microseconds: Int(metrics.nanoseconds / 1000),
+          quarantine: quarantined[procedure.signature]))
     }
   }
 }
