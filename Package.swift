@@ -72,7 +72,7 @@ let package = Package(
         "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
         "errors",
         "spelling", "state", "processes", "namespaces", "guardian", "confinement", "folders",
-        "newborn",
+        "newborn", "provision", "hints",
       ].map {
         .embedInCode("Python/\($0).py")
       },
@@ -141,7 +141,7 @@ let package = Package(
     .executableTarget(
       name: "initializer",
       dependencies: [
-        "RPCClient", "RPCDeployment", "RPCKeys", "RPCSystem",
+        "RPCClient", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCShell", "RPCSystem",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),

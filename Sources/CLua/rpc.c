@@ -82,11 +82,11 @@ const char *const rpclua_empty = "";
 
 void rpclua_answer_questions(rpclua_machine *machine, rpclua_tell tell) { machine->tell = tell; }
 
-/// Pushes what is known of the call, or nil. While a source is loaded there is no call.
+/// What is known of the call, or null. While a source is loaded there is none, but its service is known.
 static const char *ask(lua_State *L, rpclua_question question, const char *name, size_t *count) {
   rpclua_machine *machine = machine_of(L);
   rpclua_call *call = machine->running;
-  if (!machine->tell || call->is_load) return NULL;
+  if (!machine->tell || (call->is_load && question < rpclua_asks_secret)) return NULL;
   machine->critical = 1;
   const char *text = machine->tell(call->tag, question, name, count);
   machine->critical = 0;
@@ -105,6 +105,24 @@ static int caller(lua_State *L) {
 static int metadata(lua_State *L) {
   size_t count = 0;
   const char *text = ask(L, rpclua_asks_metadata, luaL_checkstring(L, 1), &count);
+  if (text) lua_pushlstring(L, text, count); else lua_pushnil(L);
+  return 1;
+}
+
+/// rpc.secret(name): a secret of the service.
+static int secret(lua_State *L) {
+  size_t count = 0;
+  const char *name = luaL_checkstring(L, 1);
+  const char *text = ask(L, rpclua_asks_secret, name, &count);
+  if (!text) return luaL_error(L, "this service has no secret '%s': name it in its 'secrets' in init.yaml", name);
+  lua_pushlstring(L, text, count);
+  return 1;
+}
+
+/// os.getenv(name): a variable that the service was given, or nil.
+static int variable(lua_State *L) {
+  size_t count = 0;
+  const char *text = ask(L, rpclua_asks_variable, luaL_checkstring(L, 1), &count);
   if (text) lua_pushlstring(L, text, count); else lua_pushnil(L);
   return 1;
 }
@@ -139,9 +157,15 @@ void rpclua_open_rpc(lua_State *L) {
   lua_setfield(L, -2, "metadata");
   lua_pushcfunction(L, deadline);
   lua_setfield(L, -2, "deadline");
+  lua_pushcfunction(L, secret);
+  lua_setfield(L, -2, "secret");
   lua_pushlightuserdata(L, NULL);
   lua_setfield(L, -2, "null");
   lua_setglobal(L, "rpc");
+  lua_getglobal(L, "os");
+  lua_pushcfunction(L, variable);
+  lua_setfield(L, -2, "getenv");
+  lua_pop(L, 1);
   lua_pushcfunction(L, write_log);
   lua_setglobal(L, "print");
   lua_pushlightuserdata(L, NULL);

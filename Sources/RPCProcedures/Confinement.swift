@@ -30,6 +30,8 @@ package struct Confinement: Hashable, Sendable {
   package var writable: [String] = []
   /// Workers that it may have on a loop; nil for the server's bound.
   package var workers: Int?
+  /// What its procedures are given.
+  package var provision = Provision()
 
   package init() {}
 
@@ -47,6 +49,7 @@ package struct Confinement: Hashable, Sendable {
     if network { words.append("network") }
     words += readable.map { "read=\($0)" } + writable.map { "write=\($0)" }
     if let workers { words.append("workers=\(workers)") }
+    words += provision.words
     return words.isEmpty ? nil : words
   }
 
@@ -64,6 +67,8 @@ package struct Confinement: Hashable, Sendable {
       case ("workers", let count?):
         guard let count = Int(count), (1...Self.workersMax).contains(count) else { return nil }
         workers = count
+      case (let key?, _):
+        guard provision.take(key, String(word.dropFirst(key.count + 1))) else { return nil }
       default: return nil
       }
     }

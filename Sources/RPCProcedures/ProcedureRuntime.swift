@@ -17,6 +17,9 @@ package protocol ProcedureRuntime: AnyObject {
   /// finishes it, with `reason` unless the result was quicker.
   func cancel(_ invocation: Invocation, reason: RPCError)
 
+  /// The secrets were read again: what was started with others is used for no further call.
+  func secretsChanged()
+
   /// No generation in force or in flight needs these sources any more.
   func forget(digests: [String])
 
@@ -33,6 +36,9 @@ package protocol ProcedureRuntime: AnyObject {
 extension ProcedureRuntime {
   /// For runtimes that load at once.
   package func cancelPreparing(_ units: [SourceUnit]) {}
+
+  /// For runtimes that ask for them each time.
+  package func secretsChanged() {}
 
   /// For those that have none.
   package var isolationTier: String? { nil }

@@ -27,6 +27,12 @@ public struct RuntimeLimits: Hashable, Sendable {
   /// Characters of an error's message.
   public var messageCharacters = 8192
 
+  /// Calls of a procedure that end their worker, by a signal or an exit, before no more are begun until the next
+  /// deployment; 0 for never.
+  public var quarantineCrashes = 5
+  /// Within how many milliseconds.
+  public var quarantineMilliseconds = 60_000
+
   // MARK: Python
 
   public var python: WorkerLimits

@@ -191,11 +191,19 @@ internal final class DeploymentWorker {
       self.loaded = nil
       core.log.note("generation \(generation.serial) in force: \(Self.contents(of: generation))")
     }
+    liftQuarantine()
     core.distribute(core.activate(active(generation))) { answer(generation.serial) }
   }
 
   private static func contents(of generation: Generation) -> String {
     "\(English.count(generation.manifest.procedures.count, "procedure")) as server '\(generation.manifest.server)'"
+  }
+
+  /// Whatever was deployed may be what mends them.
+  private func liftQuarantine() {
+    for entry in core.quarantine.lift() {
+      core.log.note("\(entry.signature.overloadText) is no longer in quarantine")
+    }
   }
 
   /// What the loops are to serve: a generation of the store with the topology in force.

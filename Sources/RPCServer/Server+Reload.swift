@@ -11,8 +11,8 @@ package enum ServerReload {
 }
 
 extension Server {
-  /// Opens the log file again, after it was moved away, and reads the certificates and the deployers' keys again. Where
-  /// those cannot be read the ones from before stay, and the log tells why.
+  /// Opens the log file again, after it was moved away, and reads the certificates, the secrets and the deployers' keys again.
+  /// Where those cannot be read the ones from before stay, and the log tells why.
   public func reload() { reload(.unchanged) }
 
   /// As `reload`, with what a running server can take over of its settings: the log's level and file, the files of
@@ -36,6 +36,15 @@ extension Server {
       core.certificatesChanged()
     } catch {
       core.log.warn("the certificates stay as they were: \(error)")
+    }
+    do {
+      if let secrets = try loadSecrets() {
+        // Told once it holds.
+        core.onEveryLoop(
+          { $0.secretsChanged() }, completion: { [core] in core.log.note("secrets read: \(secrets)") })
+      }
+    } catch {
+      core.log.warn("the secrets stay as they were: \(error)")
     }
     do {
       let count =

@@ -154,6 +154,7 @@ public final class Server: Sendable {
     } catch {
       throw KeyError("cannot use the deployers' keys: \(error)")
     }
+    if let count = try loadSecrets() { core.log.note("secrets read: \(count)") }
     guard let directory = core.options.dataDirectory, core.deployments == nil else { return try loadTLS() }
     let service = try DeploymentService(directory: directory, core: core)
     try takeKey(from: directory)
@@ -175,6 +176,14 @@ public final class Server: Sendable {
           + "old one in init.yaml refuse")
     }
     core.log.note("this server's key is \(core.key.publicKey)")
+  }
+
+  /// Files that are not used are told: those who name them are refused. How many there are, nil without a folder.
+  internal func loadSecrets() throws(SecretStoreError) -> Int? {
+    guard core.secrets.directory != nil else { return nil }
+    let (count, refusals) = try core.secrets.load()
+    for why in refusals { core.log.warn("a secret is not used: \(why)") }
+    return count
   }
 
   private func loadTLS() throws(KeyError) {

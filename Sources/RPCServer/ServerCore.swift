@@ -15,6 +15,10 @@ internal final class ServerCore: Sendable {
   let log: ServerLog
   let deployers: Deployers
   let tls: ServerTLS
+  /// What services may name as their secrets.
+  let secrets: SecretStore
+  /// Procedures that are not called any more.
+  let quarantine: Quarantine
   /// What all connections hold.
   let memory: MemoryBudget
   /// When the server started, in milliseconds since 1970, as its clock was then.
@@ -57,6 +61,8 @@ internal final class ServerCore: Sendable {
     self.agent = agent
     self.tls = tls
     self.options = options
+    secrets = SecretStore(directory: options.secretsDirectory)
+    quarantine = Quarantine(limits: options.procedures)
     self.log = log
     memory = MemoryBudget(limit: options.memoryBytes > 0 ? options.memoryBytes : SystemMemory.bytes / 4) {
       // Where no thread can be started the memory stays, to be used again.

@@ -205,6 +205,11 @@ internal final class ServerLoop {
     for runtime in runtimes.values { runtime.cancelPreparing(units) }
   }
 
+  /// The secrets were read again.
+  func secretsChanged() {
+    for runtime in runtimes.values { runtime.secretsChanged() }
+  }
+
   func runtime(for language: Language) -> (any ProcedureRuntime)? {
     if let runtime = runtimes[language] { return runtime }
     guard let entry = options.languages[language] else { return nil }
@@ -212,8 +217,10 @@ internal final class ServerLoop {
     let runtime = entry.runtime(
       RuntimeContext(
         loop: loop, limits: options.procedures, nested: nestedCaller, isolation: options.isolationPolicy,
+        secrets: core.secrets, quarantine: core.quarantine,
         // One says it for all.
-        note: { [core, index] in if index == 0 { core.log.note($0) } }, log: { output.log($0) }))
+        note: { [core, index] in if index == 0 { core.log.note($0) } }, warn: { [core] in core.log.warn($0) },
+        log: { output.log($0) }))
     runtimes[language] = runtime
     return runtime
   }

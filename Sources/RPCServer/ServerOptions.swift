@@ -60,6 +60,9 @@ public struct ServerOptions: Sendable {
   /// What services may name in `read` and `write`, with all below.
   public var allowedPaths: [String] = []
 
+  /// A folder with a file for each secret that services may name, of mode 0700 and 0600; nil for none.
+  public var secretsDirectory: String?
+
   internal var isolationPolicy: IsolationPolicy {
     var policy = IsolationPolicy()
     policy.isolation = isolation

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import RPCDeployment
 internal import RPCKeys
+internal import RPCProcedures
 internal import RPCSystem
 internal import RPCTLS
 internal import RPCTransport
@@ -66,6 +67,7 @@ package enum ServerProgram {
       let directory = options.dataDirectory.map { " '\($0)'" } ?? ""
       return ("cannot use the data directory\(directory): \(error)", ExitCode.cannotStore)
     case let error as KeyError: return ("\(error)", ExitCode.cannotStore)
+    case let error as SecretStoreError: return ("\(error)", ExitCode.cannotStore)
     case let error as SystemError: return (explain(error), exitCode(for: error))
     default: return ("\(error)", ExitCode.cannotListen)
     }

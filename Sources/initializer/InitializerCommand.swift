@@ -25,6 +25,7 @@ struct InitializerCommand: AsyncParsableCommand {
     version: Release.version,
     subcommands: [
       ApplyCommand.self, UnlockCommand.self, KeyCommand.self, ProtoCommand.self, SchemaCommand.self,
+      TryCommand.self,
     ],
     defaultSubcommand: ApplyCommand.self)
 

@@ -19,13 +19,14 @@ struct RPCServerCommand: ParsableCommand {
     discussion: """
       What was assigned is kept in the data directory, so a server that is started again serves it without \
       being told. SIGTERM drains and stops, a second one stops at once, SIGHUP opens the log file again and \
-      reads the certificates, the deployers' keys and FILE again.
+      reads the certificates, the secrets, the deployers' keys and FILE again.
 
       Each flag but those of 'Instead of serving' is a key of FILE, which is YAML, such as 'max-frame: 65536', and a \
       variable such as RPC_SERVER_MAX_FRAME. A variable wins over the file, and a flag over both.
 
       Exit codes: 0 stopped as told, 1 the address cannot be served or a check failed, 2 wrong arguments or settings, \
-      3 the data directory, the log file, the server's own key, its certificate or the deployers' keys cannot be used.
+      3 the data directory, the log file, the server's own key, its certificate, the secrets or the \
+      deployers' keys cannot be used.
       """,
     version: "rpc-server \(Server.version)")
 
@@ -72,6 +73,11 @@ struct RPCServerCommand: ParsableCommand {
     help: ArgumentHelp(
       "What services may name in 'read' and 'write', with all below; may be repeated.", valueName: "path"))
   var allowPath: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "A folder (mode 0700) with a file (0600) for each secret that services may name.", valueName: "dir"))
+  var secrets: String?
 
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
@@ -161,6 +167,7 @@ struct RPCServerCommand: ParsableCommand {
     options.tls = tls.options
     options.isolation = Isolation(rawValue: isolation.rawValue) ?? .standard
     options.allowedPaths = allowPath
+    options.secretsDirectory = secrets
     limits.apply(to: &options)
     http.apply(to: &options)
     for bound in procedures.bounds + python.bounds + lua.bounds {

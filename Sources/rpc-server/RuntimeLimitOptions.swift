@@ -34,6 +34,12 @@ struct ProcedureOptions: ParsableArguments {
   @Option(help: "Characters of an error's message.")
   var maxMessage = defaults.messageCharacters
 
+  @Option(help: "Calls of a procedure that end their worker before it is called no more; 0 for never.")
+  var quarantineCrashes = defaults.quarantineCrashes
+
+  @Option(help: "Within how many milliseconds.")
+  var quarantineWindow = defaults.quarantineMilliseconds
+
   var bounds: [RuntimeBound] {
     [
       ("--max-result", maxResult, 4096...268_435_456, \.outputBytes),
@@ -44,6 +50,8 @@ struct ProcedureOptions: ParsableArguments {
       ("--load-timeout", loadTimeout, 1...3_600_000, \.loadMilliseconds),
       ("--max-source", maxSource, 1...268_435_456, \.sourceBytes),
       ("--max-message", maxMessage, 64...1_048_576, \.messageCharacters),
+      ("--quarantine-crashes", quarantineCrashes, 0...1_000_000, \.quarantineCrashes),
+      ("--quarantine-window", quarantineWindow, 1...86_400_000, \.quarantineMilliseconds),
     ]
   }
 

@@ -44,6 +44,11 @@ struct EscapeTests {
       "read siblings",
       "[open('/proc/%s/environ' % p, 'rb').read() for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpid()][0]"
     ),
+    ("read another service's secret", "rpc.secret('db')"),
+    ("read a secret where the server keeps it", "open('SECRETS/db').read()"),
+    ("list the server's secrets", "os.listdir('SECRETS')"),
+    ("list what services are given", "os.listdir('/dev/shm')"),
+    ("find what services are given", "glob.glob('/dev/shm/*/*/*')[0] + glob.glob('/tmp/*/*/*')[0]"),
     ("find a secret in its own environment", "os.environ['SECRET']"),
     ("signal the server", "os.kill(PID, 0)"),
     ("stop the server", "os.kill(PID, signal.SIGSTOP)"),
@@ -158,16 +163,18 @@ struct EscapeTests {
     _ = try run(Programs.initializer, ["key"])
     let deployers = try folder.write(
       String(contentsOfFile: "\(ConfigHome.path)/simplerpc/deploy-key.pub", encoding: .utf8), to: "deployers")
+    chmod(try folder.write("hidden\n", to: "secrets/db"), 0o600)
+    chmod(folder.file("secrets"), 0o700)
     let command =
       [
         Programs.server, "127.0.0.1", "\(try network.port("s1"))", "--data", folder.file("data/s1"),
-        "--deployers", deployers,
+        "--deployers", deployers, "--secrets", folder.file("secrets"),
       ]
     var prefix: [String] = []
     var environment: [String: String?] = ["SECRET": "s"]
     if user == .nobody, geteuid() == 0 {
       chown(folder.file("data/s1"), 65534, 65534)
-      chown(deployers, 65534, 65534)
+      for path in [deployers, folder.file("secrets"), folder.file("secrets/db")] { chown(path, 65534, 65534) }
       prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
       environment["PATH"] = "/usr/bin:/bin"
       environment["TMPDIR"] = "/tmp"
@@ -176,12 +183,12 @@ struct EscapeTests {
     let server = try ChildProcess(words[0], Array(words[1...]), environment: environment)
     try server.waitForLine("listening on")
     try folder.write(python, to: "test.py")
-    try folder.write("def secret(): return 'hidden'\n", to: "other.py")
+    try folder.write("import rpc\ndef secret(): return rpc.secret('db')\n", to: "other.py")
     try network.describe(
       """
       service:
         - test: {providers: [s1], tenants: [me], rpcs: [attempt, state, works, leave, left, survive]}
-        - other: {providers: [s1], tenants: [me], rpcs: [secret]}
+        - other: {providers: [s1], tenants: [me], rpcs: [secret], secrets: [db]}
       rpc:
         test:
           - attempt: {args: [str], returns: [str], src: test.py}
@@ -214,6 +221,7 @@ struct EscapeTests {
         .replacingOccurrences(of: "DATA", with: network.directory.file("data/s1"))
         .replacingOccurrences(of: "PORT", with: "\(network.port("s1"))")
         .replacingOccurrences(of: "OUTSIDE", with: network.directory.file("outside"))
+        .replacingOccurrences(of: "SECRETS", with: network.directory.file("secrets"))
         .replacingOccurrences(of: "TOOLS", with: Programs.directory)
       do throws(RPCError) {
         let answer =

@@ -23,6 +23,8 @@ struct FlagTests {
     ("--load-timeout", 1, 3_600_000),
     ("--max-source", 1, 268_435_456),
     ("--max-message", 64, 1_048_576),
+    ("--quarantine-crashes", 0, 1_000_000),
+    ("--quarantine-window", 1, 86_400_000),
     ("--python-workers", 1, 1024),
     ("--python-spare-workers", 0, 1024),
     ("--python-waiting-workers", 1, 1024),

@@ -16,7 +16,14 @@ typedef struct rpclua_call rpclua_call;
 typedef void (*rpclua_log)(void *tag, const char *bytes, size_t count);
 
 /// What a procedure may ask of its call.
-typedef enum rpclua_question { rpclua_asks_caller, rpclua_asks_metadata, rpclua_asks_deadline } rpclua_question;
+typedef enum rpclua_question {
+  rpclua_asks_caller,
+  rpclua_asks_metadata,
+  rpclua_asks_deadline,
+  /// Of the service, also while a source is loaded.
+  rpclua_asks_secret,
+  rpclua_asks_variable
+} rpclua_question;
 /// Answers with text that stays until the next question, or null; `tag` is the call's, `name` that of the metadata.
 typedef const char *(*rpclua_tell)(void *tag, rpclua_question question, const char *name, size_t *count);
 

@@ -24,6 +24,7 @@ extension InitFileReader {
           "'workers' of \(owner) must be a number from 1 to \(Confinement.workersMax), found \(node.kind)")
       }
     }
+    confinement.provision = provision(fields, owner)
     let count = confinement.readable.count + confinement.writable.count
     if count > Confinement.pathsMax, let node = fields["write"] ?? fields["read"] {
       report(

@@ -127,6 +127,9 @@ extension KeyTable {
     Key(
       "workers", is: .number(1...Confinement.workersMax), "Calls of it that run at once on each loop at most."
     ),
+    Key("env", is: .entries(.text), "Variables of the environment of its procedures, as NAME: value."),
+    Key(
+      "secrets", is: .references, "Names of secrets that each of its servers keeps and its procedures get."),
   ])
 
   static let procedure = KeyTable([

@@ -18,6 +18,25 @@ package struct ServerCatalogue: SystemMap {
     }
   }
 
+  /// A procedure that is not called any more, since its calls kept ending their worker.
+  package struct Quarantined: Hashable, Sendable {
+    @ComparedByUTF8 package var service: String
+    @ComparedByUTF8 package var procedure: String
+    @ComparedByUTF8 package var types: [String]
+    package var sinceMilliseconds: Int
+    @ComparedByUTF8 package var reason: String
+
+    package init(
+      service: String, procedure: String, types: [String], sinceMilliseconds: Int, reason: String
+    ) {
+      self.service = service
+      self.procedure = procedure
+      self.types = types
+      self.sinceMilliseconds = sinceMilliseconds
+      self.reason = reason
+    }
+  }
+
   /// The name that the last deployment gave the server.
   @ComparedByUTF8 package var server: String?
   /// The program that runs there and its release.
@@ -30,12 +49,14 @@ package struct ServerCatalogue: SystemMap {
   /// When the server started, in milliseconds since 1970.
   package var startedMilliseconds: Int
   package var services: [Service]
+  package var quarantined: [Quarantined] = []
 
   package static let empty = ServerCatalogue()
   package static let fields: [SystemField<ServerCatalogue>] = [
     .init("server", \.server), .init("version", \.version), .init("generation", \.generation),
     .init("digest", \.digest), .init("topology_digest", \.topologyDigest),
     .init("started_ms", \.startedMilliseconds), .init("services", \.services),
+    .init(unlessEmpty: "quarantined", \.quarantined),
   ]
 
   package init(
@@ -55,6 +76,21 @@ package struct ServerCatalogue: SystemMap {
   package var procedures: [Procedure] { services.flatMap(\.procedures) }
 
   package func service(_ name: String) -> Service? { services.first { $0.name.hasSameUTF8(as: name) } }
+}
+
+extension ServerCatalogue.Quarantined: SystemMap {
+  package static let empty = ServerCatalogue.Quarantined(
+    service: "", procedure: "", types: [], sinceMilliseconds: 0, reason: "")
+  package static let fields: [SystemField<ServerCatalogue.Quarantined>] = [
+    .init("service", \.service), .init("rpc", \.procedure), .init("types", \.types),
+    .init("since_ms", \.sinceMilliseconds), .init("reason", \.reason),
+  ]
+
+  /// Whether it is this procedure.
+  package func isOf(_ signature: Signature) -> Bool {
+    service.hasSameUTF8(as: signature.service) && procedure.hasSameUTF8(as: signature.name)
+      && types == signature.parameterTypes.map(\.description)
+  }
 }
 
 extension ServerCatalogue.Service: SystemMap {

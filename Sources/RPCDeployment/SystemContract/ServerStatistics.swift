@@ -11,9 +11,12 @@ package struct ServerStatistics: SystemMap {
     package var errors: Int
     /// Time spent in it, where that is measured.
     package var microseconds: Int
+    /// Why it is not called any more.
+    @ComparedByUTF8 package var quarantine: String?
 
     package init(
-      service: String, procedure: String, types: [String], calls: Int, errors: Int, microseconds: Int
+      service: String, procedure: String, types: [String], calls: Int, errors: Int, microseconds: Int,
+      quarantine: String? = nil
     ) {
       self.service = service
       self.procedure = procedure
@@ -21,6 +24,7 @@ package struct ServerStatistics: SystemMap {
       self.calls = calls
       self.errors = errors
       self.microseconds = microseconds
+      self.quarantine = quarantine
     }
   }
 
@@ -64,6 +68,6 @@ extension ServerStatistics.PerProcedure: SystemMap {
     service: "", procedure: "", types: [], calls: 0, errors: 0, microseconds: 0)
   package static let fields: [SystemField<ServerStatistics.PerProcedure>] = [
     .init("service", \.service), .init("rpc", \.procedure), .init("types", \.types), .init("calls", \.calls),
-    .init("errors", \.errors), .init("total_us", \.microseconds),
+    .init("errors", \.errors), .init("total_us", \.microseconds), .init("quarantine", \.quarantine),
   ]
 }

@@ -38,21 +38,32 @@ package struct RuntimeContext {
   package var nested: (any NestedCaller)?
   /// How far processes of procedures are confined.
   package var isolation: IsolationPolicy
+  /// What services may name as their secrets.
+  package var secrets: SecretStore
+  /// Procedures that are not called any more; the same for all loops of a server.
+  package var quarantine: Quarantine
   /// Takes what is worth a line in the server's log.
   package var note: (String) -> Void
+  /// …and is a warning.
+  package var warn: (String) -> Void
   /// Takes what procedures print.
   package var log: ProcedureOutput.Sink
 
   package init(
     loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), nested: (any NestedCaller)? = nil,
-    isolation: IsolationPolicy = IsolationPolicy(), note: @escaping (String) -> Void = { _ in },
+    isolation: IsolationPolicy = IsolationPolicy(), secrets: SecretStore = .none,
+    quarantine: Quarantine? = nil,
+    note: @escaping (String) -> Void = { _ in }, warn: @escaping (String) -> Void = { _ in },
     log: @escaping ProcedureOutput.Sink = { _ in }
   ) {
     self.loop = loop
     self.limits = limits
     self.nested = nested
     self.isolation = isolation
+    self.secrets = secrets
+    self.quarantine = quarantine ?? Quarantine(limits: limits)
     self.note = note
+    self.warn = warn
     self.log = log
   }
 }

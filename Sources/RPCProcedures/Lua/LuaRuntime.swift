@@ -35,7 +35,7 @@ package final class LuaRuntime: ProcedureRuntime {
     loop = context.loop
     limits = context.limits
     nested = context.nested
-    self.context = LuaTask.Context(limits: context.limits, log: context.log)
+    self.context = LuaTask.Context(limits: context.limits, secrets: context.secrets, log: context.log)
   }
 
   package var load: RuntimeLoad {
@@ -45,6 +45,7 @@ package final class LuaRuntime: ProcedureRuntime {
   // MARK: Asking
 
   package func prepare(_ unit: SourceUnit, completion: @escaping (Result<Void, RPCError>) -> Void) {
+    if let why = context.secrets.refusal(of: unit.procedure) { return completion(.failure(why)) }
     serveWhenLoaded(.preparation(register(unit), completion))
   }
 
@@ -83,6 +84,13 @@ package final class LuaRuntime: ProcedureRuntime {
     let forgotten = Set(digests)
     procedures = procedures.filter { !forgotten.contains($0.value.unit.digest) }
     sources = sources.filter { !forgotten.contains($0.key.digest) }
+  }
+
+  /// What a source took of them when it was loaded it would keep.
+  package func secretsChanged() {
+    for source in sources.values where !source.unit.procedure.confinement.provision.secrets.isEmpty {
+      if case .loaded = source.state { source.state = .unloaded }
+    }
   }
 
   package func shutdown() {

@@ -9,12 +9,14 @@ internal final class LuaSource {
     let digest: String
     let sourceName: String
     let memoryBytes: Int?
+    let provision: Provision
 
     init(_ procedure: Procedure) {
       service = procedure.signature.service
       digest = procedure.digest
       sourceName = procedure.sourceName
       memoryBytes = procedure.memoryBytes
+      provision = procedure.confinement.provision
     }
   }
 

@@ -13,10 +13,12 @@ internal final class LuaTask {
   /// What all tasks of a runtime share.
   final class Context {
     let limits: RuntimeLimits
+    let secrets: SecretStore
     let log: ProcedureOutput.Sink
 
-    init(limits: RuntimeLimits, log: @escaping ProcedureOutput.Sink) {
+    init(limits: RuntimeLimits, secrets: SecretStore, log: @escaping ProcedureOutput.Sink) {
       self.limits = limits
+      self.secrets = secrets
       self.log = log
     }
   }
@@ -90,8 +92,18 @@ internal final class LuaTask {
 
   /// What a procedure asks of its call, as text for as long as nothing else is asked.
   ///
-  /// - Parameter name: of an entry of the metadata.
+  /// - Parameter name: of an entry of the metadata, a secret or a variable.
   func tell(_ what: rpclua_question, _ name: String?) -> UnsafeRawBufferPointer? {
+    told?.deallocate()
+    told = nil
+    guard let bytes = bytes(of: what, name) else { return nil }
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+    copy.copyBytes(from: bytes)
+    told = copy
+    return UnsafeRawBufferPointer(copy)
+  }
+
+  private func bytes(of what: rpclua_question, _ name: String?) -> [UInt8]? {
     let text: String?
     switch what {
     case rpclua_asks_caller: text = callContext.caller
@@ -100,17 +112,16 @@ internal final class LuaTask {
         let now = SystemClock.monotonicNanoseconds()
         return "\(Double(deadline > now ? deadline - now : 0) / 1e9)"
       }
+    case rpclua_asks_secret:
+      let names = procedure.confinement.provision.secrets.filter { $0.hasSameUTF8(as: name ?? "") }
+      return context.secrets.secrets(named: names).first.map(\.withoutLineBreak)
+    case rpclua_asks_variable:
+      text = procedure.confinement.provision.environment.first { $0.name.hasSameUTF8(as: name ?? "") }?.value
     default:
       let value = name.flatMap { callContext.metadata[$0] }
       text = value.map { $0.stringValue ?? $0.json }
     }
-    told?.deallocate()
-    told = nil
-    guard let text else { return nil }
-    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: text.utf8.count, alignment: 1)
-    copy.copyBytes(from: text.utf8)
-    told = copy
-    return UnsafeRawBufferPointer(copy)
+    return text.map { Array($0.utf8) }
   }
 
   func log(_ line: String) {

@@ -126,7 +126,8 @@ package struct PythonProgram: Sendable {
       ("state", PackageResources.state_py), ("processes", PackageResources.processes_py),
       ("namespaces", PackageResources.namespaces_py),
       ("confinement", PackageResources.confinement_py), ("folders", PackageResources.folders_py),
-      ("newborn", PackageResources.newborn_py),
+      ("newborn", PackageResources.newborn_py), ("provision", PackageResources.provision_py),
+      ("hints", PackageResources.hints_py),
       ("guardian", PackageResources.guardian_py),
     ]
     var archive = ZipArchive()

@@ -45,12 +45,13 @@ class Filter(ctypes.Structure):
 class Order:
     """What the server says about a worker when it has it forked."""
 
-    NETWORK, UNCONFINED, REQUIRED = 1, 2, 4
+    NETWORK, UNCONFINED, REQUIRED, PROVIDED = 1, 2, 4, 8
 
     def __init__(self, packet):
         self.network = bool(packet[0] & self.NETWORK)
         self.is_confined = not packet[0] & self.UNCONFINED
         self.is_required = bool(packet[0] & self.REQUIRED)
+        self.is_provided = bool(packet[0] & self.PROVIDED)
         service, *paths = packet[1:].split(b"\0")
         self.service = service.decode()
         self.readable = [os.fsdecode(path[1:]) for path in paths if path[:1] == b"r"]

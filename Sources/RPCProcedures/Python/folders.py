@@ -1,5 +1,6 @@
-"""The one folder in which a worker may write."""
+"""The folders of workers: the one in which each may write, and that of what it is given."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -26,6 +27,39 @@ def make_folder():
     # Which folder that was in is not what workers are to find.
     tempfile.tempdir = None
     return folder
+
+
+class Folders:
+    """Those of all workers, by worker."""
+
+    def __init__(self):
+        # In which those are that workers may write; nobody looks into it.
+        self.root = None
+        self.known = {}
+
+    def make(self, worker, parent, order, confinement):
+        """A folder of the worker's own, in one that all may pass."""
+        if self.root is None:
+            raise OSError(errno.ENOSYS, "no folder for workers")
+        if parent != self.root and not os.path.isdir(parent):
+            os.mkdir(parent)
+            os.chmod(parent, 0o711)
+        folder = os.path.join(parent, str(worker))
+        os.mkdir(folder, 0o700)
+        self.known.setdefault(worker, []).append(folder)
+        if order.is_confined:
+            confinement.give(folder, order.service)
+        return folder
+
+    def forget(self, worker):
+        """Removes those of a worker that are empty, and returns the others."""
+        left = []
+        for folder in self.known.pop(worker, ()):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                left.append(folder)
+        return left
 
 
 def empty(folder):

@@ -7,6 +7,7 @@ import time
 from .folders import make_folder, remove
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enter_namespaces, may_enter_namespaces, mount_proc
 from .processes import descendants
+from .provision import secrets_folder
 
 # Between two rounds of killing, while what was killed has not ended yet.
 KILL_SECONDS = 0.001
@@ -39,6 +40,7 @@ def go_on_in_a_child(libc, control, uses_namespaces):
         control.close()
         os.close(ended)
         guard(child, awaited, has_namespaces)
+        remove(secrets_folder(folder))
         remove(folder)
     finally:
         os._exit(0)

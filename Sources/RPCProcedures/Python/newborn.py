@@ -12,11 +12,14 @@ from .confinement import PR_SET_DUMPABLE
 from .folders import open_above
 from .limits import Limits, bound
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG
+from .provision import Provision
 from .worker import Worker
 
 
-def become_worker(parent, descriptor, written, shared, order, folder):
-    """Makes the process that was just forked a worker, and serves `descriptor` as one, for ever."""
+def become_worker(parent, descriptor, written, shared, order, folder, given):
+    """Makes the process that was just forked a worker, and serves `descriptor` as one, for ever.
+
+    `folder` is the one that it may write, and `given` the one for what its service gives it, or None."""
     os.setpgid(0, 0)
     if parent.libc is not None:
         parent.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
@@ -56,6 +59,12 @@ def become_worker(parent, descriptor, written, shared, order, folder):
     sys.argv = ["procedure"]
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(True)
+    provision = Provision()
+    if given is not None:
+        provision = Provision.read(connection)
+        provision.write(given, parent.confinement.user_of(order.service) if order.is_confined else None)
+        provision.set_variables()
+        order.readable.append(given)
     if folder is not None:
         os.environ["TMPDIR"] = folder
     # Open from here on: the rules for files are about paths.
@@ -67,7 +76,7 @@ def become_worker(parent, descriptor, written, shared, order, folder):
         parent.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent.pid:
         os._exit(0)
-    worker = Worker(connection, shared, parent.changes, statm, folder)
+    worker = Worker(connection, shared, parent.changes, statm, folder, provision)
     worker.threads.watch(worker)
     sys.addaudithook(call_guard(worker))
     parent.changes.__init__()

@@ -12,12 +12,13 @@ import time
 
 from .calls import Shared
 from .confinement import PR_SET_DUMPABLE, Confinement, Order, read_filters
-from .folders import remove
+from .folders import Folders, remove
 from .guardian import go_on_in_a_child
 from .limits import Limits
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME
 from .newborn import become_worker
 from .processes import children, descendants, processor_seconds, resident_bytes, share_of_memory
+from .provision import secrets_folder
 from .protocol import ENDED, FORK, KILL, LEFTOVER, LOOK, LOOKED, MEMORY_EXCEEDED, NOT_FORKED, OUTPUT, OUTPUT_COUNT, \
     PACKET, READY
 from .state import Changes, watch_changes
@@ -50,9 +51,7 @@ class Parent:
         self.control = control
         self.filters = filters
         self.confinement = None
-        # The folder for the workers' own, and those.
-        self.folder = None
-        self.folders = {}
+        self.folders = Folders()
         self.cleaners = set()
         self.pid = os.getpid()
         self.workers = {}
@@ -104,7 +103,7 @@ class Parent:
 
             self.libc = ctypes.CDLL(None, use_errno=True)
             self.libc.prctl(PR_SET_NAME, b"rpc-python", 0, 0, 0)
-            self.has_namespaces, self.guardian, self.folder = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
+            self.has_namespaces, self.guardian, self.folders.root = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
             self.pid = os.getpid()
             # What a worker leaves behind when it ends comes to us.
             self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -148,16 +147,17 @@ class Parent:
 
     def fork(self, worker, descriptor, order):
         refusal = self.confinement.refusal(order) if self.confinement else errno.ENOSYS * order.is_confined
-        folder = None
+        folder = given = None
         try:
             if refusal:
                 raise OSError(refusal, "confine")
             if order.is_confined:
-                folder = os.path.join(self.folder, str(worker))
-                os.mkdir(folder, 0o700)
-                self.confinement.give(folder, order.service)
+                folder = self.folders.make(worker, self.folders.root, order, self.confinement)
+            if order.is_provided:
+                given = self.folders.make(worker, secrets_folder(self.folders.root), order, self.confinement)
         except OSError as error:
             os.close(descriptor)
+            self.remove_folders(worker)
             self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
             return
         shared = Shared()
@@ -168,11 +168,12 @@ class Parent:
         except OSError as error:
             for end in (descriptor, output, written):
                 os.close(end)
+            self.remove_folders(worker)
             self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
             return
         if pid == 0:
             try:
-                become_worker(self, descriptor, written, shared, order, folder)
+                become_worker(self, descriptor, written, shared, order, folder, given)
             finally:
                 os._exit(70)
         os.close(descriptor)
@@ -184,7 +185,6 @@ class Parent:
         except OSError:
             pass
         self.workers[worker] = pid
-        self.folders[worker] = folder
         self.ids[pid] = worker
         self.shared[worker] = shared
 
@@ -313,7 +313,7 @@ class Parent:
             worker = self.ids.pop(pid, None)
             if worker is not None:
                 del self.workers[worker]
-                self.remove_folder(self.folders.pop(worker))
+                self.remove_folders(worker)
                 self.shared.pop(worker).page.close()
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
                 number = stopped or (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
@@ -327,20 +327,17 @@ class Parent:
             if pid not in self.ids and pid not in self.cleaners:
                 self.kill(pid)
 
-    def remove_folder(self, folder):
-        """Removes what a worker wrote, beside: there may be a lot of it."""
-        if folder is None:
+    def remove_folders(self, worker):
+        """Removes what a worker wrote and was given, beside: there may be a lot of it."""
+        folders = self.folders.forget(worker)
+        if not folders:
             return
-        try:
-            os.rmdir(folder)
-            return
-        except OSError:
-            pass
         pid = os.fork()
         if pid == 0:
             try:
                 self.control.close()
-                remove(folder)
+                for folder in folders:
+                    remove(folder)
             finally:
                 os._exit(0)
         self.cleaners.add(pid)

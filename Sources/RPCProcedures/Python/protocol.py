@@ -4,7 +4,8 @@ Control dialect, between server and parent: a SOCK_SEQPACKET socket, one little-
 
     to the parent    F id u32, flags u8, service name, then NUL and `r` or `w` and a path each, one descriptor
                                                 fork a worker that serves this socket, for that service; flags: 1 may
-                                                make sockets, 2 not confined, 4 namespaces are required
+                                                make sockets, 2 not confined, 4 namespaces are required, 8 PROVIDE
+                                                is the first frame
                      K id u32                   kill that worker and all processes that it started
                      P serial u32, then of each worker: id u32, calls u32 (begun so far), busy u32 (0 or 1)
                                                 look after the workers, and answer
@@ -29,6 +30,8 @@ a CALL there may be [caller or nil, deadline in nanoseconds of the monotonic clo
                                  the procedure id of CALL. With flag 1 it is answered: REPLY [] or ERROR.
                                  Without, a failure is what the unit's calls answer.
                      FORGET 65   [[unit...], [digest...]]
+                     PROVIDE 69  [[[variable, value]...], [[secret, bytes]...]]: before all others, where its service
+                                 gives it something
                      ANSWER 68   to ASK: the list of values, or with flag 1 a map as in ERROR
     from the worker  LOG 66      [stream, line...] of the call: 1 standard output, 2 standard error, 3 rpc.log.
                                  With flag 1 of a call that was answered before: the call id is its unit.
@@ -53,6 +56,6 @@ PACKET = struct.Struct("<cI")
 HEADER = struct.Struct("<IBBHQ")
 UNIT = struct.Struct("<I")
 CALL, REPLY, ERROR = 4, 5, 6
-LOAD, FORGET, LOG, ASK, ANSWER = 64, 65, 66, 67, 68
+LOAD, FORGET, LOG, ASK, ANSWER, PROVIDE = 64, 65, 66, 67, 68, 69
 ANSWERED = REPLACE = FAILED = LATE = 1
 STANDARD_OUTPUT, STANDARD_ERROR, RPC_LOG = 1, 2, 3

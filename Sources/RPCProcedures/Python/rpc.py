@@ -70,6 +70,15 @@ def offer_rpc(worker):
         entries = context(worker)[2]
         return entries if name is None else entries.get(name)
 
+    def secret(name):
+        """A secret of the service, as text."""
+        return worker.provision.text(name)
+
+    def secret_file(name):
+        """The path of a file with a secret of the service."""
+        return worker.provision.file(name)
+
     module.call, module.log, module.Error = call, log, Error
     module.caller, module.deadline, module.metadata = caller, deadline, metadata
+    module.secret, module.secret_file = secret, secret_file
     sys.modules["rpc"] = module

@@ -5,6 +5,7 @@ import sys
 import types
 
 from .errors import FAILED_PRECONDITION, NOT_EXECUTED, Failure, exception_message, raising_line
+from .hints import check_hints
 from .limits import Limits
 from .spelling import clip
 from .values import converter, describe, encoder, parse_type
@@ -45,8 +46,9 @@ def make_module(digest, source_name, text):
     return module
 
 
-def find_function(module, entry, function, source_name):
-    """What runs a procedure's calls: its function, if that takes what is declared."""
+def find_function(module, entry, function, source_name, is_new):
+    """What runs a procedure's calls: its function, if that takes what is declared. Of one that is to be deployed the
+    hints are compared too: what is served already goes on being served."""
     try:
         found = module.__dict__[function]
     except KeyError:
@@ -54,6 +56,8 @@ def find_function(module, entry, function, source_name):
             "%s has no function '%s'" % (source_name, function), NOT_EXECUTED,
             source_name, "FailedPrecondition", FAILED_PRECONDITION) from None
     check_arity(entry, found, function, source_name)
+    if is_new:
+        check_hints(entry, found, function, source_name)
     if inspect.iscoroutinefunction(found):
         import asyncio
 

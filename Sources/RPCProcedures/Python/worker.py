@@ -28,13 +28,14 @@ UNTOUCHED = 0
 
 
 class Worker:
-    def __init__(self, connection, shared, changes, statm, folder):
+    def __init__(self, connection, shared, changes, statm, folder, provision):
         self.connection = connection
         self.pid = os.getpid()
         self.shared = shared
         self.changes = changes
         self.statm = statm
         self.folder = folder
+        self.provision = provision
         # Looking by a descriptor walks no path.
         self.folder_descriptor = folder and open_above(folder, os.O_RDONLY | os.O_DIRECTORY)
         self.empty_folder()
@@ -236,7 +237,7 @@ class Worker:
         self.begin(call, unit, entry)
         began = time.monotonic()
         try:
-            entry.function = self.function(entry, digest, source_name, function, source)
+            entry.function = self.function(entry, digest, source_name, function, source, flags & ANSWERED)
         except Failure as failure:
             entry.failure = failure
         self.unmeasured += time.monotonic() - began
@@ -249,7 +250,7 @@ class Worker:
             else:
                 self.answer(HEADER.pack(1, REPLY, flags, 0, call) + b"\x90")
 
-    def function(self, entry, digest, source_name, function, source):
+    def function(self, entry, digest, source_name, function, source, is_new):
         """The function that calls of `entry` run. A source becomes a module once."""
         module, _ = self.modules.get(digest, (None, None))
         if module is None:
@@ -260,7 +261,7 @@ class Worker:
             self.modules[digest] = module, entry.state
             self.memory = None
             self.threads.keep()
-        return find_function(module, entry, function, source_name)
+        return find_function(module, entry, function, source_name, is_new)
 
     def do_forget(self, at, call, flags):
         (units, digests), _ = decode(self.buffer, at)

@@ -48,6 +48,7 @@ internal final class WorkerConnection: ConnectionHandler, TimerTarget {
     let connection = Connection(adopting: descriptor, on: loop)
     try connection.start(self)
     self.connection = connection
+    if order.isProvided { connection.send { order.appendProvision(to: &$0) } }
   }
 
   func knows(_ unit: WorkerUnit) -> Bool { units.contains(unit.id) }

@@ -6,22 +6,53 @@ package struct WorkerOrder: Hashable, Sendable {
   package var confinement: Confinement
   /// What counts, of the service's and the server's.
   package var isolation: Isolation
+  /// What the service's secrets are now.
+  package var secrets: [Secret]
 
-  package init(service: String, confinement: Confinement = .standard, isolation: Isolation = .standard) {
+  package init(
+    service: String, confinement: Confinement = .standard, isolation: Isolation = .standard,
+    secrets: [Secret] = []
+  ) {
     self.service = service
     self.confinement = confinement
     self.isolation = isolation
+    self.secrets = secrets
   }
 
   private static let network: UInt8 = 1
   private static let unconfined: UInt8 = 2
   private static let required: UInt8 = 4
+  private static let provided: UInt8 = 8
+
+  /// Whether the worker is told, before all else, what it is given.
+  internal var isProvided: Bool { !confinement.provision.isEmpty }
+
+  /// Appends the PROVIDE frame.
+  internal func appendProvision(to queue: inout ByteQueue) {
+    let mark = WorkerDialect.begin(.provide, callID: 0, in: &queue)
+    let environment = confinement.provision.environment
+    queue.appendListHeader(count: 2)
+    queue.appendListHeader(count: environment.count)
+    for variable in environment {
+      queue.appendListHeader(count: 2)
+      queue.appendString(variable.name)
+      queue.appendString(variable.value)
+    }
+    queue.appendListHeader(count: secrets.count)
+    for secret in secrets {
+      queue.appendListHeader(count: 2)
+      queue.appendString(secret.name)
+      queue.appendBinary(secret.bytes)
+    }
+    queue.endFrame(mark)
+  }
 
   /// As `protocol.py` has it.
   internal var bytes: [UInt8] {
     var flags: UInt8 = confinement.network ? Self.network : 0
     if isolation == .none { flags |= Self.unconfined }
     if isolation == .required { flags |= Self.required }
+    if isProvided { flags |= Self.provided }
     var bytes = [flags] + Array(service.utf8)
     for path in confinement.readable { bytes += [0, UInt8(ascii: "r")] + Array(path.utf8) }
     for path in confinement.writable { bytes += [0, UInt8(ascii: "w")] + Array(path.utf8) }

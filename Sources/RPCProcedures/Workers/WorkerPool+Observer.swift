@@ -1,5 +1,6 @@
 internal import Glibc
 internal import RPCSystem
+internal import RPCTransport
 package import RPCWire
 
 /// What the launcher of the workers reports, and what follows from it.
@@ -56,8 +57,24 @@ extension WorkerPool: WorkerLauncherObserver {
       if case .busy(let running) = worker.state { job = running }
       worker.end()
     }
+    if let job { noteCrash(of: job, end) }
     job?.finish(.failure(describe(end)))
     startWaiting()
+  }
+
+  /// One of our own making, by which a call was ended, is none: it has no job any more.
+  private func noteCrash(of job: WorkerJob, _ end: WorkerEnd) {
+    guard job.invocation != nil else { return }
+    let signature = job.unit.key.signature
+    let how: String
+    switch end {
+    case .exited(let status): how = "with exit status \(status)"
+    case .signalled(let signal): how = "by signal \(Self.signalName(signal))"
+    case .notStarted: return
+    }
+    if let entry = quarantine.crashed(signature, how, now: loop.now) {
+      warn("\(signature.overloadText) is in quarantine: \(entry.reason)")
+    }
   }
 
   private func describe(_ end: WorkerEnd) -> RPCError {

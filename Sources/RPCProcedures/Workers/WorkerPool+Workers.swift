@@ -59,7 +59,7 @@ extension WorkerPool {
     _ worker: WorkerConnection, _ job: WorkerJob, _ result: Result<[UInt8], RPCError>
   ) {
     // While some wait for others, more run for a moment than may start: a few of them are worth keeping.
-    if worker.isIdle, idle.count >= bounds.workers { worker.end() }
+    if worker.isIdle, idle.count >= bounds.workers || hasOldSecrets(worker) { worker.end() }
     if worker.isIdle {
       idle.append(worker)
     } else {

@@ -15,7 +15,10 @@ package final class WorkerPool: ProcedureRuntime {
   internal let log: ProcedureOutput.Sink
   private let nested: (any NestedCaller)?
   internal let isolation: IsolationPolicy
+  internal let secrets: SecretStore
+  internal let quarantine: Quarantine
   internal let note: (String) -> Void
+  internal let warn: (String) -> Void
   /// What confines the workers, once one was started.
   internal var tier: IsolationTier?
 
@@ -54,7 +57,10 @@ package final class WorkerPool: ProcedureRuntime {
     self.launcher = launcher
     self.nested = context.nested
     isolation = context.isolation
+    secrets = context.secrets
+    quarantine = context.quarantine
     note = context.note
+    warn = context.warn
     self.log = context.log
     waiting = WaitingWorkers(depthMax: WireLimits.callDepthMax, limit: bounds.waitingWorkers)
     launcher.observer = self
@@ -75,12 +81,8 @@ package final class WorkerPool: ProcedureRuntime {
             actual: unit.source.count, limit: limits.sourceBytes, unit: .bytes,
             source: unit.procedure.sourceName)))
     }
-    if let why = isolation.refusal(
-      of: unit.procedure.confinement, service: unit.procedure.signature.service)
-    {
-      return completion(.failure(RPCError(.failedPrecondition, why, source: unit.procedure.sourceName)))
-    }
     let known = register(unit)
+    if let why = refusal(of: known) { return completion(.failure(why)) }
     loads.append(WorkerJob(.load(completion), unit: known))
     startWaiting()
   }
@@ -150,6 +152,9 @@ package final class WorkerPool: ProcedureRuntime {
     guard !isShutDown else {
       return job.finish(.failure(RPCError(.unavailable, "the server is shutting down")))
     }
+    if let why = refusal(of: job.unit) ?? quarantine.refusal(of: job.unit.key.signature) {
+      return job.finish(.failure(why))
+    }
     let waitingCalls = queue.count(at: job.depth)
     if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth), mayRun(job.unit),
       let worker = takeWorker(for: job.unit)
@@ -187,9 +192,11 @@ package final class WorkerPool: ProcedureRuntime {
   }
 
   private func order(for unit: WorkerUnit) -> WorkerOrder {
-    WorkerOrder(
-      service: unit.key.signature.service, confinement: unit.key.confinement,
-      isolation: isolation.isolation(of: unit.key.confinement))
+    let confinement = unit.key.confinement
+    return WorkerOrder(
+      service: unit.key.signature.service, confinement: confinement,
+      isolation: isolation.isolation(of: confinement),
+      secrets: secrets.secrets(named: confinement.provision.secrets))
   }
 
   /// An idle worker of its service, one that knows the unit if there is one, or a new one. Services share none: what one
@@ -210,7 +217,9 @@ package final class WorkerPool: ProcedureRuntime {
       let job = queue.popNext(where: waiting.mayStart, isReady: { mayRun($0.unit) })
     {
       job.place = nil
-      if let worker = takeWorker(for: job.unit) {
+      if let why = quarantine.refusal(of: job.unit.key.signature) {
+        job.finish(.failure(why))
+      } else if let worker = takeWorker(for: job.unit) {
         worker.start(job)
       } else {
         // No worker can be started now. Where calls run, those that wait get their workers.

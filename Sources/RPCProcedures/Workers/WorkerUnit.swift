@@ -25,11 +25,14 @@ internal final class WorkerUnit {
   let key: Key
   /// The latest source unit of this procedure.
   var unit: SourceUnit
+  /// Whether its service declares nothing about its processes.
+  let isPlain: Bool
 
   init(id: UInt32, unit: SourceUnit) {
     self.id = id
     self.unit = unit
     key = Key(unit.procedure)
+    isPlain = key.confinement == .standard
   }
 
   var procedure: Procedure { unit.procedure }
@@ -61,6 +64,7 @@ internal enum WorkerDialect: UInt8 {
   case log = 66
   case ask = 67
   case answer = 68
+  case provide = 69
 
   /// The flag of a LOG whose call was answered before: its call id is the number of the procedure.
   static let late: UInt8 = 1

@@ -25,6 +25,7 @@ internal struct MetricsReport: Sendable {
     var generation: Int
     var isDegraded: Bool
     var loops: Int
+    var quarantined: [Signature] = []
   }
 
   /// Procedures that one piece writes of.
@@ -120,6 +121,13 @@ internal struct MetricsReport: Sendable {
     each("simplerpc_runtime_running_calls", "Calls that a runtime runs.", \.running)
     each("simplerpc_runtime_queued_calls", "Calls that wait for a worker or for their source.", \.queued)
     each("simplerpc_runtime_workers", "Processes that run calls.", \.workers)
+    guard !server.quarantined.isEmpty else { return }
+    output.append(
+      "# HELP simplerpc_procedure_quarantined Procedures whose calls kept ending their worker: 1.\n"
+        + "# TYPE simplerpc_procedure_quarantined gauge\n")
+    for signature in server.quarantined {
+      output.append("simplerpc_procedure_quarantined{\(Self.labels(of: signature))} 1\n")
+    }
   }
 
   /// Nanoseconds as seconds, exactly, without zeros at the end.
@@ -138,6 +146,7 @@ extension MetricsReport.ServerFacts {
   init(_ host: ServerLoop) {
     self.init(
       version: host.agent, name: host.core.serverName, startedMilliseconds: host.core.startedMilliseconds,
-      generation: host.catalogue.serial, isDegraded: host.core.degraded != nil, loops: host.options.loops)
+      generation: host.catalogue.serial, isDegraded: host.core.degraded != nil, loops: host.options.loops,
+      quarantined: host.core.quarantine.entries.map(\.signature))
   }
 }

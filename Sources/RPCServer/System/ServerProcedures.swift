@@ -10,7 +10,10 @@ extension Ping: SystemHandler {
 
 extension DescribeCatalogue: SystemHandler {
   func run(_ call: SystemCall<DescribeCatalogue>) {
-    call.answer(ServerCatalogue(call.host.catalogue, core: call.host.core))
+    var catalogue = ServerCatalogue(call.host.catalogue, core: call.host.core)
+    // How services are set up is for those who set them up.
+    if !call.host.core.deployers.contains(call.connection.caller) { catalogue.hideValues() }
+    call.answer(catalogue)
   }
 }
 
@@ -60,6 +63,28 @@ extension ServerCatalogue {
           name: service.name, tenants: service.tenants?.sorted().map(\.text), providers: service.providers,
           procedures: catalogue.allProcedures.filter { $0.service == index }.map(\.procedure)))
     }
+    quarantined = core.quarantine.entries.map { Quarantined($0) }
+  }
+}
+
+extension ServerCatalogue.Quarantined {
+  fileprivate init(_ entry: Quarantine.Entry) {
+    self.init(
+      service: entry.signature.service, procedure: entry.signature.name,
+      types: entry.signature.parameterTypes.map(\.description), sinceMilliseconds: entry.sinceMilliseconds,
+      reason: entry.reason)
+  }
+}
+
+extension ServerCatalogue {
+  fileprivate mutating func hideValues() {
+    for service in services.indices {
+      for index in services[service].procedures.indices {
+        let provision = services[service].procedures[index].confinement.provision
+        guard !provision.environment.isEmpty else { continue }
+        services[service].procedures[index].confinement.provision = provision.withoutValues
+      }
+    }
   }
 }
 
@@ -83,6 +108,8 @@ extension ServerStatistics {
     generation = host.catalogue.serial
     degraded = host.core.degraded
     isolation = snapshot.isolation
+    let quarantined = Dictionary(
+      host.core.quarantine.entries.map { ($0.signature, $0.reason) }, uniquingKeysWith: { first, _ in first })
     for procedure in host.catalogue.allProcedures {
       let id = Int(procedure.id)
       if case .system = procedure.implementation { continue }
@@ -92,7 +119,8 @@ extension ServerStatistics {
         PerProcedure(
           service: procedure.signature.service, procedure: procedure.signature.name,
           types: procedure.signature.parameterTypes.map(\.description), calls: Int(metrics.calls),
-          errors: Int(metrics.errors), microseconds: Int(metrics.nanoseconds / 1000)))
+          errors: Int(metrics.errors), microseconds: Int(metrics.nanoseconds / 1000),
+          quarantine: quarantined[procedure.signature]))
     }
   }
 }

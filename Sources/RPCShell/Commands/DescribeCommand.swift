@@ -88,6 +88,10 @@ enum DescribeCommand: Command {
     if procedure.idempotent { fields.append(.init("idempotent", "yes: may be repeated", .bool(true))) }
     for name in servers ?? providers {
       if let when = deployed[name] { fields.append(.init("on \(name)", when)) }
+      if let entry = snapshot.catalogues[name]?.quarantined.first(where: { $0.isOf(signature) }) {
+        fields.append(
+          .init("on \(name)", "in quarantine: \(entry.reason)", key: "quarantine_on_\(name)", role: .bad))
+      }
       guard let other = snapshot.catalogues[name]?.procedures.first(where: { $0.signature == signature }),
         other.digest != procedure.digest
       else { continue }

@@ -66,5 +66,11 @@ enum StatsCommand: Command {
       ])
     }
     output.emit(.table(table))
+    for procedure in stats.procedures {
+      guard let reason = procedure.quarantine else { continue }
+      let types = procedure.types.joined(separator: ", ")
+      output.emit(
+        .text("\(procedure.service).\(procedure.procedure)(\(types)) is in quarantine: \(reason)"))
+    }
   }
 }
