@@ -2,7 +2,7 @@
 
     grpcio_values.py PORT CLIENTS
 
-The server has the service `values` of Tests/EndToEndTests/GRPCInteropTests.swift. CLIENTS is the folder of our client."""
+The server has the service `values` of Tests/EndToEndTests/GRPCInteropTests.swift. CLIENTS is the folder of our package."""
 
 import math
 import struct
@@ -13,7 +13,7 @@ import grpc
 from google.protobuf import descriptor_pool, json_format, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, f"{sys.argv[2]}/src")
 from simplerpc import Client  # noqa: E402
 
 PORT = int(sys.argv[1])
