@@ -80,17 +80,23 @@ struct MemoryLimitTests {
     }
     let filler = String(repeating: "x", count: Self.mebibyte - 200)
     let parts = line(id, "\"@\"").split(separator: "@")
-    let (peers, refused) = try Self.eight(sending: Array((parts[0] + filler).utf8)) {
+    var reached = try Self.eight(sending: Array((parts[0] + filler).utf8)) {
       try RawPeer(port: server.port)
     }
-    let peer = try #require(refused.first)
+    let peer = try #require(reached.refused.first)
     let answer = try #require(peer.nextLine())
     #expect(answer.contains("the limit is \(2 * Self.mebibyte)") && answer.contains(#""executed":"no""#))
     #expect(answer.contains(#""id":7"#) == !id.isEmpty)
-    // The rest is no line of its own, and what follows is answered.
-    peer.send(Array((filler.prefix(100) + parts[1] + line("\"id\":8,", "2,3")).utf8))
-    #expect(peer.nextLine() == #"{"header":"RPC-RES","value":{"id":8,"return-values":[5]}}"#)
-    withExtendedLifetime(peers) {}
+    // The rest is no line of its own, and what follows is answered as soon as the others have given their memory back.
+    reached.all.removeAll()
+    peer.send(Array((filler.prefix(100) + parts[1]).utf8))
+    for _ in 0..<200 {
+      peer.send(Array(line("\"id\":8,", "2,3").utf8))
+      let answer = try #require(peer.nextLine())
+      if answer == #"{"header":"RPC-RES","value":{"id":8,"return-values":[5]}}"# { return }
+      #expect(answer.contains(#""id":8,"exception-type":"ResourceExhausted""#))
+    }
+    Issue.record("the memory is not free again")
   }
 
   @Test("a line that was refused is no way to send more than a line may have")
