@@ -131,6 +131,10 @@ let package = Package(
       swiftSettings: swiftSettings),
 
     // The programs: parse arguments, call run()
+    .target(
+      name: "RPCArguments",
+      dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: swiftSettings),
     .executableTarget(
       name: "rpc-server",
       dependencies: [
@@ -141,21 +145,21 @@ let package = Package(
     .executableTarget(
       name: "initializer",
       dependencies: [
-        "RPCClient", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCShell", "RPCSystem",
+        "RPCArguments", "RPCClient", "RPCDeployment", "RPCKeys", "RPCProcedures", "RPCShell", "RPCSystem",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "rpc-client",
       dependencies: [
-        "RPCShell", "RPCSystem",
+        "RPCArguments", "RPCShell", "RPCSystem",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "rpc-bench",
       dependencies: [
-        "RPCWire", "RPCSystem", "RPCTransport", "RPCClient", "RPCDeployment", "CLinux",
+        "RPCArguments", "RPCWire", "RPCSystem", "RPCTransport", "RPCClient", "RPCDeployment", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],

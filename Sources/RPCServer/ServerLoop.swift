@@ -151,7 +151,7 @@ internal final class ServerLoop {
   func adopt(_ next: Catalogue) {
     let before = catalogue
     catalogue = next
-    browserGuard = core.browserGuard
+    namesChanged()
     nestedCaller.update(core.topology)
     resizeMetrics()
     if next.serial != before.serial {
@@ -170,7 +170,7 @@ internal final class ServerLoop {
     namesChanged()
   }
 
-  /// The names of this server are others now.
+  /// The names of this server, or what is decided by them, are others now.
   func namesChanged() {
     browserGuard = core.browserGuard
     httpWorkbench.knownHeads.value.removeAll()

@@ -1,7 +1,7 @@
 internal import RPCWire
 
-/// All that a program can be told, as the parser of its command line describes it: whoever adds a flag there has added
-/// its key and its variable.
+/// All that a program can be told, as the parser of its command line describes it: a flag that is added there has its key
+/// and its variable too.
 package struct SettingTable: Sendable {
   package let program: String
   package let keys: [SettingKey]

@@ -17,7 +17,7 @@
 
   /// Whether a frame's kind is of this version: kinds are numbered without gaps.
   @inlinable
-  package static func isKnown(_ kind: UInt8) -> Bool { kind &- 1 < 12 }
+  package static func isKnown(_ kind: UInt8) -> Bool { kind > 0 && kind <= proof.rawValue }
 
   /// As documents and messages write it: `GOAWAY`.
   package var name: String { "\(self)".uppercased() }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RPCArguments
 import RPCClient
 import RPCDeployment
 import RPCKeys
@@ -38,31 +39,17 @@ struct SharedOptions: ParsableArguments {
     completion: .file())
   var key: String?
 
-  @Option(
-    name: .customLong("tls-certificate"),
-    help: ArgumentHelp(
-      "A certificate in PEM to show to servers that are spoken to in TLS, where they know who deploys by it.",
-      valueName: "file"),
-    completion: .file())
-  var tlsCertificate: String?
-
-  @Option(
-    name: .customLong("tls-key"),
-    help: ArgumentHelp("The private key of --tls-certificate.", valueName: "file"), completion: .file())
-  var tlsKey: String?
+  @OptionGroup var certificateOptions: CertificateOptions
 
   func validate() throws {
-    guard (tlsCertificate == nil) == (tlsKey == nil) else {
-      throw ValidationError("--tls-certificate and --tls-key go together")
-    }
     guard timeout >= 0.1, timeout <= 86_400 else {
       throw ValidationError("--timeout must be from 0.1 to 86400 seconds, not \(timeout)")
     }
   }
 
   private func certificate() throws(KeyError) -> OwnCertificate? {
-    guard let tlsCertificate, let tlsKey else { return nil }
-    return try OwnCertificate(certificate: tlsCertificate, key: tlsKey)
+    guard let files = certificateOptions.files else { return nil }
+    return try OwnCertificate(certificate: files.certificate, key: files.key)
   }
 
   /// - Throws: `InputError` where the key cannot be used.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLinux
 import Glibc
+import RPCArguments
 import RPCClient
 import RPCDeployment
 import RPCSystem
@@ -52,18 +53,7 @@ struct RPCBench: ParsableCommand {
   var identity: String?
   @Option(help: "The pin of the server's certificate, sha256//BASE64: speaks TLS to it.")
   var certificate: String?
-  @Option(
-    name: .customLong("tls-certificate"),
-    help: ArgumentHelp(
-      "A certificate in PEM to show to servers that are spoken to in TLS, where they know clients by it.",
-      valueName: "file"),
-    completion: .file())
-  var tlsCertificate: String?
-
-  @Option(
-    name: .customLong("tls-key"),
-    help: ArgumentHelp("The private key of --tls-certificate.", valueName: "file"), completion: .file())
-  var tlsKey: String?
+  @OptionGroup var certificateOptions: CertificateOptions
 
   @Option(help: "Reads this process's CPU time, to tell the server's cost per call.") var serverPid: Int32?
   @Option(help: "Microseconds to spin for an answer before sleeping.") var busyPoll: UInt64 = 0
@@ -100,9 +90,6 @@ struct RPCBench: ParsableCommand {
     } catch {
       throw ValidationError("--certificate: \(error)")
     }
-    guard (tlsCertificate == nil) == (tlsKey == nil) else {
-      throw ValidationError("--tls-certificate and --tls-key go together")
-    }
     guard procedure.contains(".") else { throw ValidationError("a procedure is SERVICE.PROCEDURE") }
     guard serverPid.map({ CPUTime.of(process: $0) != nil }) ?? true else {
       throw ValidationError("there is no process \(serverPid ?? 0)")
@@ -118,9 +105,9 @@ struct RPCBench: ParsableCommand {
     plan.outstanding = outstanding
     plan.identity = identity
     plan.certificate = try certificate.map { try CertificatePin(parsing: $0) }
-    if let tlsCertificate, let tlsKey {
+    if let files = certificateOptions.files {
       do {
-        plan.ownCertificate = try OwnCertificate(certificate: tlsCertificate, key: tlsKey)
+        plan.ownCertificate = try OwnCertificate(certificate: files.certificate, key: files.key)
       } catch {
         throw ValidationError("--tls-certificate: \(error)")
       }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import RPCArguments
 import RPCShell
 import RPCSystem
 import Synchronization
@@ -37,18 +38,7 @@ struct RPCClientCommand: ParsableCommand {
     completion: .file())
   var key: String?
 
-  @Option(
-    name: .customLong("tls-certificate"),
-    help: ArgumentHelp(
-      "A certificate in PEM to show to servers that are spoken to in TLS, where they know clients by it.",
-      valueName: "file"),
-    completion: .file())
-  var tlsCertificate: String?
-
-  @Option(
-    name: .customLong("tls-key"),
-    help: ArgumentHelp("The private key of --tls-certificate.", valueName: "file"), completion: .file())
-  var tlsKey: String?
+  @OptionGroup var certificateOptions: CertificateOptions
 
   @Option(
     name: [.customShort("c"), .long], help: "Run this command. -c and -f run in the order given.",
@@ -112,18 +102,12 @@ struct RPCClientCommand: ParsableCommand {
     return ordered.sorted { $0.0 < $1.0 }.map(\.1) + (script.map { [.script($0)] } ?? [])
   }
 
-  func validate() throws {
-    guard (tlsCertificate == nil) == (tlsKey == nil) else {
-      throw ValidationError("--tls-certificate and --tls-key go together")
-    }
-  }
-
   func run() throws {
     var options = Shell.Options()
     options.config = config
     options.identity = identity
     options.key = key
-    options.certificate = tlsCertificate.flatMap { certificate in tlsKey.map { (certificate, $0) } }
+    options.certificate = certificateOptions.files
     options.steps = steps
     options.stopsAtFailure = exitOnError
     options.isQuiet = quiet

@@ -61,7 +61,7 @@ struct StoreFormatTests {
     #expect(try StagingBench(directory).staging.store.current?.serial == 1)
   }
 
-  @Test("whoever changes what is written raises the store's format with it")
+  @Test("a change of what is written raises the store's format")
   func goesWithEncodings() {
     // Another number here means that earlier releases cannot read it: StoreFormat.current grows too.
     #expect(Manifest.formatVersion == 2)

@@ -34,7 +34,7 @@ struct QuarantineTests {
     #expect(quarantine.entries.map(\.signature) == [bad])
   }
 
-  @Test("crashes that are further apart are counted anew")
+  @Test("crashes that are further apart are counted from one again")
   func apart() {
     let quarantine = Self.quarantine()
     for minute in 0..<100 {

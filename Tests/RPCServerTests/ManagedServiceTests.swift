@@ -40,6 +40,13 @@ struct ManagedServiceTests {
     return (raw, try #require(SocketAddress.local(of: raw)))
   }
 
+  private func start(_ server: Server, under manager: StandInServiceManager, inheriting raw: Int32) throws {
+    let service = ManagedService(
+      notifier: ServiceNotifier(address: manager.address),
+      inherited: [InheritedDescriptor(name: "listener", raw: raw)])
+    try service.start(server)
+  }
+
   @Test("it goes on with a socket of its address, and serves who connected before it started")
   func inherits() throws {
     let manager = try StandInServiceManager()
@@ -48,10 +55,7 @@ struct ManagedServiceTests {
     let early = try RawPeer(port: address.port)
     let server = try server()
     defer { server.stopNow() }
-    let service = ManagedService(
-      notifier: ServiceNotifier(address: manager.address),
-      inherited: [InheritedDescriptor(name: "listener", raw: raw)])
-    try service.start(server)
+    try start(server, under: manager, inheriting: raw)
     #expect(server.port == address.port)
     // Nothing new to keep.
     #expect(try manager.receive().lines.first == "READY=1")
@@ -66,10 +70,7 @@ struct ManagedServiceTests {
     let (raw, _) = try listener(on: "127.0.0.2")
     let server = try server()
     defer { server.stopNow() }
-    let service = ManagedService(
-      notifier: ServiceNotifier(address: manager.address),
-      inherited: [InheritedDescriptor(name: "listener", raw: raw)])
-    try service.start(server)
+    try start(server, under: manager, inheriting: raw)
     #expect(try manager.receive().lines == ["FDSTOREREMOVE=1", "FDNAME=listener"])
     let kept = try manager.receive("FDSTORE=1")
     let descriptor = try #require(kept.descriptors.first)

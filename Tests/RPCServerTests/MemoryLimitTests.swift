@@ -99,7 +99,7 @@ struct MemoryLimitTests {
     Issue.record("the memory is not free again")
   }
 
-  @Test("a line that was refused is no way to send more than a line may have")
+  @Test("after a line was refused no more is passed over than a line may have")
   func endlessLine() throws {
     let server = try TestServer { $0.memoryBytes = 2 * Self.mebibyte }
     let start = Array("{\"".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: Self.mebibyte - 100)

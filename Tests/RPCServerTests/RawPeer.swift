@@ -33,6 +33,9 @@ final class RawPeer {
 
   deinit { close(descriptor) }
 
+  /// The port that it calls from.
+  var localPort: UInt16? { SocketAddress.local(of: descriptor).flatMap { UInt16(exactly: $0.port) } }
+
   /// A peer that has introduced itself.
   static func greeted(port: Int) throws -> RawPeer {
     let peer = try RawPeer(port: port)

@@ -255,7 +255,7 @@ import Testing
     #expect(groups(["\u{e9}", "e\u{301}"]) == 2)
   }
 
-  @Test("a catalogue is taken from whoever answers, not waited for where nobody does")
+  @Test("a catalogue is taken from a provider that answers, and not waited for where none does")
   func catalogueOfAny() async {
     let shell = TestShell()
     shell.backend.state.withLock { $0.silent = ["s1"] }

@@ -341,7 +341,7 @@ class Receiving(unittest.TestCase):
         call_sent = bound(1)
         for what, data, says in [
             ("another version", hello(version=2), "version 2"),
-            ("no map", frame(HELLO, 0, pack([])), "a HELLO that is no map"),
+            ("not a map", frame(HELLO, 0, pack([])), "a HELLO must be a map"),
             ("a negative limit", hello(frame_bytes=-1), "frame_bytes"),
             ("a second HELLO", hello() + hello(), "a second HELLO"),
             ("a REPLY first", frame(REPLY, 1, b"\x90"), "a REPLY came before the HELLO"),
@@ -351,7 +351,7 @@ class Receiving(unittest.TestCase):
             ("an answer to nobody", hello() + call_sent + frame(REPLY, 55, b"\x90"), "a REPLY to no call (id 55)"),
             ("a BOUND of nothing", hello() + bound(44), "a BOUND of no BIND"),
             ("a BOUND without an id", hello() + frame(BOUND, 1, pack([-1, [], [], False])), "not laid out"),
-            ("an ERROR that is no map", hello() + call_sent + frame(ERROR, 2, pack(5)), "no map"),
+            ("an ERROR that is not a map", hello() + call_sent + frame(ERROR, 2, pack(5)), "must be a map"),
             ("an ERROR without a name", hello() + call_sent + frame(ERROR, 2, pack({"message": "m"})), "without exception"),
             ("a GOAWAY that is none", hello() + frame(GOAWAY, 0, pack([])), "GOAWAY"),
             ("a PROOF", hello() + frame(PROOF, 0), "PROOF that nobody waits for"),

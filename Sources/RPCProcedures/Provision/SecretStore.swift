@@ -134,8 +134,11 @@ package final class SecretStore: Sendable {
     in folder: borrowing Descriptor, _ path: String
   ) throws(SecretStoreError) -> [String] {
     // A stream owns its descriptor.
-    guard let stream = fdopendir(fcntl(folder.raw, F_DUPFD_CLOEXEC, 0)) else {
-      throw SecretStoreError(description: "the folder of the secrets '\(path)': \(lastError)")
+    let duplicate = fcntl(folder.raw, F_DUPFD_CLOEXEC, 0)
+    guard let stream = fdopendir(duplicate) else {
+      let error = lastError
+      if duplicate >= 0 { close(duplicate) }
+      throw SecretStoreError(description: "the folder of the secrets '\(path)': \(error)")
     }
     defer { closedir(stream) }
     var names: [String] = []

@@ -33,8 +33,8 @@ class Provision:
         return cls(receive(connection, length))
 
     def write(self, folder, owner):
-        """Writes each secret to a file that its worker may read. Who could change them is kept from that by the rules
-        for files, whoever owns them."""
+        """Writes each secret to a file that its worker may read. The rules for files keep its procedures from changing them,
+        whatever user owns them."""
         self.folder = folder
         for name, value in self.secrets.items():
             path = os.path.join(folder, name)

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 import RPCClient
-import RPCDeployment
+package import RPCDeployment
 package import RPCProcedures
 import RPCSystem
 import RPCWire
@@ -26,18 +26,6 @@ package struct Trial: Sendable {
     package init() {}
   }
 
-  /// How it ended, as the program's exit code says it.
-  package enum Exit: Int32, Sendable {
-    /// The procedure returned.
-    case done = 0
-    /// It cannot be loaded, or its call failed.
-    case failed = 1
-    /// The command line, the file or the arguments are wrong: nothing was run.
-    case wrongInput = 2
-    /// Ctrl-C.
-    case interrupted = 130
-  }
-
   private let options: Options
 
   package init(options: Options) {
@@ -47,11 +35,14 @@ package struct Trial: Sendable {
   /// - Parameters:
   ///   - output: takes the result, what standard output is for.
   ///   - errors: takes what is wrong, and what the procedure prints; from any thread.
-  package func run(output: (String) -> Void, errors: @escaping @Sendable (String) -> Void) async -> Exit {
+  /// - Returns: `wrongInput` where nothing was run, `failed` where the procedure cannot be loaded or its call failed.
+  package func run(
+    output: (String) -> Void, errors: @escaping @Sendable (String) -> Void
+  ) async -> Initializer.Exit {
     let renderer = Renderer(
       format: options.isJSON ? .json : .auto, style: Style(isColored: options.isColored),
       width: Terminal.size(of: 1).columns, isInteractive: Terminal.isTerminal(1))
-    let exit: Exit
+    let exit: Initializer.Exit
     let text: Renderer.Text
     do throws(CommandFailure) {
       let result = try await perform(errors)

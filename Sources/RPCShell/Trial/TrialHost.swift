@@ -66,17 +66,15 @@ final class TrialHost {
     }
   }
 
-  /// Starts a call that ends at the latest when its procedure, whoever makes it, or `limit` says.
+  /// Starts a call that ends at the latest when its procedure, the call that makes it, or `limit` says.
   @discardableResult
   func call(
     _ unit: SourceUnit, _ arguments: [UInt8], limit: Duration?, depth: Int, deadline: UInt64?,
     completion: @escaping (Result<[UInt8], RPCError>) -> Void
   ) -> Invocation {
-    let limits = [limit, unit.procedure.timeoutMilliseconds.map { Duration.milliseconds($0) }].compactMap {
-      $0
-    }
-    let own = limits.min().map { loop.now &+ UInt64(clamping: $0.nanoseconds) }
-    let end = [own, deadline].compactMap { $0 }.min()
+    let declared = unit.procedure.timeoutMilliseconds.map { Duration.milliseconds($0) }
+    let ends = [limit, declared].compactMap { $0.map { loop.now &+ UInt64(clamping: $0.nanoseconds) } }
+    let end = (ends + [deadline].compactMap { $0 }).min()
     let timer = DeadlineOfTrial()
     let invocation = Invocation(unit: unit, arguments: arguments, deadline: end, depth: depth) { [loop] in
       timer.stop(on: loop)

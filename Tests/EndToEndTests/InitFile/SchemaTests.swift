@@ -42,7 +42,7 @@ struct SchemaTests {
     return examples
   }
 
-  @Test("Docs/init.schema.json is what the reader's tables say; 'initializer schema' writes it anew")
+  @Test("Docs/init.schema.json is what the reader's tables say; 'initializer schema' writes it again")
   func current() throws {
     let written = String(decoding: try Data(contentsOf: URL(fileURLWithPath: Self.path)), as: UTF8.self)
     #expect(try run(Programs.initializer, ["schema"]).output == written)

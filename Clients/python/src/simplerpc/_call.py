@@ -34,7 +34,7 @@ class Call(Request):
         self.channel: Optional["Channel"] = None
         self.timer: Optional[asyncio.TimerHandle] = None
         self.done = False
-        #: Whether the servers were asked anew what they provide, since none was known to provide its service.
+        #: Whether the servers were asked again what they provide, since none was known to provide its service.
         self.asked_again = False
         #: Told once: values, or why there are none.
         self.deliver: Callable[[Optional[tuple[Any, ...]], Optional[RPCError]], None] = _nobody

@@ -161,7 +161,7 @@ _KINDS: dict[str, type[RPCError]] = {
 def from_fields(fields: Any, status: int) -> RPCError:
     """The error that the payload of an ERROR stands for. Raises ValueError where it is none."""
     if not isinstance(fields, dict):
-        raise ValueError("an ERROR that is no map")
+        raise ValueError("an ERROR must be a map")
     name, message = fields.get("exception"), fields.get("message")
     if not isinstance(name, str) or not isinstance(message, str):
         raise ValueError("an ERROR without exception or message")

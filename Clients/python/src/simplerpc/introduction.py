@@ -48,7 +48,7 @@ class Introduction:
     def check(hello: Any) -> dict[str, Any]:
         """The server's HELLO, once it is laid out as one. Raises ValueError."""
         if not isinstance(hello, dict):
-            raise ValueError("a HELLO that is no map")
+            raise ValueError("a HELLO must be a map")
         if hello.get("version") != VERSION:
             raise ValueError(f"it speaks version {hello.get('version')!r:.20}, this client speaks {VERSION}")
         for key in ("frame_bytes", "calls_in_flight", "ping_ms", "generation"):

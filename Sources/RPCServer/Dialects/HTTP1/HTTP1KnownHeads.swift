@@ -5,7 +5,7 @@ internal import RPCWire
 
 /// The heads of the calls that came last, with what was decided by them: most clients send the same bytes again and
 /// again. Kept for all connections of a loop, so it holds nothing that is a connection's: whether the caller may call is
-/// asked anew.
+/// asked each time.
 internal struct HTTP1KnownHeads {
   struct Entry {
     let bytes: [UInt8]
@@ -34,11 +34,11 @@ internal struct HTTP1KnownHeads {
     }
   }
 
-  /// Keeps a head that ends in front of a body of known length, and that nobody but its connection's caller sends.
+  /// Keeps a head that ends in front of a body of known length, and that nobody but its connection's caller sends. One that
+  /// came in pieces may be here already.
   mutating func keep(_ request: RawSpan, _ head: HTTP1Head, end: Int, _ call: HTTP1Call) {
     guard end <= Self.bytesMax, call.token == nil, call.message == nil, !head.isChunked,
-      !head.expectsContinue,
-      head.method == .post
+      !head.expectsContinue, head.method == .post, find(request, generation: call.generation) == nil
     else { return }
     let entry = Entry(
       bytes: request.extracting(0..<end).withUnsafeBytes { Array($0) }, head: head, call: call)
