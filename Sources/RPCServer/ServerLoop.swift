@@ -154,7 +154,7 @@ internal final class ServerLoop {
     namesChanged()
     nestedCaller.update(core.topology)
     resizeMetrics()
-    if next.serial != before.serial {
+    if next.serial != before.serial || next.topologyDigest != before.topologyDigest {
       for connection in connections.values { connection.announce(generation: next.serial) }
     }
     let kept = Set(next.allProcedures.map(\.procedure.digest))

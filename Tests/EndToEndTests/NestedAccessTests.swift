@@ -62,7 +62,7 @@ struct NestedAccessTests {
       begin.exceptionMessage?.contains("procedures may not call system.deploy_begin") == true, "\(begin)")
     for name in [
       "stats", "source", "deploy_status", "deploy_begin", "deploy_put", "deploy_prepare", "deploy_commit",
-      "deploy_abort", "deploy_unlock", "nothing",
+      "deploy_abort", "deploy_unlock", "topology", "nothing",
     ] {
       for procedure in ["open.relay", "open.ask"] {
         let answer = try caller.call(procedure, #"["\#(server)", "system.\#(name)"]"#)

@@ -78,6 +78,31 @@ struct SystemContractTests {
     Example(
       DeployUnlock(who: "me"), ["me"], .init(who: "you", remainingMilliseconds: 9),
       [["who": "you", "ttl_ms": 9]]),
+    Example(
+      DescribeTopology(), [], ServerTopology(),
+      [["generation": 0, "servers": .list([]), "services": .list([])]]),
+    Example(
+      DescribeTopology(), [],
+      ServerTopology(
+        server: "s1", generation: 3, topologyDigest: "cd", authorities: "PEM",
+        servers: [
+          .init(name: "s1", host: "10.0.0.1", port: 8181),
+          .init(name: "s2", host: "fd00::2", port: 8282, key: "ssh-ed25519 A", certificate: "sha256//B"),
+        ],
+        services: [.init(name: "text", providers: ["s1", "s2"])]),
+      [
+        [
+          "server": "s1", "generation": 3, "topology_digest": "cd", "ca": "PEM",
+          "servers": [
+            ["name": "s1", "host": "10.0.0.1", "port": 8181],
+            [
+              "name": "s2", "host": "fd00::2", "port": 8282, "key": "ssh-ed25519 A",
+              "certificate": "sha256//B",
+            ],
+          ],
+          "services": [["name": "text", "providers": ["s1", "s2"]]],
+        ]
+      ]),
   ]
 
   static let procedure = Procedure(

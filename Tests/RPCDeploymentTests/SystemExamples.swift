@@ -78,7 +78,7 @@ struct DamagedValue {
   private static let mayBeMissing: Set = [
     "server", "tenants", "doc", "timeout_ms", "memory_bytes", "degraded", "topology", "topology_digest",
     "previous", "prepared_tx", "lock",
-    "last_deployment_ms", "failures", "place",
+    "last_deployment_ms", "failures", "place", "key", "certificate", "ca",
   ]
 
   /// `name` of a parameter may be left out, that of a service or procedure may not.
@@ -161,6 +161,7 @@ struct RandomValues {
     case is NoAnswer.Type: answer = NoAnswer()
     case is ServerCatalogue.Type: answer = catalogue()
     case is ServerStatistics.Type: answer = statistics()
+    case is ServerTopology.Type: answer = topology()
     case is DeploymentStatus.Type: answer = status()
     case is DeployPrepare.Answer.Type: answer = DeployPrepare.Answer(failures: list { $0.failure() })
     case is Optional<DeploymentStatus.Lock>.Type:
@@ -233,6 +234,18 @@ struct RandomValues {
       function: text(), digest: digest, sourceName: text(), documentation: optional { $0.text() },
       timeoutMilliseconds: optional { $0.number() }, memoryBytes: optional { $0.number() },
       idempotent: flag())
+  }
+
+  private mutating func topology() -> ServerTopology {
+    ServerTopology(
+      server: optional { $0.text() }, generation: number(), topologyDigest: optional { $0.text() },
+      authorities: optional { $0.text() },
+      servers: list { random in
+        ServerTopology.Server(
+          name: random.text(), host: random.text(), port: random.number(), key: random.optional { $0.text() },
+          certificate: random.optional { $0.text() })
+      },
+      services: list { ServerTopology.Service(name: $0.text(), providers: $0.texts()) })
   }
 
   private mutating func statistics() -> ServerStatistics {

@@ -40,6 +40,20 @@ enum FrameVectors {
       arguments: [1, 2], callID: 4),
     "reply-add": .reply([-39], callID: 2),
     "reply-nothing": .reply([], callID: 9),
+    "reply-topology": .reply(
+      [
+        [
+          "server": "s1", "generation": 7, "topology_digest": "5e",
+          "servers": [
+            ["name": "s1", "host": "10.0.0.1", "port": 8181],
+            [
+              "name": "s2", "host": "10.0.0.2", "port": 8181,
+              "certificate": .string("sha256//\(String(repeating: "A", count: 43))="),
+            ],
+          ],
+          "services": [["name": "math", "providers": ["s1", "s2"]]],
+        ]
+      ], callID: 3),
     "error-execution": .error(
       RPCError(.executionException, "division by zero", executed: .yes, source: "divide.py:3"), callID: 5),
     "error-exhausted": .error(

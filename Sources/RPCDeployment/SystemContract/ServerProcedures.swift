@@ -34,6 +34,16 @@ package struct ReadStatistics: ProcedureWithoutArguments {
   package init() {}
 }
 
+package struct DescribeTopology: ProcedureWithoutArguments {
+  package typealias Answer = ServerTopology
+
+  package static let name = "topology"
+  package static let documentation = "The servers and services of the network that the caller may use."
+  package static let access = SystemAccess.everyone
+
+  package init() {}
+}
+
 package struct ReadSource: SystemProcedure {
   package typealias Answer = String
 

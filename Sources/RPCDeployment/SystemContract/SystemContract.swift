@@ -11,8 +11,12 @@ package enum SystemContract {
   package static let procedures: [any SystemProcedure.Type] = [
     Ping.self, DescribeCatalogue.self, ReadStatistics.self, ReadSource.self,
     DeployStatus.self, DeployBegin.self, DeployPut.self, DeployPrepare.self, DeployCommit.self,
-    DeployAbort.self, DeployUnlock.self,
+    DeployAbort.self, DeployUnlock.self, DescribeTopology.self,
   ]
+
+  /// What is offered over HTTP and gRPC, which browsers speak too: what everybody may call, which changes nothing and tells
+  /// nothing that is a secret.
+  package static let namesOverHTTP = Set(procedures.filter { $0.access == .everyone }.map { $0.name })
 }
 
 extension SystemContract {

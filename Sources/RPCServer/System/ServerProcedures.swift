@@ -1,4 +1,6 @@
 internal import RPCDeployment
+internal import RPCKeys
+internal import RPCNetwork
 internal import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport
@@ -14,6 +16,12 @@ extension DescribeCatalogue: SystemHandler {
     // How services are set up is for those who set them up.
     if !call.host.core.deployers.contains(call.connection.caller) { catalogue.hideValues() }
     call.answer(catalogue)
+  }
+}
+
+extension DescribeTopology: SystemHandler {
+  func run(_ call: SystemCall<DescribeTopology>) {
+    call.answer(ServerTopology(call.host.catalogue, core: call.host.core, for: call.caller))
   }
 }
 
@@ -84,6 +92,33 @@ extension ServerCatalogue {
         guard !provision.environment.isEmpty else { continue }
         services[service].procedures[index].confinement.provision = provision.withoutValues
       }
+    }
+  }
+}
+
+extension ServerTopology {
+  /// As far as the caller may use it; those who may deploy are told all of it.
+  fileprivate init(_ catalogue: Catalogue, core: ServerCore, for caller: Caller) {
+    let name = core.serverName
+    self.init(server: name, generation: catalogue.serial, topologyDigest: catalogue.topologyDigest)
+    // A server that was never deployed to knows no network, its own name included.
+    guard let name else { return }
+    let access = Access(catalogue: catalogue, identities: caller.identities(in: catalogue))
+    let isDeployer = core.deployers.contains(caller)
+    var told: Set = [UTF8Key(name)]
+    for (index, service) in catalogue.services.enumerated() where isDeployer || access.allows(service: index)
+    {
+      guard !service.name.hasSameUTF8(as: SystemContract.service) else { continue }
+      let isOwn = service.isServedHere && service.providers.isEmpty
+      services.append(Service(name: service.name, providers: isOwn ? [name] : service.providers))
+      told.formUnion(service.providers.map { UTF8Key($0) })
+    }
+    for server in core.topology.servers where isDeployer || told.contains(UTF8Key(server.name)) {
+      authorities = authorities ?? server.authorities
+      servers.append(
+        Server(
+          name: server.name, host: server.host, port: Int(server.port), key: server.key?.description,
+          certificate: server.certificate?.description))
     }
   }
 }

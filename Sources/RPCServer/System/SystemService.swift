@@ -70,6 +70,9 @@ internal struct SystemCall<Procedure: SystemProcedure> {
     self.connection = connection
   }
 
+  /// Who calls: the connection's caller, or whom the token of the request names.
+  var caller: Caller { call.caller }
+
   func answer(_ answer: Procedure.Answer) {
     call.conclude(Self.outcome(.success(answer)), on: host.loop)
   }

@@ -43,9 +43,6 @@ internal enum GRPCBuiltin: String, CaseIterable {
 /// The methods of one generation, for one loop. Each service's are made when it is first asked for.
 internal final class GRPCMethods {
   let catalogue: Catalogue
-  /// Of `system`, what changes nothing and tells nothing that is a secret.
-  static let systemProcedures: Set<String> = [Ping.name, DescribeCatalogue.name, ReadStatistics.name]
-
   private struct Service {
     let name: String
     let procedures: [BoundProcedure]
@@ -65,7 +62,7 @@ internal final class GRPCMethods {
     var members = [[BoundProcedure]](repeating: [], count: catalogue.services.count)
     for procedure in catalogue.allProcedures {
       let signature = procedure.signature
-      if signature.service == SystemContract.service, !Self.systemProcedures.contains(signature.name) {
+      if signature.service == SystemContract.service, !SystemContract.namesOverHTTP.contains(signature.name) {
         continue
       }
       members[procedure.service].append(procedure)
