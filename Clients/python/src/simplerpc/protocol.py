@@ -6,26 +6,20 @@ as it likes; after each it sends `output()` and looks at `take_events()`.
 """
 
 import os
-from collections import deque
 from typing import Any, Callable, Optional
 
 from . import errors
-from .bindings import Bindings
-from .errors import DeadlineExceeded, ProtocolError, ResourceExhausted, RPCError, Unauthenticated, Unavailable
+from ._calls import Calls
+from .errors import ProtocolError, RPCError, Unauthenticated, Unavailable
 from .events import Answered, Draining, Ended, Event, Failed, Generation, Pong, Ready
 from .foreign import recognise
 from .frames import (
-    BIND,
     BOUND,
-    CALL,
-    CALL_HEAD,
     CALLS_MAX,
-    CANCEL,
     ERROR,
     FRAME_BYTES,
     GENERATION,
     GOAWAY,
-    HAS_METADATA,
     HEADER,
     HELLO,
     NAMES,
@@ -33,22 +27,19 @@ from .frames import (
     PONG,
     PREFACE,
     PROOF,
-    REBINDS_MAX,
     REPLY,
-    TIMEOUT_MAX,
-    WAS_SENT_BEFORE,
 )
 from .introduction import Introduction
 from .keepalive import Keepalive
 from .keys import PublicKey
 from .options import Options
-from .request import Binding, Name, Request
+from .request import Request
 from .tls import TLS, NotTrusted
 from .topology import Server
-from .values import pack, unpack, unpack_values
+from .values import unpack, unpack_values
 
 
-class Connection:
+class Connection(Calls):
     """The state of one connection. `address` is that of the far end, as `Introduction` takes it."""
 
     def __init__(
@@ -59,31 +50,19 @@ class Connection:
         tls: Optional[TLS] = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.server = server
+        self._introduction = Introduction(server, options, address, tls is not None, random)
+        super().__init__(server, is_open=not self._introduction.proves_keys)
         self._options, self._tls = options, tls
         #: Whose it is: nothing to the connection.
         self.owner: Any = None
-        self._introduction = Introduction(server, options, address, tls is not None, random)
         self._keepalive = Keepalive(options)
         self.hello: dict[str, Any] = {}
-        self.is_ready = self.is_draining = self.is_closed = False
-        self._hello_came = False
+        self.is_ready = self._hello_came = False
         self._rest = bytearray()
         self._needed = HEADER.size
-        self._out = bytearray()
-        self._events: list[Event] = []
-        self._last_id = 0
-        self._line = 1 << 64  # ids above it belong to calls that the server did not take
-        self._pending: dict[int, Optional[Request]] = {}  # None: given up, its answer is to be passed over
-        self._bindings = Bindings()
-        self._queue: deque[Request] = deque()  # calls that wait for the HELLO or for room
         self._pings: dict[int, tuple[object, float]] = {}
-        self._frame_bytes, self._calls_max = FRAME_BYTES, CALLS_MAX
-        self._draining_error: RPCError = Unavailable(f"{server.label} is shutting down")
-        self._now = 0.0
         #: When the last HELLO or PING was answered, in seconds; None before.
         self.round_trip: Optional[float] = None
-        self.answers = 0
 
     # What the owner does
 
@@ -114,27 +93,8 @@ class Connection:
         if not self._is_busy():
             self._keepalive.busy_since = now
         self._now = now
-        request.connection, request.rebinds = self, 0
-        if self.is_closed or self.is_draining:
-            self._events.append(Failed(request, errors.copy(self._draining_error), True))
-        elif self._queue or not self._takes_calls():
-            self._queue.append(request)
-        else:
-            self._send(request)
-
-    def cancel(self, request: Request) -> bool:
-        """Gives a call up: no event will speak of it. Returns whether the server may have begun it."""
-        request.connection = None
-        if request.call_id:
-            if self._pending.get(request.call_id) is request:
-                self._pending[request.call_id] = None
-                self._frame(CANCEL, request.call_id)
-            return True
-        if request in self._queue:
-            self._queue.remove(request)
-            return False
-        self._bindings.withdraw(request)
-        return False
+        request.connection = self
+        self._submit(request)
 
     def ping(self, token: object, now: float) -> None:
         """A Pong will say how long the server took."""
@@ -142,11 +102,6 @@ class Connection:
             self._keepalive.busy_since = now
         self._pings[self._next_id()] = (token, now)
         self._frame(PING, self._last_id)
-
-    @property
-    def load(self) -> int:
-        """Calls that were given to it and are not over."""
-        return len(self._pending) + self._bindings.waiting + len(self._queue)
 
     @property
     def server_key(self) -> Optional[PublicKey]:
@@ -269,64 +224,6 @@ class Connection:
             self.end(Unavailable(f"{self.server.label} has stopped answering: no PONG within {seconds:g} s", executed="maybe"))
         return self.take_events()
 
-    # Sending
-
-    def _next_id(self) -> int:
-        self._last_id += 1
-        return self._last_id
-
-    def _frame(self, kind: int, call_id: int, payload: bytes = b"") -> None:
-        self._out += HEADER.pack(len(payload), kind, 0, 0, call_id)
-        self._out += payload
-
-    def _takes_calls(self) -> bool:
-        return (self.is_ready or not self._introduction.proves_keys and not self._hello_came) and (
-            len(self._pending) + self._bindings.waiting < self._calls_max
-        )
-
-    def _send_queued(self) -> None:
-        while self._queue and self._takes_calls() and not self.is_draining:
-            self._send(self._queue.popleft())
-
-    def _send(self, request: Request) -> None:
-        binding = self._bindings.get(request.binding)
-        if binding is None:
-            self._bind(request.binding, [request])
-        elif binding.id is None:
-            self._bindings.wait(binding, request)
-        else:
-            self._send_bound(request, binding)
-
-    def _bind(self, name: Name, requests: list[Request]) -> None:
-        self._bindings.begin(name, self._next_id(), requests)
-        self._frame(BIND, self._last_id, pack(list(name)))
-
-    def _send_bound(self, request: Request, binding: Binding) -> None:
-        microseconds = 0
-        if request.deadline is not None:
-            left = request.deadline - self._now
-            if left <= 0:
-                self._events.append(Failed(request, DeadlineExceeded("its time was over before it was sent", executed="no")))
-                return
-            microseconds = min(TIMEOUT_MAX, max(1, int(left * 1_000_000)))
-        body, metadata = request.body, request.metadata
-        length = CALL_HEAD.size + len(metadata) + len(body)
-        if length > self._frame_bytes:
-            text = f"a call of {length} bytes is larger than the limit of {self._frame_bytes} bytes of {self.server.label}"
-            error = ResourceExhausted(text, actual=length, limit=self._frame_bytes, unit="bytes")
-            self._events.append(Failed(request, error))
-            return
-        flags = (HAS_METADATA if metadata else 0) | (WAS_SENT_BEFORE if request.repeated else 0)
-        call_id = self._last_id = self._last_id + 1
-        request.call_id, request.bound, request.idempotent = call_id, binding, binding.idempotent
-        self._pending[call_id] = request
-        out = self._out
-        out += HEADER.pack(length, CALL, flags, 0, call_id)
-        out += CALL_HEAD.pack(binding.id or 0, microseconds)
-        if metadata:
-            out += metadata
-        out += body
-
     # Receiving
 
     def _received(self, kind: int, status: int, call_id: int, payload: bytes) -> None:
@@ -344,7 +241,7 @@ class Connection:
             name = NAMES[kind - 1] if 0 < kind <= len(NAMES) else f"frame of kind {kind}"
             raise ValueError(f"a {name} came before the HELLO")
         if kind == ERROR:
-            self._error(call_id, errors.from_fields(unpack(payload), status))
+            self._refused(call_id, errors.from_fields(unpack(payload), status))
         elif kind == BOUND:
             self._bound(call_id, unpack(payload))
         elif kind == HELLO:
@@ -365,78 +262,20 @@ class Connection:
         else:
             raise ValueError(f"a server does not send {NAMES[kind - 1]}" if 0 < kind <= 12 else f"a frame of the unknown kind {kind}")
 
-    def _answer(self, call_id: int, what: str) -> Optional[Request]:
-        """The call that is answered; None where nobody waits for it any more."""
-        try:
-            request = self._pending.pop(call_id)
-        except KeyError:
-            # The server may still answer what was given to another one when it went away.
-            if not self._line < call_id <= self._last_id:
-                raise ValueError(f"{what} to no call (id {call_id})") from None
-            return None
-        self.answers += 1
-        if request is not None:
-            request.call_id = 0
-        return request
-
-    def _error(self, call_id: int, error: RPCError) -> None:
+    def _refused(self, call_id: int, error: RPCError) -> None:
         error.server = self.server.name
-        if call_id == 0:
-            error.message = f"{self.server.label}: {error.message}"
-            error.args = (error.message,)
-            self.end(error)
+        if call_id:
+            self._failed(call_id, error)
             return
-        found = self._bindings.failed(call_id)
-        if found is not None:
-            name, first, later = found
-            for request in first:
-                self._events.append(Failed(request, errors.copy(error)))
-            # Those that came later may have been made after a deployment that the BIND came before.
-            binding = self._bindings.get(name)
-            if later and binding is None:
-                self._bind(name, later)
-            elif binding is not None:
-                for request in later:
-                    self._bindings.wait(binding, request)
-            return
-        answered = self._answer(call_id, "an ERROR")
-        if answered is None:
-            return
-        if isinstance(error, errors.StaleBinding):
-            self._stale(answered)
-            return
-        # What a server refuses since it goes away is nobody's attempt.
-        refused = self.is_draining and isinstance(error, Unavailable) and error.executed == "no"
-        self._events.append(Failed(answered, error, refused))
-
-    def _stale(self, request: Request) -> None:
-        self._bindings.forget(request.binding, request.bound)
-        request.rebinds += 1
-        if self.is_draining:
-            self._events.append(Failed(request, errors.copy(self._draining_error), True))
-        elif request.rebinds > REBINDS_MAX:
-            text = f"{self.server.label} changed its procedures {request.rebinds} times during the call"
-            self._events.append(Failed(request, Unavailable(text)))
-        else:
-            self._send(request)
-
-    def _bound(self, call_id: int, fields: Any) -> None:
-        if not isinstance(fields, list) or len(fields) < 4 or type(fields[0]) is not int or not 0 <= fields[0] < 1 << 32:
-            raise ValueError("a BOUND that is not laid out as one")
-        found = self._bindings.succeeded(call_id, fields[0], fields[3] is True)
-        if found is None:
-            raise ValueError(f"a BOUND of no BIND (id {call_id})")
-        binding, requests = found
-        for request in requests:
-            self._send_bound(request, binding)
-        if not self._bindings.waiting:
-            self._send_queued()
+        error.message = f"{self.server.label}: {error.message}"
+        error.args = (error.message,)
+        self.end(error)
 
     def _introduced(self, fields: Any) -> None:
         if self._hello_came:
             raise ValueError("a second HELLO")
         self.hello = hello = self._introduction.check(fields)
-        self._hello_came = True
+        self._hello_came, self._is_open = True, False
         self._frame_bytes = hello.get("frame_bytes", FRAME_BYTES)
         self._calls_max = max(1, hello.get("calls_in_flight", CALLS_MAX))
         if hello.get("ping_ms"):
@@ -453,7 +292,7 @@ class Connection:
             self._become_ready()
 
     def _become_ready(self) -> None:
-        self.is_ready = True
+        self.is_ready = self._is_open = True
         self._events.append(Ready())
         self._send_queued()
 
@@ -484,11 +323,6 @@ class Connection:
         for request in self._take_unsent():
             self._events.append(Failed(request, errors.copy(self._draining_error), True))
         self._events.append(Draining(self._draining_error))
-
-    def _take_unsent(self) -> list[Request]:
-        requests = [*self._bindings.take_waiting(), *self._queue]
-        self._queue.clear()
-        return requests
 
     def _recognise(self, data: bytes) -> None:
         found = recognise(data)
