@@ -5,126 +5,18 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
 
+import real_servers
+from real_servers import LUA, SOURCE, Network, eventually
 from support import PYTHON, TIMEOUT, Case, free_port, without_cryptography
 
 from simplerpc import NO_RETRY, AsyncClient, Client, ExecutionException, PublicKey, RetryPolicy, RPCError, Server, Topology
-
-PROGRAMS = pathlib.Path(".")
-SOURCE = """
-import time
-def add(a, b): return a + b
-def join(a, b): return str(a) + b
-def fails(): raise ValueError("as it should")
-def wait(seconds):
-    time.sleep(seconds)
-    return seconds
-def again(seconds):
-    time.sleep(seconds)
-    return seconds
-"""
-PROCEDURES = """
-    - add: {args: [a: int, b: int], returns: [int], src: test.py}
-    - add: {args: [int, str], returns: [str], src: test.py, function: join}
-    - fails: {args: [], returns: [], src: test.py}
-    - wait: {args: [float], returns: [float], src: test.py}
-    - again: {args: [float], returns: [float], src: test.py, idempotent: true}
-"""
-LUA = "function sum(a, b) return a + b end\n"
-
-
-class Network:
-    """Real servers on free ports, with data of their own, in a folder that goes with them."""
-
-    def __init__(self, *names, options=()):
-        self.folder = pathlib.Path(tempfile.mkdtemp())
-        self.ports = {name: free_port() for name in names}
-        self.environment = {**os.environ, "HOME": str(self.folder / "home"), "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "RPC_KEY": ""}
-        self.options, self.processes = list(options), {}
-        (self.folder / "home").mkdir()
-        (self.folder / "test.py").write_text(SOURCE)
-        (self.folder / "sum.lua").write_text(LUA)
-        for name in names:
-            self.start(name)
-
-    def start(self, name):
-        if name in self.processes:
-            self.processes[name].stdout.close()
-            self.processes[name].wait(TIMEOUT)
-        with open(self.folder / f"{name}.log", "w") as log:
-            process = subprocess.Popen(
-                [PROGRAMS / "rpc-server", "127.0.0.1", str(self.ports[name]), "--data", self.data(name), *self.options],
-                stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True, env=self.environment, start_new_session=True,
-            )  # fmt: skip
-        self.processes[name] = process
-        for line in process.stdout:
-            if "listening on" in line:
-                break
-        else:
-            raise AssertionError((self.folder / f"{name}.log").read_text())
-        self.pin = process.stdout.readline().split()[1] if "--tls" in self.options else None
-
-    def data(self, name):
-        return self.folder / "data" / name
-
-    def address(self, name):
-        return f"127.0.0.1:{self.ports[name]}"
-
-    @property
-    def file(self):
-        return self.folder / "init.yaml"
-
-    def describe(self, services=None, server="", clients="", tenants="me", network=""):
-        """Writes init.yaml: `services` says which servers provide what, `test` and `numbers` on all of them without."""
-        services = services or {"test": list(self.ports), "numbers": list(self.ports)}
-        lines = ["network:", network, "  servers:"]
-        lines += [f"    - {name}: {{ip: 127.0.0.1, port: {port}{server}}}" for name, port in self.ports.items()]
-        lines += ["  clients:", "    - me: {ip: 127.0.0.1}", clients, "service:"]
-        rpcs = {"test": "add, fails, wait, again", "numbers": "sum"}
-        lines += [f"  - {name}: {{providers: [{', '.join(at)}], tenants: [{tenants}], rpcs: [{rpcs[name]}]}}" for name, at in services.items()]
-        lines += ["rpc:"]
-        if "test" in services:
-            lines += ["  test:", PROCEDURES]
-        if "numbers" in services:
-            lines += ["  numbers:", "    - sum: {args: [int, int], returns: [int], src: sum.lua, idempotent: true}"]
-        self.file.write_text("\n".join(lines) + "\n")
-
-    def deploy(self, **described):
-        self.describe(**described)
-        done = subprocess.run([PROGRAMS / "initializer", self.file], capture_output=True, text=True, env=self.environment)
-        assert done.returncode == 0, done
-        return self
-
-    def signal(self, name, number):
-        self.processes[name].send_signal(number)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for process in self.processes.values():
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait(TIMEOUT)
-            process.stdout.close()
-        shutil.rmtree(self.folder)
-
-
-def eventually(holds):
-    deadline = time.monotonic() + TIMEOUT
-    while not holds():
-        assert time.monotonic() < deadline, "it never became so"
-
 
 class Calls(Case):
     def test_values_overloads_and_the_five_exceptions(self):
@@ -184,6 +76,7 @@ class Calls(Case):
             outcome = program(network.address("s1"), "test.add", "1", "x")
             self.assertEqual(json.loads(outcome.stdout), "1x")
             self.assertIn("test.add(a: int, b: int) -> int\n", program(network.address("s1")).stdout)
+            self.assertEqual(program("--network", network.address("s1"), "test.add", "1", "2").stdout, "3\n")
             outcome = program(network.address("s1"), "test.fails")
             self.assertEqual((outcome.returncode, outcome.stderr), (66, "simplerpc: ExecutionException: ValueError: as it should at test.py:5 (executed: yes)\n"))
 
@@ -339,6 +232,61 @@ class Changes(Case):
                 self.assertEqual(set(quick), {2})
 
 
+class Learning(Case):
+    """One address is enough: the rest of the network is learned from the server there."""
+
+    def test_calls_reach_and_follow_providers_elsewhere(self):
+        with Network("s1", "s2", "s3") as network:
+            network.deploy(services={"test": ["s2"], "numbers": ["s2", "s3"]})
+            with Client(network.address("s1"), network=True) as client:
+                for call in (client.call, lambda *arguments: client.start(*arguments).result(TIMEOUT)):
+                    self.assertEqual((call("test.add", 1, 2), call("numbers.sum", 2, 3)), (3, 5))
+                    self.refused("ServiceNotFound", lambda: call("other.add", 1, 2))
+                self.assertEqual(sorted(each.name for each in client.topology.servers), ["s1", "s2", "s3"])
+                self.assertEqual(client.topology.services, {"test": ("s2",), "numbers": ("s2", "s3")})
+                network.deploy(services={"test": ["s3"], "numbers": ["s1"]})
+                eventually(lambda: client.topology.services == {"test": ("s3",), "numbers": ("s1",)})
+                self.assertEqual((client.call("test.add", 1, 2), client.call("numbers.sum", 2, 3)), (3, 5))
+
+            async def test():
+                async with AsyncClient([network.address("s2"), network.address("s1")], network=True) as client:
+                    return await asyncio.gather(*(client.call("test.add", 1, each) for each in range(20)), client.call("numbers.sum", 1, 1))
+
+            self.assertEqual(asyncio.run(test()), [*range(1, 21), 2])
+
+    def test_a_server_that_moved_is_followed_though_no_procedure_changed(self):
+        with Network("s1", "s2") as network:
+            network.deploy(services={"test": ["s2"], "numbers": ["s1"]})
+            with Client(network.address("s1"), network=True) as client:
+                self.assertEqual((client.call("test.add", 1, 2), client.call("numbers.sum", 1, 2)), (3, 3))
+                before = client.catalogue("s1")["generation"]
+                network.signal("s2", signal.SIGTERM)
+                network.processes["s2"].wait(TIMEOUT)
+                network.ports["s2"] = free_port()
+                network.start("s2")
+                network.deploy(services={"test": ["s2"], "numbers": ["s1"]})
+                eventually(lambda: client.topology.server("s2").port == network.ports["s2"])
+                self.assertEqual((client.call("test.add", 1, 2), client.catalogue("s1")["generation"]), (3, before))
+
+    def test_what_the_client_may_not_use_is_not_told(self):
+        with Network("s1", "s2") as network:
+            network.deploy(services={"test": ["s2"], "numbers": ["s1"]}, tenants="other", clients="    - other: {ip: 127.0.0.1, port: 9}")
+            with Client(network.address("s1"), network=True) as client:
+                self.refused("ClientNotRegistered", lambda: client.call("numbers.sum", 1, 2))
+                self.refused("ServiceNotFound", lambda: client.call("test.add", 1, 2), "s2")
+                self.assertEqual(([each.name for each in client.topology.servers], client.topology.services), (["s1"], {}))
+
+    def test_pins_of_the_others_are_told(self):
+        with Network("s1", "s2", options=["--tls", "required"]) as network:
+            pins = network.pins
+            network.deploy(services={"test": ["s2"], "numbers": ["s1"]}, certificates=pins)
+            with Client(network.address("s1"), pin=pins["s1"], network=True) as client:
+                self.assertEqual((client.call("test.add", 1, 2), client.start("numbers.sum", 1, 2).result(TIMEOUT)), (3, 3))
+                self.assertEqual({each.name: each.pin for each in client.topology.servers}, pins)
+            with Client(network.address("s1"), pin=pins["s2"], network=True) as client:
+                self.refused("Unauthenticated", lambda: client.call("test.add", 1, 2), f"it has the certificate {pins['s1']}")
+
+
 class Losses(Case):
     def network(self, keepalive=5.0, **options):
         """Two servers, and a client that knows which is called."""
@@ -422,6 +370,6 @@ class Losses(Case):
 
 
 if __name__ == "__main__":
-    PROGRAMS = pathlib.Path(sys.argv[1]).resolve()
+    real_servers.PROGRAMS = pathlib.Path(sys.argv[1]).resolve()
     del sys.argv[1]
     unittest.main()

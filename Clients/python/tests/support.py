@@ -92,6 +92,7 @@ class Fake:
     def __init__(self, *scripts):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port, self.scripts, self.problems, self.count = self.listener.getsockname()[1], scripts, [], 0
+        self.connections = []
         self.address = f"127.0.0.1:{self.port}"
         self.threads = [threading.Thread(target=self.accept, daemon=True)]
         self.threads[0].start()
@@ -104,6 +105,7 @@ class Fake:
                 return
             script = self.scripts[min(self.count, len(self.scripts) - 1)]
             self.count += 1
+            self.connections.append(connection)
             self.threads.append(threading.Thread(target=self.run, args=[script, connection], daemon=True))
             self.threads[-1].start()
 
@@ -120,8 +122,19 @@ class Fake:
     def __enter__(self):
         return self
 
+    def stop(self):
+        """Ends as a program that is killed: its connections end, and nobody gets another one."""
+        for each in [self.listener, *self.connections]:
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended
+
     def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it was stopped
         for thread in self.threads:
             thread.join(TIMEOUT)
             assert not thread.is_alive(), "a script has not ended"

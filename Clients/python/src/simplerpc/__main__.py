@@ -57,6 +57,7 @@ def parser() -> Parser:
     made.add_argument("--pin", metavar="PIN", help="TLS to a server with this certificate, sha256//BASE64")
     made.add_argument("--ca", metavar="FILE", help="TLS to a server that one of these authorities vouches for")
     made.add_argument("--certificate", metavar="FILE", help="the client's own certificate and its key, in PEM")
+    made.add_argument("--network", action="store_true", help="call whichever server provides it: HOST:PORT tells which")
     made.add_argument("--retry", action="store_true", help="repeat an idempotent procedure that may have been executed")
     made.add_argument("--raw", action="store_true", help="write a text as it is")
     made.add_argument("--version", action="version", version=f"{NAME} {__version__}")
@@ -121,6 +122,7 @@ def run(options: argparse.Namespace) -> str:
     with Client(
         options.address, identity=options.identity, key=options.key, server_key=server_key, pin=options.pin, ca=options.ca,
         certificate=options.certificate, timeout=options.timeout, retry=RetryPolicy(repeat_idempotent=options.retry),
+        network=options.network,
     ) as client:  # fmt: skip
         if options.procedure is None:
             listed = signatures(client.catalogue())

@@ -7,10 +7,11 @@ from typing import Any, Callable, Optional
 
 from ._call import Call
 from ._channel import Channel
+from ._discovery import Catalogues, Discovery, Network
 from ._link import Link
 from ._prepare import Settings
 from .errors import Cancelled, DeadlineExceeded, RPCError, ServiceNotFound, Unavailable
-from .policy import RECONNECT, History, RetryPolicy, choose
+from .policy import choose
 from .topology import Server, Topology
 
 #: Services whose providers are remembered.
@@ -30,10 +31,7 @@ class Core:
         self.links: set[Link] = set()
         self.calls: set[Call] = set()
         self.is_closed = False
-        #: Servers whose catalogue is to be asked for, and those that are being asked.
-        self._unknown: set[str] = {server.name for server in self.topology.servers} if settings.discovers else set()
-        self._asking: dict[str, Call] = {}
-        self._undiscovered: list[Call] = []
+        self.discovery: Discovery = Network(self) if settings.learns else Catalogues(self) if settings.discovers else Discovery(self)
         #: Told of each topology that was learned.
         self.on_topology: Callable[[Topology], None] = lambda topology: None
 
@@ -57,7 +55,7 @@ class Core:
         if call.done:
             return
         channels = self._routes.get(call.binding[0]) if call.server is None else None
-        if channels is None or self._unknown:
+        if channels is None or self.discovery.is_due:
             channels = self._resolve(call)
             if channels is None:
                 return
@@ -73,15 +71,8 @@ class Core:
     def _resolve(self, call: Call) -> Optional[list[Channel]]:
         """The servers that a call may go to; None where it waits to know them, or has failed."""
         service = call.binding[0]
-        if self.settings.discovers and call.server is None and service != "system":
-            if self._unknown:
-                self._discover()
-            if not self._knows(service):
-                if not self._asking and not call.asked_again:
-                    self._ask_again(call)
-                if self._asking:
-                    self._undiscovered.append(call)
-                    return None
+        if self.discovery.keeps(call):
+            return None
         try:
             channels = [self.channel(server) for server in self.topology.candidates(service, call.server)]
         except RPCError as error:
@@ -92,9 +83,6 @@ class Core:
                 self._routes.clear()
             self._routes[service] = channels
         return channels
-
-    def _knows(self, service: str) -> bool:
-        return self.topology.services is not None and service in self.topology.services
 
     def _connect_one_more(self, channels: list[Channel]) -> None:
         """One more with each call: a lone call does not connect to a whole network, and many soon use all of it."""
@@ -157,10 +145,10 @@ class Core:
             history.failed_at = channel.server.name
             if error.server is None:
                 error.server = channel.server.name
-        if isinstance(error, ServiceNotFound) and self.settings.discovers and call.server is None and not call.asked_again:
-            self._ask_again(call)
-            self._undiscovered.append(call)
+        if isinstance(error, ServiceNotFound) and call.server is None and self.discovery.asks_again(call):
             return
+        if isinstance(error, Unavailable):
+            self.discovery.doubt()
         pause = history.failed(
             error,
             never_began=never_began,
@@ -228,52 +216,23 @@ class Core:
     # What servers provide
 
     def generation_changed(self, server: Server) -> None:
-        if self.settings.discovers:
-            self._unknown.add(server.name)
-            self._discover()
+        self.discovery.changed(server.name)
 
-    def _discover(self) -> None:
-        """Asks those servers for their catalogues whose generation is not known."""
-        for name in list(self._unknown):
-            if name not in self._asking:
-                seconds = self.settings.options.connect_timeout
-                deadline = time.monotonic() + seconds
-                call = Call(("system", "catalogue", (), None), b"\x90", b"", deadline, History(RetryPolicy()), name, seconds)
-                self._asking[name] = call
-                call.deliver = lambda values, error, name=name: self._told(name, values, error)  # type: ignore[misc]
-                self._unknown.discard(name)
-                self.submit(call)
+    def doubt(self) -> None:
+        self.discovery.doubt()
 
-    def _ask_again(self, call: Call) -> None:
-        """Its service may just have moved."""
-        call.asked_again = True
-        self._unknown.update(server.name for server in self.topology.servers)
-        self._discover()
+    def learned(self, topology: Topology) -> None:
+        """Takes over what servers told."""
+        self._update(topology)
+        self.on_topology(topology)
 
-    def _told(self, name: str, values: Optional[tuple[Any, ...]], error: Optional[RPCError]) -> None:
-        self._asking.pop(name, None)
-        if self.is_closed:
-            return
-        if values and isinstance(values[0], dict):
-            self.topology = self.topology.told({name: values[0]})
-            self._routes.clear()
-            self.on_topology(self.topology)
-        else:
-            # It is asked again with a later call.
-            self.loop.call_later(RECONNECT.maximum, self._unknown.add, name)
-        waiting, self._undiscovered = self._undiscovered, []
-        for call in waiting:
-            if call.done:
-                continue
-            if self._asking and (call.asked_again or not self._knows(call.binding[0])):
-                self._undiscovered.append(call)  # another server may provide it
-            elif self.topology.services is None:
-                self.finish(call, None, error or Unavailable("no server says what it provides"))
-            else:
-                self._attempt(call)
+    def replace(self, topology: Topology) -> None:
+        """Takes the network that the program gives into use: nobody is asked for another any more."""
+        self.discovery = Discovery(self)
+        self._update(topology)
 
-    def update(self, topology: Topology) -> None:
-        """Takes a changed network into use. Servers that are gone or moved answer the calls that they have."""
+    def _update(self, topology: Topology) -> None:
+        """Servers that are gone or moved answer the calls that they have."""
         self.topology = topology
         self._routes.clear()
         for name, channel in list(self.channels.items()):

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple, Optional, Union
 
 from .errors import InvalidArguments
 from .frames import ARITY_MAX, METADATA_BYTES_MAX
-from .keys import PrivateKey, PublicKey, require
+from .keys import PrivateKey, PublicKey, check_pin, require
 from .options import Options
 from .policy import RetryPolicy
 from .request import Name
-from .tls import Certificate, Contexts, check_pin
+from .tls import Certificate, Contexts
 from .topology import Identity, Server, Topology, split_name
 from .values import describe, pack, pack_arguments
 
@@ -82,6 +82,8 @@ class Settings(NamedTuple):
     topology: Topology
     #: Whether the servers are asked what they provide.
     discovers: bool
+    #: Whether any server is asked for the network that it is of.
+    learns: bool
     options: Options
     identity: Optional[Identity]
     retry: RetryPolicy
@@ -111,6 +113,7 @@ def settings(
     connect_timeout: float,
     keepalive: float,
     frame_bytes: int,
+    network: bool,
 ) -> Settings:
     if isinstance(server_key, str):
         server_key = PublicKey.parse(server_key)
@@ -127,9 +130,11 @@ def settings(
         raise ValueError("connect_timeout must be above 0 and keepalive not below")
     known: Optional[Identity] = topology.clients.get(identity) if identity is not None else None
     options = Options(identity, key, frame_bytes=frame_bytes, keepalive=keepalive, connect_timeout=connect_timeout)
-    discovers = topology.services is None and len(topology.servers) > 1
+    if network and topology.services is not None:
+        raise ValueError("a topology that says who provides what is the network: give network=True with addresses")
+    discovers = network or topology.services is None and len(topology.servers) > 1
     contexts = Contexts(certificate, key)
     for server in topology.servers:
         if server.secure:
             contexts.prepare(server)
-    return Settings(topology, discovers, options, known, retry, timeout, contexts)
+    return Settings(topology, discovers, network, options, known, retry, timeout, contexts)

@@ -66,10 +66,12 @@ class AsyncClient:
         connect_timeout: float = 5.0,
         keepalive: float = 5.0,
         frame_bytes: int = FRAME_BYTES,
+        network: bool = False,
     ) -> None:
         self._settings = settings(
             servers, port, identity=identity, key=key, server_key=server_key, pin=pin, ca=ca, certificate=certificate,
             timeout=timeout, retry=retry, connect_timeout=connect_timeout, keepalive=keepalive, frame_bytes=frame_bytes,
+            network=network,
         )  # fmt: skip
         self._core: Optional[Core] = None
         self._process = os.getpid()
@@ -147,10 +149,9 @@ class AsyncClient:
 
     def update_topology(self, topology: Topology) -> None:
         """Takes a changed network into use. Servers that are gone or moved answer the calls that they have."""
-        self._settings = self._settings._replace(topology=topology, discovers=False)
+        self._settings = self._settings._replace(topology=topology, discovers=False, learns=False)
         if self._core is not None:
-            self._core.settings = self._settings
-            self._core.update(topology)
+            self._core.replace(topology)
 
     async def close(self) -> None:
         """Ends the connections; calls in flight fail."""

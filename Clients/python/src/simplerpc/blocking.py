@@ -21,7 +21,7 @@ from ._pooled import AttemptFailed
 from ._prepare import Servers, plain, prepare, settings
 from ._service import Service
 from ._sockets import ATTEMPT_DELAY
-from .errors import Cancelled, DeadlineExceeded, RPCError, ServiceNotFound
+from .errors import Cancelled, DeadlineExceeded, RPCError, ServiceNotFound, Unavailable
 from .frames import FRAME_BYTES
 from .keys import PrivateKey, PublicKey
 from .policy import History, RetryPolicy, choose
@@ -49,6 +49,7 @@ class Client:
     tuple, none as None.
 
     servers: `HOST:PORT`, several of them (which are asked what they provide), or a `Topology`; a host with `port` behind it too.
+    network: the servers are where to start: the others that the client may use are learned from them, and again with each change.
     identity: the name of `network.clients` to be known by; told by address, key or certificate without it.
     key: the private key that proves who the client is, or its file.
     server_key, pin, ca: how the servers are known, as in `Server`; with `pin` or `ca` they are spoken to in TLS.
@@ -78,11 +79,13 @@ class Client:
         connect_timeout: float = 5.0,
         keepalive: float = 5.0,
         frame_bytes: int = FRAME_BYTES,
+        network: bool = False,
         pool: int = POOL_SIZE,
     ) -> None:
         self._settings = settings(
             servers, port, identity=identity, key=key, server_key=server_key, pin=pin, ca=ca, certificate=certificate,
             timeout=timeout, retry=retry, connect_timeout=connect_timeout, keepalive=keepalive, frame_bytes=frame_bytes,
+            network=network,
         )  # fmt: skip
         source = self._settings.source
         # A registered source port has room for one connection to a server.
@@ -128,9 +131,8 @@ class Client:
         if self._closed:
             raise Cancelled("the client was closed", executed="no")
         service, topology = request.binding[0], self._topology
-        if self._settings.discovers and server is None and service != "system":
-            if topology.services is None or service not in topology.services:
-                return self._by_engine(request, history, server, timeout)
+        if self._settings.discovers and (server is None or self._settings.learns) and not topology.knows(service, server):
+            return self._by_engine(request, history, server, timeout)
         pools = [self._pool(each) for each in topology.candidates(service, server)]
         pool = choose(pools, lambda each: (9, 0) if each.server.name == history.failed_at else each.rank())
         history.failed_at = pool.server.name
@@ -166,6 +168,9 @@ class Client:
         name = history.failed_at
         if error.server is None:
             error.server = name
+        if self._settings.learns and isinstance(error, Unavailable):
+            engine = self._running_engine()
+            engine.post(engine.core.doubt)
         pools = [self._pool(each) for each in self._topology.candidates(request.binding[0], server)]
         alternative = server is None and any(each.server.name != name and each.rank()[0] == 0 for each in pools)
         remaining = None if request.deadline is None else request.deadline - time.monotonic()
@@ -256,15 +261,12 @@ class Client:
     def update_topology(self, topology: Topology) -> None:
         """Takes a changed network into use. Servers that are gone or moved answer the calls that they have."""
         with self._lock:
-            self._settings = self._settings._replace(topology=topology, discovers=False)
-            self._topology = topology
-            gone = [name for name, pool in self._pools.items() if pool.server not in topology.servers]
-            pools = [self._pools.pop(name) for name in gone]
+            self._settings = self._settings._replace(topology=topology, discovers=False, learns=False)
             engine = self._engine
-        for pool in pools:
+        for pool in self._take(topology):
             pool.retire()
         if engine is not None:
-            engine.post(engine.core.update, topology)
+            engine.post(engine.core.replace, topology)
 
     def close(self) -> None:
         """Ends the connections; calls in flight fail."""
@@ -316,7 +318,15 @@ class Client:
         return engine
 
     def _learned(self, topology: Topology) -> None:
-        self._topology = topology
+        for pool in self._take(topology):
+            pool.retire()
+
+    def _take(self, topology: Topology) -> list[Pool]:
+        """Takes a topology into use; the pools of servers that are gone from it or moved."""
+        with self._lock:
+            self._topology = topology
+            gone = [name for name, pool in self._pools.items() if pool.server not in topology.servers]
+            return [self._pools.pop(name) for name in gone]
 
     def _generation_changed(self, server: Server) -> None:
         if self._settings.discovers and self._engine is not None:

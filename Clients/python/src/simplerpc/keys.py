@@ -48,6 +48,16 @@ def require() -> None:
     _ed25519()
 
 
+def check_pin(text: str) -> str:
+    """A pin as it was given. Raises ValueError."""
+    try:
+        if text.startswith("sha256//") and len(base64.b64decode(text[8:], validate=True)) == 32:
+            return text
+    except ValueError:
+        pass
+    raise ValueError(f"'{text[:64]}' is not a pin; write sha256//BASE64, as 'rpc-server --print-pin' tells it")
+
+
 class PublicKey:
     """Who its owner is to everybody else; written as OpenSSH writes it, `ssh-ed25519 AAAA…`."""
 

@@ -167,13 +167,3 @@ def pin_of(certificate: bytes) -> str:
     except IndexError:
         raise NotTrusted("its certificate cannot be read") from None
     return "sha256//" + base64.b64encode(digest).decode()
-
-
-def check_pin(text: str) -> str:
-    """A pin as it was given. Raises ValueError."""
-    try:
-        if text.startswith("sha256//") and len(base64.b64decode(text[8:], validate=True)) == 32:
-            return text
-    except ValueError:
-        pass
-    raise ValueError(f"'{text[:64]}' is not a pin; write sha256//BASE64, as 'rpc-server --print-pin' tells it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Union
 
 from .errors import InvalidArguments, MissingExtra, ServiceNotFound
-from .keys import PublicKey
+from .keys import PublicKey, check_pin, require
 
 #: Bytes of the name of a service, procedure, server or client.
 NAME_BYTES_MAX = 128
@@ -87,6 +87,8 @@ class Topology:
     servers: tuple[Server, ...]
     services: Optional[Mapping[str, tuple[str, ...]]] = None
     clients: Mapping[str, Identity] = field(default_factory=dict)
+    #: Whether it was learned from a server, which tells what the client may use: any server says what is with the rest.
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if not self.servers:
@@ -109,6 +111,8 @@ class Topology:
         if service == "system" or self.services is None:
             return list(self.servers)
         providers = self.services.get(service)
+        if not providers and self.partial:
+            return list(self.servers)
         if providers is None:
             known = ", ".join(sorted(self.services)) or "none"
             raise ServiceNotFound(f"no server provides the service '{service}'; there are: {known}")
@@ -116,6 +120,12 @@ class Topology:
         if not found:
             raise ServiceNotFound(f"the service '{service}' has no provider")
         return found
+
+    def knows(self, service: str, server: Optional[str] = None) -> bool:
+        """Whether it says where a call is to go."""
+        if server is not None:
+            return any(each.name == server for each in self.servers)
+        return service == "system" or self.services is not None and service in self.services
 
     @classmethod
     def of(
@@ -197,6 +207,51 @@ class Topology:
                     services[name] = (*services.get(name, ()), server)
         order = [server.name for server in self.servers]
         return replace(self, services={name: tuple(sorted(found, key=order.index)) for name, found in services.items() if found})
+
+
+    def learned(self, told: Any, asked: Server, seeds: Iterable[Server]) -> "Topology":
+        """The network as a server tells it: what `system.topology` of `asked` returned.
+
+        Where `seeds`, the servers that the client was given, are among those of the network, the addresses and the trust that it
+        was given count. Raises ValueError for what is no topology, MissingExtra where keys are to be proven and cannot be.
+        """
+        try:
+            seeds = list(seeds)
+            own, authorities = told.get("server"), told.get("ca")
+            # Where there is no name yet no network was deployed.
+            given = {seed.address: seed for seed in seeds} if own is not None else {}
+            servers = [_server(fields, own, authorities, asked, given) for fields in told["servers"]]
+            services = {str(fields["name"]): tuple(map(str, fields["providers"])) for fields in told["services"]}
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{error} is missing" if isinstance(error, KeyError) else str(error)) from None
+        places = {server.address for server in servers} | ({asked.address} if own is not None and servers else set())
+        names = {server.name for server in servers}
+        # The others stay those who can be asked, should all of these be gone: by the names that they told, where they did.
+        named = {server.address: server for server in self.servers}
+        rest = [named.get(seed.address, seed) for seed in seeds if seed.address not in places]
+        servers += [seed for seed in rest if seed.name not in names]
+        known = {server.name: server for server in self.servers}
+        # The same object where nothing changed, by which connections know their server.
+        kept = [known[each.name] if known.get(each.name) == each else each for each in servers]
+        if any(server.key is not None and not server.secure for server in kept):
+            require()
+        return Topology(tuple(kept), services, self.clients, partial=True)
+
+
+def _server(
+    fields: Mapping[str, Any], own: Optional[str], authorities: Optional[str], asked: Server, given: Mapping[str, Server]
+) -> Server:
+    """One of the servers of `system.topology`, as the client reaches and trusts it."""
+    name, key, pin = str(fields["name"]), fields.get("key"), fields.get("certificate")
+    server = Server(
+        name, str(fields["host"]), int(fields["port"]), PublicKey.parse(key) if key else None, check_pin(pin) if pin else None,
+        authorities,
+    )  # fmt: skip
+    seed = given.get(asked.address if name == own else server.address)
+    if seed is None:
+        return server
+    trusts = seed if seed.secure or seed.key is not None else server
+    return Server(name, seed.host, seed.port, trusts.key, trusts.pin, trusts.ca)
 
 
 def _entries(listed: Any) -> Iterable[tuple[str, dict[str, Any]]]:
