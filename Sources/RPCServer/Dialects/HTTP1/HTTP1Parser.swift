@@ -111,16 +111,16 @@ package struct HTTP1Parser {
         try readChunkLine(line, bytes)
       case .chunkData:
         let end = start + chunkBytes
-        guard bytes.byteCount >= end else { return .more(end + 2) }
+        guard bytes.byteCount >= end else { return .more(end + 1) }
         body.append(start..<end)
         bodyCount += chunkBytes
         start = end
         stage = .chunkEnd
       case .chunkEnd:
         guard bytes.byteCount >= start + 2 else {
-          // What is there must be right already.
+          // What is there must be right already: two bytes are not waited for where one tells.
           if bytes.byteCount > start { try requireCR(at: start, in: bytes) }
-          return .more(start + 2)
+          return missing(bytes)
         }
         try requireCR(at: start, in: bytes)
         guard bytes.at(start + 1) == 0x0a else { throw Self.chunkWithoutEnd }
