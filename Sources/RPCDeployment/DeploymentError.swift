@@ -37,11 +37,11 @@ package struct DeploymentError: Error, Hashable, Sendable {
   /// As the caller of a `system.deploy_*` procedure is told.
   package var rpcError: RPCError {
     switch kind {
-    case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged, .newer:
+    // A disk that fails has ended the deployment: a client that repeated the step would be told of that alone.
+    case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged, .newer, .io:
       RPCError(.failedPrecondition, message)
     case .malformed: RPCError(.invalidArguments, message)
     case .tooLarge: RPCError(.resourceExhausted, message)
-    case .io: RPCError(.unavailable, message)
     }
   }
 }

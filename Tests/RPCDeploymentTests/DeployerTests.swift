@@ -1,3 +1,4 @@
+import Glibc
 import RPCClient
 import RPCProcedures
 import RPCWire
@@ -76,6 +77,21 @@ struct DeployerTests {
       #expect(await network.deployer().run().succeeded)
       #expect(await network.s2.serial == 1)
     }
+  }
+
+  @Test("a server whose disk fails refuses, with the cause, and is not asked to repeat what it gave up")
+  func failingDisk() async throws {
+    let network = try FakeNetwork()
+    await network.s2.failDisk(ENOSPC)
+    let report = await network.deployer().run()
+    guard case .refused(let error) = report.servers[1].outcome else {
+      Issue.record("s2 did not refuse: \(report.servers[1].outcome)")
+      return
+    }
+    #expect(error.message.contains("No space left on device"), "\(error)")
+    #expect(report.servers[0].outcome == .leftAlone)
+    await network.s2.failDisk(0)
+    #expect(await network.deployer().run().succeeded)
   }
 
   @Test("a lost answer to the commit is asked for again")

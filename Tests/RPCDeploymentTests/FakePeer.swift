@@ -46,6 +46,8 @@ actor FakePeer: DeploymentPeer {
     faults = [:]
     loadFailures = []
   }
+  /// Lets writes fail with an error of the operating system, 0 for none.
+  func failDisk(_ code: Int32) { staging.store.disk.intercept = { $0.name == "write" ? code : 0 } }
   /// As when the connection of the deployment that is open is closed.
   func endConnection() { if let id = staging.openTransaction { staging.abort(id) } }
   func clearSteps() { steps = [] }

@@ -281,9 +281,9 @@ package struct Deployer: Sendable {
           step.outcome = .deployed(generation: try await step.target.peer.commit(options.transaction))
           return
         } catch {
-          // The server may have switched or not; asking again does no harm and tells.
-          let isLost = error.exception == .unavailable || error.exception == .deadlineExceeded
-          guard isLost, attempt < options.commitAttempts else {
+          // The server may have switched or not, or its disk failed for a moment; asking again does no harm and tells.
+          let mayPass: Set<RPCError.Exception> = [.unavailable, .deadlineExceeded, .failedPrecondition]
+          guard mayPass.contains(error.exception), attempt < options.commitAttempts else {
             step.outcome = .unconfirmed(error.beside(step.target.server))
             return
           }
