@@ -11,7 +11,7 @@ public import RPCWire
 public struct CallContext: Sendable {
   /// That of the call which this closure answers, nil outside of one. Tasks that a closure starts with `Task` have it
   /// where the closure may wait; one that must not may hand it on.
-  public static var current: CallContext? { ofTask ?? RunningCalls.context }
+  public static var current: CallContext? { ofTask ?? RunningCallOffer.context }
 
   /// That of a call which is answered elsewhere than on its loop.
   @TaskLocal package static var ofTask: CallContext?

@@ -46,7 +46,7 @@ package struct ProtoMessage: Hashable, Sendable {
     _ bytes: RawSpan, into output: inout ByteQueue, _ scratch: inout Scratch
   ) throws(ProtoError) {
     scratch.slots.removeAll(keepingCapacity: true)
-    for _ in fields { scratch.slots.append(ProtoSlot()) }
+    scratch.slots.append(contentsOf: repeatElement(ProtoSlot(), count: fields.count))
     var reader = ProtoReader(bytes)
     while !reader.isAtEnd {
       let tag = try reader.readTag()

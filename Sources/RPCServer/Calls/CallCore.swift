@@ -16,14 +16,17 @@ internal final class CallCore {
   /// Closures that run on, though their callers have been answered: told to stop, they have not yet.
   private var leftBehind = 0
   /// The call whose closure runs just now.
-  let spot = SpotCall()
+  let spot = LoopCell(SpotCall())
+  private var offer: RunningCallOffer?
 
   /// On the loop's thread.
   init(host: ServerLoop) {
     self.host = host
     callsMax = max(1, host.options.callsPerServer / max(1, host.options.loops))
-    RunningCalls.offer(spot)
+    offer = RunningCallOffer(self)
   }
+
+  deinit { offer?.end() }
 
   static let draining = RPCError(.unavailable, "the server is shutting down", executed: .no)
 
@@ -221,9 +224,9 @@ internal final class CallCore {
   private func runImmediate(_ call: ServerCall, _ body: @escaping NativeBody) {
     let arguments = call.arguments
     guard call.procedure.isSlow(bytes: arguments.count) else {
-      spot.source = .begun(call)
+      spot.value.source = .begun(call)
       let outcome = Self.runImmediate(body, arguments)
-      spot.source = .none
+      spot.value.source = .none
       return call.conclude(outcome, on: host.loop)
     }
     let context = call.connection.map { procedureContext(of: call, on: $0) }

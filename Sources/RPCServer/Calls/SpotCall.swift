@@ -3,11 +3,12 @@ internal import RPCTransport
 internal import RPCWire
 
 /// What a closure that runs on the loop may ask of its call: a note of where that is to be found, since most never ask.
-internal final class SpotCall: RunningCall {
-  /// Where the rest of a call is found that was not begun: it ends before anything of that does.
+/// Plain memory, whose references are not counted: every call of the fast path writes it, and it ends before what it names.
+internal struct SpotCall {
+  /// Where that is which came along with the call.
   enum Source {
     case none
-    /// A call that was begun.
+    /// A call that was begun, and has all of it.
     case begun(ServerCall)
     /// A CALL, with what came along, if anything did.
     case native(CallContext)
@@ -15,40 +16,51 @@ internal final class SpotCall: RunningCall {
     case grpc(GRPCStream)
   }
 
-  // Plain notes, each written in one step; every call of the fast path writes them.
-  @exclusivity(unchecked) var source = Source.none
-  @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
-  @exclusivity(unchecked) unowned(unsafe) var procedure: BoundProcedure?
+  var source = Source.none
+  private var connection: Unmanaged<ServerConnection>?
+  private var procedure: Unmanaged<BoundProcedure>?
   /// Who calls, where that is not the connection's caller.
-  @exclusivity(unchecked) unowned(unsafe) var caller: Caller?
+  private var caller: Unmanaged<Caller>?
   /// The caller's, in nanoseconds, 0 for none.
-  @exclusivity(unchecked) var timeout: UInt64 = 0
+  var timeout: UInt64 = 0
 
   @inline(__always)
-  func begin(_ procedure: BoundProcedure, on connection: ServerConnection, timeout: UInt64) {
-    self.connection = connection
-    self.procedure = procedure
+  mutating func begin(_ procedure: BoundProcedure, on connection: ServerConnection, timeout: UInt64) {
+    self.connection = .passUnretained(connection)
+    self.procedure = .passUnretained(procedure)
     self.timeout = timeout
   }
 
-  @inline(__always)
-  func end() { connection = nil }
+  /// As `begin` of a call that has more to tell.
+  mutating func begin(
+    _ procedure: BoundProcedure, on connection: ServerConnection, timeout: UInt64, _ source: Source,
+    by caller: Caller?
+  ) {
+    begin(procedure, on: connection, timeout: timeout)
+    self.source = source
+    self.caller = caller.map { .passUnretained($0) }
+  }
 
-  /// As `end`, of one that noted more.
-  func endAll() {
+  @inline(__always)
+  mutating func end() { connection = nil }
+
+  /// As `end`, of one that had more to tell.
+  mutating func endAll() {
     connection = nil
     caller = nil
     source = .none
   }
 
+  /// Nil while no closure runs.
   var context: RPCProcedures.CallContext? {
     if case .begun(let call) = source {
       return call.connection.map { $0.host.calls.procedureContext(of: call, on: $0) }
     }
-    guard let connection, let procedure else { return nil }
+    guard let connection = connection?.takeUnretainedValue(), let procedure = procedure?.takeUnretainedValue()
+    else { return nil }
     let core = connection.host.calls
     return core.procedureContext(
-      sent, by: caller ?? connection.caller,
+      sent, by: caller?.takeUnretainedValue() ?? connection.caller,
       deadline: core.deadline(of: procedure, timeout: timeout, from: connection.host.loop.now), on: connection
     )
   }
@@ -63,4 +75,8 @@ internal final class SpotCall: RunningCall {
     case .grpc(let stream): return CallContext(metadata: stream.head.metadataMap())
     }
   }
+}
+
+extension CallCore: RunningCall {
+  var context: RPCProcedures.CallContext? { spot.value.context }
 }

@@ -220,11 +220,9 @@ extension GRPCDialect {
       values.removeAll()
       swap(&values, &self.values)
     }
-    let spot = core.spot
-    spot.source = .grpc(stream)
-    spot.caller = stream.token?.caller
-    spot.begin(procedure, on: connection, timeout: stream.head.timeout)
-    defer { spot.endAll() }
+    core.spot.value.begin(
+      procedure, on: connection, timeout: stream.head.timeout, .grpc(stream), by: stream.token?.caller)
+    defer { core.spot.value.endAll() }
     do throws(RPCError) {
       var reader = MessagePackReader(arguments.bytes)
       try procedure.body(&reader, &values)

@@ -37,20 +37,27 @@ extension GRPCDialect {
     let id = frame.hd.stream_id
     current = nil
     guard frame.headers.cat == NGHTTP2_HCAT_REQUEST else {
-      current = stream(id)
+      current = stream(id).map { .passUnretained($0) }
       return 0
     }
     guard let stream = open(id) else {
       HTTP2Session.reset(session, id, NGHTTP2_REFUSED_STREAM)
       return 0
     }
-    current = stream
+    current = .passUnretained(stream)
     return 0
   }
 
   @inline(__always)
   func received(field name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Int32 {
-    guard let stream = current else { return 0 }
+    guard let current else { return 0 }
+    return current._withUnsafeGuaranteedRef { received(field: name, value, of: $0) }
+  }
+
+  @inline(__always)
+  private func received(
+    field name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, of stream: GRPCStream
+  ) -> Int32 {
     guard stream.head.count(name.count + value.count) else {
       return violate(
         RPCError(

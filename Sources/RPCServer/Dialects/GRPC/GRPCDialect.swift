@@ -24,7 +24,7 @@ internal final class GRPCDialect: Dialect {
   @exclusivity(unchecked) private var free: [GRPCStream] = []
   @exclusivity(unchecked) private(set) var openStreams = 0
   /// The stream whose header fields are coming.
-  @exclusivity(unchecked) unowned(unsafe) var current: GRPCStream?
+  @exclusivity(unchecked) var current: Unmanaged<GRPCStream>?
   /// Those that wait for answers to leave, first come first.
   @exclusivity(unchecked) private var waiting: [GRPCStream] = []
   /// Bytes of answers that have not left.
@@ -187,7 +187,7 @@ internal final class GRPCDialect: Dialect {
       waiting.remove(at: index)
     }
     stream.builtin?.closed()
-    if current === stream { current = nil }
+    if current?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque() { current = nil }
     stream.end()
     free.append(stream)
     call?.end(

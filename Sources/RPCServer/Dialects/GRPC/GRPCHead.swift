@@ -26,15 +26,12 @@ internal struct GRPCHead {
   /// GET or HEAD.
   var isRead = false
   var target = GRPCTarget.unknown
-  private var pathBytes: [UInt8] = []
   var content = Content.none
   /// Nanoseconds, 0 for none.
   var timeout: UInt64 = 0
   /// How messages are compressed, where they are.
   var encoding: [UInt8] = []
   var problem: Problem?
-  /// `:authority`, or `host`.
-  private var authority: [UInt8] = []
   /// `origin` and `sec-fetch-site`, which browsers send.
   private(set) var origin: String?
   private(set) var site: String?
@@ -44,8 +41,8 @@ internal struct GRPCHead {
   private(set) var connectTimeout: String?
   /// The origin that may read the answer.
   var allowedOrigin: String?
-  /// Names and values for the procedure, as they came: read when it asks.
-  private var metadata = HeaderFields()
+  /// `:path`, `:authority` or `host`, and what is for the procedure, as they came: read when somebody asks.
+  private let texts = HeaderFields()
   private var fields = 0
   private var bytes = 0
 
@@ -57,19 +54,17 @@ internal struct GRPCHead {
     isHead = false
     isRead = false
     target = .unknown
-    pathBytes.removeAll(keepingCapacity: true)
     content = .none
     timeout = 0
     if !encoding.isEmpty { encoding = [] }
     problem = nil
-    authority.removeAll(keepingCapacity: true)
     if origin != nil { origin = nil }
     if site != nil { site = nil }
     if authorization != nil { authorization = nil }
     if connectVersion != nil { connectVersion = nil }
     if connectTimeout != nil { connectTimeout = nil }
     if allowedOrigin != nil { allowedOrigin = nil }
-    metadata.removeAll()
+    texts.removeAll()
     fields = 0
     bytes = 0
   }
@@ -94,25 +89,17 @@ internal struct GRPCHead {
     return problem == nil
   }
 
+  // In place, as every change of a head: what is called on it otherwise gets a copy of all of it.
   /// Takes `:path`.
-  mutating func take(path value: UnsafeBufferPointer<UInt8>) {
-    pathBytes.removeAll(keepingCapacity: true)
-    pathBytes.append(contentsOf: value.prefix(1024))
-  }
+  mutating func take(path value: UnsafeBufferPointer<UInt8>) { texts.setPath(value) }
 
-  var path: String { String(decoding: pathBytes, as: UTF8.self) }
-
-  var pathWithoutQuery: String {
-    String(decoding: pathBytes.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
-  }
+  var path: String { texts.pathText }
+  var pathWithoutQuery: String { String(path.prefix { $0 != "?" }) }
 
   /// Takes `:authority`.
-  mutating func take(authority value: UnsafeBufferPointer<UInt8>) {
-    authority.removeAll(keepingCapacity: true)
-    authority.append(contentsOf: value)
-  }
+  mutating func take(authority value: UnsafeBufferPointer<UInt8>) { texts.setAuthority(value) }
 
-  var hostName: String { String(decoding: authority, as: UTF8.self) }
+  var hostName: String { texts.authorityText }
 
   var isGRPC: Bool { if case .grpc = content { true } else { false } }
   var isWeb: Bool { if case .web = content { true } else { false } }
@@ -126,7 +113,7 @@ internal struct GRPCHead {
     switch name.count {
     case 2 where name.equals("te"): return
     case 4 where name.equals("host"):
-      if authority.isEmpty { take(authority: value) }
+      if !texts.hasAuthority { take(authority: value) }
       return
     case 6 where name.equals("cookie"): return
     case 6 where name.equals("origin"): origin = Self.text(value)
@@ -166,13 +153,13 @@ internal struct GRPCHead {
     if HeaderFields.isBinary(name), HeaderFields.bytes(value) == nil {
       return problem = .malformedMetadata(String(decoding: name, as: UTF8.self))
     }
-    metadata.append(name, value)
+    texts.append(name, value)
   }
 
   /// The metadata as a MessagePack map; several texts of one name are one with commas in between.
   func metadataMap() -> [UInt8] {
     var entries: [Value.Entry] = []
-    metadata.forEach { name, value in
+    texts.forEach { name, value in
       guard !CallFrame.reservedKeys.contains(name) else { return }
       guard let index = entries.firstIndex(where: { $0.key == name }) else {
         return entries.append(Value.Entry(name, value))

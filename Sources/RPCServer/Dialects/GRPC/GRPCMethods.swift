@@ -1,3 +1,4 @@
+internal import Glibc
 internal import RPCDeployment
 internal import RPCProcedures
 internal import RPCProto
@@ -92,8 +93,12 @@ internal final class GRPCMethods {
   }
 
   func find(_ path: UnsafeBufferPointer<UInt8>) -> GRPCTarget {
-    for entry in recent where entry.path.count == path.count && entry.path.elementsEqual(path) {
-      return entry.target
+    for entry in recent where entry.path.count == path.count {
+      let isSame = entry.path.withUnsafeBufferPointer { known in
+        guard let left = known.baseAddress, let right = path.baseAddress else { return true }
+        return memcmp(left, right, known.count) == 0
+      }
+      if isSame { return entry.target }
     }
     let target = lookUp(String(decoding: path, as: UTF8.self))
     if case .unknown = target { return target }

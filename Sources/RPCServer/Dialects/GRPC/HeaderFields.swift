@@ -1,42 +1,58 @@
 internal import RPCWire
 
-/// Header fields in one piece of memory, which later requests use again: most procedures never look at them.
-internal struct HeaderFields {
-  /// Of each field the lengths of its name and its value, then both.
-  private var bytes: [UInt8] = []
+/// The header fields of a request that are kept as text, in memory which later requests use again: most procedures never
+/// look at them. An object, so that the head around it stays plain.
+internal final class HeaderFields {
+  // Each is changed in one step while nobody else is called.
+  @exclusivity(unchecked) private var path = ByteQueue()
+  @exclusivity(unchecked) private var authority = ByteQueue()
+  /// Of each field of metadata the lengths of its name and its value, then both.
+  @exclusivity(unchecked) private var metadata = ByteQueue()
   /// Bytes that are kept from one use to the next.
   private static let keptBytes = 4 * 1024
+  /// Bytes of a path that are looked at.
+  private static let pathBytesMax = 1024
 
-  mutating func append(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+  func setPath(_ value: UnsafeBufferPointer<UInt8>) {
+    path.removeAll()
+    let kept = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(value).prefix(Self.pathBytesMax))
+    path.append(RawSpan(_unsafeBytes: kept))
+  }
+
+  func setAuthority(_ value: UnsafeBufferPointer<UInt8>) {
+    authority.removeAll()
+    authority.append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(value)))
+  }
+
+  var pathText: String { path.withReadable { String(decoding: $0, as: UTF8.self) } }
+  var authorityText: String { authority.withReadable { String(decoding: $0, as: UTF8.self) } }
+  var hasAuthority: Bool { !authority.isEmpty }
+
+  /// Adds a field of metadata.
+  func append(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
     // A request has some KiB of fields at most.
-    for count in [name.count, value.count] {
-      bytes.append(UInt8(truncatingIfNeeded: count >> 8))
-      bytes.append(UInt8(truncatingIfNeeded: count))
-    }
-    bytes.append(contentsOf: name)
-    bytes.append(contentsOf: value)
+    metadata.append(littleEndian: UInt32(name.count) | UInt32(value.count) << 16)
+    metadata.append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(name)))
+    metadata.append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(value)))
   }
 
-  mutating func removeAll() {
-    guard !bytes.isEmpty else { return }
-    bytes.removeAll(keepingCapacity: bytes.capacity <= Self.keptBytes)
+  func removeAll() {
+    path.removeAll()
+    authority.removeAll()
+    if metadata.allocatedBytes > Self.keptBytes { metadata = ByteQueue() } else { metadata.removeAll() }
   }
 
-  /// Calls `use` with each field: text, or the bytes of one whose name ends in `-bin`, of which there may be several.
+  /// Calls `use` with each field of metadata: text, or the bytes of one whose name ends in `-bin`, of which there may be
+  /// several.
   func forEach(_ use: (_ name: String, _ value: Value) -> Void) {
-    bytes.withUnsafeBufferPointer { bytes in
+    metadata.withReadable { bytes in
       var offset = 0
-      func count() -> Int {
-        defer { offset += 2 }
-        return Int(bytes[offset]) << 8 | Int(bytes[offset + 1])
-      }
-      func part(_ count: Int) -> UnsafeBufferPointer<UInt8> {
-        defer { offset += count }
-        return UnsafeBufferPointer(rebasing: bytes[offset..<offset + count])
-      }
       while offset < bytes.count {
-        let (nameCount, valueCount) = (count(), count())
-        let (name, value) = (part(nameCount), part(valueCount))
+        let counts = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        let middle = offset + 4 + Int(counts & 0xffff)
+        let name = UnsafeRawBufferPointer(rebasing: bytes[offset + 4..<middle]).bindMemory(to: UInt8.self)
+        offset = middle + Int(counts >> 16)
+        let value = UnsafeRawBufferPointer(rebasing: bytes[middle..<offset]).bindMemory(to: UInt8.self)
         let text = String(decoding: name, as: UTF8.self)
         guard Self.isBinary(name) else {
           use(text, .string(String(decoding: value, as: UTF8.self)))

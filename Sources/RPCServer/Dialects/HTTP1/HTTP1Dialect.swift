@@ -256,10 +256,9 @@ internal final class HTTP1Dialect: Dialect {
     _ call: HTTP1Call, _ resolved: ResolvedCall, _ head: HTTP1Head, _ bytes: UnsafeRawBufferPointer
   ) throws(RPCError) {
     let procedure = resolved.procedure
-    core.spot.source = .http1(head, bytes)
-    core.spot.caller = call.caller
-    core.spot.begin(procedure, on: connection, timeout: call.timeoutNanoseconds)
-    defer { core.spot.endAll() }
+    core.spot.value.begin(
+      procedure, on: connection, timeout: call.timeoutNanoseconds, .http1(head, bytes), by: call.caller)
+    defer { core.spot.value.endAll() }
     workbench.values.value.removeAll()
     var reader = MessagePackReader(resolved.arguments.span.bytes)
     do throws(RPCError) {

@@ -47,10 +47,12 @@ extension NativeDialect {
       return nil
     }
     let mark = output.beginFrame(.reply, callID: header.callID)
-    let spot = core.spot
-    if !header.flags.isEmpty { spot.source = .native(context) }
-    spot.begin(procedure, on: connection, timeout: timeout)
-    defer { if header.flags.isEmpty { spot.end() } else { spot.endAll() } }
+    if header.flags.isEmpty {
+      core.spot.value.begin(procedure, on: connection, timeout: timeout)
+    } else {
+      core.spot.value.begin(procedure, on: connection, timeout: timeout, .native(context), by: nil)
+    }
+    defer { if header.flags.isEmpty { core.spot.value.end() } else { core.spot.value.endAll() } }
     do throws(RPCError) {
       try procedure.body(&reader, &output)
       try endReply(mark, &output)
@@ -87,9 +89,8 @@ extension NativeDialect {
     guard connection.calls.isEmpty else { return start }
     let body = procedure.body
     let id = procedure.id
-    let spot = core.spot
-    spot.begin(procedure, on: connection, timeout: 0)
-    defer { spot.end() }
+    core.spot.value.begin(procedure, on: connection, timeout: 0)
+    defer { core.spot.value.end() }
     let highWater = socket.limits.outputHighWater
     let bytesMax = min(decoder.frameBytesLimit, procedure.spotBytesMax)
     var offset = start
@@ -105,7 +106,7 @@ extension NativeDialect {
       guard let target = try? reader.readFixed(UInt64.self), UInt32(truncatingIfNeeded: target) == id else {
         break
       }
-      spot.timeout = UInt64(UInt32(truncatingIfNeeded: target >> 32)) * 1000
+      core.spot.value.timeout = UInt64(UInt32(truncatingIfNeeded: target >> 32)) * 1000
       let mark = output.beginFrame(.reply, callID: header.callID)
       do throws(RPCError) {
         try body(&reader, &output)
