@@ -16,6 +16,12 @@ struct CompletionTests {
       "initializer apply other.yaml --server om", ["initializer", "apply", "other.yaml", "--server", "omega"]
     ),
     ("initializer unl", ["initializer", "unlock"]),
+    // Without a command.
+    ("initializer --dry", ["initializer", "--dry-run"]),
+    ("initializer --ver", ["initializer", "--version"]),
+    ("initializer oth", ["initializer", "other.yaml"]),
+    ("initializer other.yaml --server om", ["initializer", "other.yaml", "--server", "omega"]),
+    ("initializer --force --output hu", ["initializer", "--force", "--output", "human"]),
     ("rpc-bench node.ex", ["rpc-bench", "node.example"]),
     ("rpc-bench node.example 7", ["rpc-bench", "node.example", "7001"]),
     ("rpc-bench node.example 7001 math.", ["rpc-bench", "node.example", "7001", "math.add"]),
