@@ -61,10 +61,9 @@ struct HTTPSessionTests {
       ("/math/add", "3", 400, "invalid_argument", "InvalidArguments", "an object of arguments by name"),
       ("/math/add", "[1,2.5]", 400, "invalid_argument", "InvalidArguments", "expected int"),
       ("/test/raise", "[]", 500, "unknown", "ExecutionException", "no, and no again"),
-      (
-        "/system/deploy_status", "[]", 404, "unimplemented", "RPCNotFound", "catalogue, ping, stats, topology"
-      ),
-      ("/system/source", "[]", 404, "unimplemented", "RPCNotFound", "catalogue, ping, stats, topology"),
+      ("/system/deploy_status", "[]", 404, "unimplemented", "RPCNotFound", "catalogue, ping, stats"),
+      ("/system/topology", "[]", 404, "unimplemented", "RPCNotFound", "catalogue, ping, stats"),
+      ("/system/source", "[]", 404, "unimplemented", "RPCNotFound", "catalogue, ping, stats"),
     ]
 
   @Test(
@@ -116,14 +115,6 @@ struct HTTPSessionTests {
       default: #expect(answer.body == "{\"status\":\"serving\"}\n")
       }
     }
-  }
-
-  @Test("what a server tells of its network is told over HTTP too")
-  func topology() throws {
-    let server = try TestServer()
-    let peer = try HTTPPeer(port: server.port)
-    let answer = try #require(peer.ask(HTTPPeer.call("/system/topology", "{}")))
-    #expect(answer.status == 200 && answer.body == #"{"result":{"generation":0,"servers":[],"services":[]}}"#)
   }
 
   @Test("a head that came before is known again for what it is, and one that begins like it is another")
