@@ -32,8 +32,9 @@ FIRST_ID, IDS, NOBODY = 0x60000000, 1 << 20, 65534
 # Threads count as processes here.
 PROCESSES_OF_USER = 1024
 
-# Before procedures can have changed it.
-KNOWN_PATH = list(sys.path)
+# Before procedures can have changed it, and without what the program itself is read from: once that is closed its
+# descriptor is another file's.
+KNOWN_PATH = [path for path in sys.path if not path.startswith("/proc/")]
 
 NAMESPACES, LANDLOCK, SECCOMP, OTHER_USER, IS_ROOT = 1, 2, 4, 8, 16
 
