@@ -72,7 +72,7 @@ let package = Package(
         "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
         "errors",
         "spelling", "state", "processes", "namespaces", "guardian", "confinement", "folders",
-        "newborn", "provision", "hints",
+        "newborn", "provision", "hints", "requirements", "environment", "install",
       ].map {
         .embedInCode("Python/\($0).py")
       },

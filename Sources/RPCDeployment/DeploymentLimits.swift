@@ -16,6 +16,8 @@ package enum DeploymentLimits {
   package static let diagnosticsMax = 100
   /// Bytes of one procedure's source: 4 MiB.
   package static let sourceBytesMax = 4 * 1024 * 1024
+  /// Bytes of a service's file of requirements.
+  package static let requirementsBytesMax = 256 * 1024
   /// Bytes of a procedure's `doc`.
   package static let documentationBytesMax = 16 * 1024
   /// The longest `timeout` of a procedure: one day, in milliseconds.

@@ -16,6 +16,8 @@ internal final class DeploymentWorker {
   private var loaded: (transaction: String, units: [SourceUnit])?
   /// What the loops are loading, for which of the deployments that were begun.
   private var loading: (begun: Int, units: [SourceUnit])?
+  /// What is being installed before that.
+  internal var installation: Installation?
   /// What is in force. A procedure that did not change keeps its unit, and so what runtimes made of it.
   private var inForce: [Procedure: SourceUnit] = [:]
   /// The same in the manifest's order, with what could not be loaded at the start.
@@ -30,7 +32,11 @@ internal final class DeploymentWorker {
   }
 
   /// Leaves the directory to the server that serves it next.
-  func close() { staging.store.close() }
+  func close() {
+    installation?.shutDown()
+    installation = nil
+    staging.store.close()
+  }
 
   // MARK: The start
 
@@ -38,6 +44,7 @@ internal final class DeploymentWorker {
     reportProblem()
     guard let generation = staging.store.current else { return completion() }
     let work = LoadingWork(manifest: generation.manifest, sources: staging.store.takeRecoveredSources())
+    work.pythonVersions.forEach(core.interpreters.look(for:))
     let units = work.units
     let confined = LoopConfined(self, to: loop)
     let mailbox = loop.mailbox
@@ -57,6 +64,7 @@ internal final class DeploymentWorker {
       staging.store.degrade("generation \(generation.serial) is served, but \(failure.description())")
     }
     reportProblem()
+    staging.store.collectEnvironments()
     // What could not be loaded is tried again by the next deployment, not taken for loaded.
     let failed = Set(failures.map { ObjectIdentifier($0.unit) })
     setInForce(units.filter { !failed.contains(ObjectIdentifier($0)) })
@@ -112,6 +120,8 @@ internal final class DeploymentWorker {
       self.loading = nil
       let units = loading.units
       core.onEveryLoop { $0.cancelPreparing(units) }
+      installation?.cancel()
+      installation = nil
     }
     if let loaded, loaded.transaction != staging.openTransaction { self.loaded = nil }
   }
@@ -127,6 +137,28 @@ internal final class DeploymentWorker {
     let units = work.units.map { inForce[$0.procedure] ?? $0 }
     let begun = staging.begun
     loading = (begun, units)
+    installation?.cancel()
+    installation = nil
+    work.pythonVersions.forEach(core.interpreters.look(for:))
+    let wanted = work.requirements
+    guard !wanted.isEmpty else { return load(transaction, begun, units, answer) }
+    installation = Installation(wanted, for: transaction, core: core, staging: staging, on: loop, answer) {
+      [weak self] failures in
+      guard let self else { return }
+      installation = nil
+      if failures.isEmpty {
+        load(transaction, begun, units, answer)
+      } else {
+        notInstalled(transaction, begun, failures, answer)
+      }
+    }
+    installation?.start()
+  }
+
+  private func load(
+    _ transaction: String, _ begun: Int, _ units: [SourceUnit],
+    _ answer: @escaping DeploymentService.Completion<[LoadFailure]>
+  ) {
     let confined = LoopConfined(self, to: loop)
     let mailbox = loop.mailbox
     core.prepare(units) { failures in
@@ -134,6 +166,24 @@ internal final class DeploymentWorker {
         confined.on(loop).prepared(transaction, begun, units, failures, answer)
       }
     }
+  }
+
+  private func notInstalled(
+    _ transaction: String, _ begun: Int, _ failures: [LoadFailure],
+    _ answer: DeploymentService.Completion<[LoadFailure]>
+  ) {
+    if loading?.begun == begun { loading = nil }
+    do throws(DeploymentError) {
+      guard begun == staging.begun else { throw Staging.unknown(transaction) }
+      try staging.finishLoading(
+        transaction, succeeded: false, now: SystemClock.monotonicNanoseconds())
+    } catch {
+      return answer(.failure(error.rpcError))
+    }
+    for failure in failures {
+      core.log.warn("deployment \(transaction) cannot be prepared: \(failure.description())")
+    }
+    answer(.success(failures))
   }
 
   private func prepared(
@@ -192,6 +242,7 @@ internal final class DeploymentWorker {
       core.log.note("generation \(generation.serial) in force: \(Self.contents(of: generation))")
     }
     liftQuarantine()
+    store.collectEnvironments()
     core.distribute(core.activate(active(generation))) { answer(generation.serial) }
   }
 

@@ -19,6 +19,10 @@ internal final class ServerCore: Sendable {
   let secrets: SecretStore
   /// Procedures that are not called any more.
   let quarantine: Quarantine
+  /// What `python:` of services chooses from.
+  let interpreters: PythonInterpreters
+  /// Where the packages of requirements are; nil where nothing is kept.
+  let environmentsDirectory: String?
   /// What all connections hold.
   let memory: MemoryBudget
   /// When the server started, in milliseconds since 1970, as its clock was then.
@@ -63,6 +67,10 @@ internal final class ServerCore: Sendable {
     self.options = options
     secrets = SecretStore(directory: options.secretsDirectory)
     quarantine = Quarantine(limits: options.procedures)
+    interpreters = PythonInterpreters(told: options.interpreterFolders)
+    environmentsDirectory = options.dataDirectory.map {
+      WholePath.of($0) + "/" + GenerationStore.environmentsName
+    }
     self.log = log
     memory = MemoryBudget(limit: options.memoryBytes > 0 ? options.memoryBytes : SystemMemory.bytes / 4) {
       // Where no thread can be started the memory stays, to be used again.

@@ -217,7 +217,8 @@ internal final class ServerLoop {
     let runtime = entry.runtime(
       RuntimeContext(
         loop: loop, limits: options.procedures, nested: nestedCaller, isolation: options.isolationPolicy,
-        secrets: core.secrets, quarantine: core.quarantine,
+        secrets: core.secrets, quarantine: core.quarantine, interpreters: core.interpreters,
+        environments: core.environmentsDirectory,
         // One says it for all.
         note: { [core, index] in if index == 0 { core.log.note($0) } }, warn: { [core] in core.log.warn($0) },
         log: { output.log($0) }))

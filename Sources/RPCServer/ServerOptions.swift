@@ -63,6 +63,14 @@ public struct ServerOptions: Sendable {
   /// A folder with a file for each secret that services may name, of mode 0700 and 0600; nil for none.
   public var secretsDirectory: String?
 
+  /// Folders with interpreters of Python, or with installations of them as pyenv keeps them, beside those that are found
+  /// by themselves.
+  public var interpreterFolders: [String] = []
+  /// How long installing the requirements of a service may take, in milliseconds.
+  public var installTimeoutMilliseconds = 5 * 60 * 1000
+  /// Whether packages may be built from source, which runs code of theirs.
+  public var allowsSourceBuilds = false
+
   internal var isolationPolicy: IsolationPolicy {
     var policy = IsolationPolicy()
     policy.isolation = isolation

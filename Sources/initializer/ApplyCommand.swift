@@ -43,6 +43,7 @@ struct ApplyCommand: AsyncParsableCommand {
     var options = try shared.options(file: file)
     options.mode = dryRun ? .rehearse : .apply
     options.force = force
+    options.progress = { StandardStreams.write($0, to: 2) }
     let initializer = Initializer(options: options)
     let work = Task {
       await initializer.run(

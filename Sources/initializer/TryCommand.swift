@@ -45,6 +45,16 @@ struct TryCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("A folder (mode 0700) with a file (0600) for each secret.", valueName: "dir"))
   var secrets: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A folder with interpreters of Python, or pyenv's with its versions; may be repeated.", valueName: "dir"
+    ),
+    completion: .directory)
+  var interpreters: [String] = []
+
+  @Flag(help: "Let requirements be built from source, which runs code of the packages.")
+  var allowSourceBuilds = false
+
   @Argument(help: ArgumentHelp("The procedure: SERVICE.NAME.", valueName: "service.name"))
   var procedure: String
 
@@ -68,6 +78,8 @@ struct TryCommand: AsyncParsableCommand {
     options.isolation = Isolation(rawValue: isolation.rawValue) ?? .standard
     options.allowedPaths = allowPath
     options.secretsDirectory = secrets
+    options.interpreterFolders = interpreters
+    options.allowsSourceBuilds = allowSourceBuilds
     let trial = Trial(options: options)
     let work = Task {
       await trial.run(

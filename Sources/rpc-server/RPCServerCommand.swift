@@ -79,6 +79,18 @@ struct RPCServerCommand: ParsableCommand {
       "A folder (mode 0700) with a file (0600) for each secret that services may name.", valueName: "dir"))
   var secrets: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A folder with interpreters of Python, or pyenv's with its versions, that services may ask for; may be repeated.",
+      valueName: "dir"), completion: .directory)
+  var interpreters: [String] = []
+
+  @Option(help: "How long installing the requirements of a service may take, in milliseconds.")
+  var installTimeout = ServerOptions().installTimeoutMilliseconds
+
+  @Flag(help: "Let requirements be built from source, which runs code of the packages.")
+  var allowSourceBuilds = false
+
   @Option(help: "Event loops, each on its own thread; 0 for one per core.")
   var loops = 0
 
@@ -98,8 +110,12 @@ struct RPCServerCommand: ParsableCommand {
       throw ValidationError("the port must be 0 to 65535, not \(port)")
     }
     guard (0...1024).contains(loops) else { throw ValidationError("--loops must be 0 to 1024, not \(loops)") }
+    try LimitOptions.require(installTimeout, 1000...86_400_000, "--install-timeout")
     if let path = allowPath.first(where: { !$0.hasPrefix("/") }) {
       throw ValidationError("--allow-path takes whole paths, not '\(path)'")
+    }
+    if let path = interpreters.first(where: { !$0.hasPrefix("/") }) {
+      throw ValidationError("--interpreters takes whole paths, not '\(path)'")
     }
     guard host != "" else { throw ValidationError("the address to listen on is empty") }
   }
@@ -168,6 +184,9 @@ struct RPCServerCommand: ParsableCommand {
     options.isolation = Isolation(rawValue: isolation.rawValue) ?? .standard
     options.allowedPaths = allowPath
     options.secretsDirectory = secrets
+    options.interpreterFolders = interpreters
+    options.installTimeoutMilliseconds = installTimeout
+    options.allowsSourceBuilds = allowSourceBuilds
     limits.apply(to: &options)
     http.apply(to: &options)
     for bound in procedures.bounds + python.bounds + lua.bounds {

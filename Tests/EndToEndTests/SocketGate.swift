@@ -49,7 +49,9 @@ final class SocketGate: Sendable {
       var timeout = timeval(tv_sec: Int(ChildProcess.timeoutSeconds), tv_usec: 0)
       setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
       var byte: UInt8 = 0
-      let count = recv(descriptor, &byte, 1, 0)
+      var count: Int
+      // What it says meanwhile is of no interest.
+      repeat { count = recv(descriptor, &byte, 1, 0) } while count > 0
       guard count == 0 || (count < 0 && errno == ECONNRESET) else {
         throw Failure("the procedure runs still")
       }

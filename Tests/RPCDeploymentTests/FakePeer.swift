@@ -116,7 +116,7 @@ actor FakePeer: DeploymentPeer {
     }
   }
 
-  func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure] {
+  func prepare(_ transaction: String, installs: Bool) async throws(RPCError) -> [LoadFailure] {
     let failures = loadFailures
     return try await run(.prepare) { staging throws(DeploymentError) in
       guard try staging.startLoading(transaction, now: 0) != nil else { return [] }

@@ -24,6 +24,40 @@ struct GenerationStoreTests {
     #expect(try again.staging.commit("t1", now: again.now).serial == 1)
   }
 
+  @Test("packages stay as long as a kept generation names them, what is not whole never")
+  func environments() throws {
+    let directory = TemporaryDirectory(inMemory: true)
+    let file = Array("tiny\n".utf8)
+    let digest = ContentDigest.hex(of: file)
+    var provision = Provision()
+    provision.requirements = digest
+    var procedure = Samples.procedure("text", "concat", source: Self.changed)
+    procedure.confinement.provision = provision
+    let bench = try StagingBench(directory)
+    let sources = Self.sources.merging([digest: file]) { $1 }
+    try bench.deploy("t0", Samples.manifest([procedure]), sources: sources)
+    let store = bench.staging.store
+    let other = String(repeating: "0", count: 64)
+    let kept = ["\(digest)-3.11", "\(digest)-3.9"]
+    for name in kept + ["\(digest)-3.12.new", "\(digest)-3.9.old", "\(other)-3.11"] {
+      try directory.write("x", to: "data/environments/\(name)/lib/file")
+    }
+    store.collectEnvironments()
+    #expect(try store.disk.list("environments") == kept)
+    for number in 1...DeploymentLimits.generationsKept {
+      #expect(try store.disk.list("environments") == kept, "after \(number - 1)")
+      try bench.deploy("t\(number)", number % 2 == 0 ? Self.second : Samples.manifest(), sources: sources)
+      store.collectEnvironments()
+    }
+    #expect(try store.disk.list("environments") == [])
+    // Whose removal was interrupted is not one any more.
+    try directory.write("x", to: "data/environments/\(digest)-3.11.old/lib/file")
+    store.close()
+    let again = try StagingBench(directory)
+    again.staging.store.collectEnvironments()
+    #expect(try again.staging.store.disk.list("environments") == [])
+  }
+
   @Test("is used by one server at a time")
   func lock() throws {
     let directory = TemporaryDirectory(inMemory: true)

@@ -10,7 +10,12 @@ extension InitFileErrorTests {
     "what a service is given is checked",
     arguments: [
       ("env: {A: 1, B_2: x y, C: 'no', D: \"\"}", nil), ("env: [A: 1, B: 2]", nil),
-      ("secrets: [db, a.b-c]", nil),
+      ("secrets: [db, a.b-c]", nil), ("python: \"3.12\"", nil), ("python: 3.10", nil),
+      ("python: newest", "12:15: 'python' of service 'text' must be a version such as \"3.12\""),
+      ("python: /usr/bin/python3.12", "found '/usr/bin/python3.12'"), ("python: 3.12.1", "found '3.12.1'"),
+      ("python: 3.012", "found '3.012'"), ("python: \"2.7\"", "found '2.7'"),
+      ("python: [3.12]", "found a list"),
+      ("requirements: [a]", "12:21: 'requirements' of service 'text' must be a text, found a list"),
       ("env: {1A: x}", "12:13: 'env' of service 'text': a variable has a name of letters"),
       ("env: {TMPDIR: /x}", "12:13: 'env' of service 'text': 'TMPDIR' is the folder that the server gives"),
       ("env: {A: 1, A: 2}", "variable 'A' is declared twice; the first is at line 12"),
@@ -62,5 +67,7 @@ extension InitFileErrorTests {
     #expect(one == other && one?.digest == other?.digest)
     #expect(
       one?.procedures.first?.confinement.words == ["env=A=1", "env=B=2", "secret=x", "secret=y"])
+    let version = try manifest("python: 3.10")
+    #expect(version?.procedures.first?.confinement.words == ["python=3.10"])
   }
 }

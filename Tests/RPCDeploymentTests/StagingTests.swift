@@ -244,6 +244,22 @@ struct StagingTests {
     #expect(try bench.staging.commit("t1", now: bench.now).serial == 1)
   }
 
+  @Test("as long as the server says that it is installing, the lock is kept, however long that takes")
+  func slowInstalling() throws {
+    let bench = try StagingBench()
+    try bench.send("t1", try bench.begin("t1"))
+    _ = try bench.staging.startLoading("t1", now: bench.now)
+    for _ in 0..<100 {
+      bench.now += DeploymentLimits.leaseNanoseconds - 1
+      bench.staging.keepAlive("t1", now: bench.now)
+      #expect(throws: DeploymentError.self) { try bench.begin("t2") }
+    }
+    // Another one's signs of life are not its own.
+    bench.now += DeploymentLimits.loadLeaseNanoseconds
+    bench.staging.keepAlive("t2", now: bench.now)
+    try bench.begin("t2")
+  }
+
   @Test("procedures that do not load leave everything as it was")
   func loadFails() throws {
     let bench = try StagingBench()

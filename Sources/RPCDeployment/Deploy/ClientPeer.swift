@@ -37,8 +37,13 @@ package struct ClientPeer: DeploymentPeer {
 
   package func put(_ request: DeployPut) async throws(RPCError) -> Int { try await call(request) }
 
-  package func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure] {
-    try await call(DeployPrepare(transaction: transaction)).failures
+  /// The server has a bound of its own for installing. One that is gone is noticed by the client's signs of life.
+  private static let installTimeout: Duration = .seconds(24 * 60 * 60)
+
+  package func prepare(_ transaction: String, installs: Bool) async throws(RPCError) -> [LoadFailure] {
+    try await call(
+      DeployPrepare(transaction: transaction), within: installs ? Self.installTimeout : timeout
+    ).failures
   }
 
   package func commit(_ transaction: String) async throws(RPCError) -> Int {
@@ -53,9 +58,11 @@ package struct ClientPeer: DeploymentPeer {
     try await call(DeployUnlock(who: who))
   }
 
-  private func call<Request: SystemProcedure>(_ request: Request) async throws(RPCError) -> Request.Answer {
+  private func call<Request: SystemProcedure>(
+    _ request: Request, within limit: Duration? = nil
+  ) async throws(RPCError) -> Request.Answer {
     let result = try await client.invoke(
-      Request.signature.qualifiedName, request.arguments, on: server, options: .deadline(timeout))
+      Request.signature.qualifiedName, request.arguments, on: server, options: .deadline(limit ?? timeout))
     return try Request.answer(result.values)
   }
 }

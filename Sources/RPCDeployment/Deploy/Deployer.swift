@@ -1,6 +1,7 @@
 import RPCClient
 import RPCKeys
 package import RPCNetwork
+import RPCProcedures
 import RPCWire
 
 /// Gives servers what a file says, in two phases over all of them: everything is sent, checked and loaded
@@ -41,6 +42,8 @@ package struct Deployer: Sendable {
     package var commitAttempts = 5
     /// Between those, and between signs of life to servers that are ready and wait for others.
     package var pause: Duration = .seconds(1)
+    /// Takes what a server says that it does while it prepares, where that takes long: the server's name and the words.
+    package var progress: (@Sendable (String, String) -> Void)?
 
     package init() {}
   }
@@ -233,12 +236,35 @@ package struct Deployer: Sendable {
       step.sentSources += 1
       step.sentBytes += bytes.count
     }
-    step.loadFailures = try await step.target.peer.prepare(options.transaction)
-    let count = Set(step.loadFailures.map(\.digest)).count
-    guard count == 0 else {
-      throw RPCError(
-        .failedPrecondition, count == 1 ? "a source cannot be loaded" : "\(count) sources cannot be loaded")
+    step.loadFailures = try await load(step.target)
+    guard !step.loadFailures.isEmpty else { return }
+    let count = Set(step.loadFailures.map(\.digest)).subtracting(Self.requirements(of: step.target)).count
+    throw RPCError(
+      .failedPrecondition,
+      count == 0
+        ? "packages cannot be installed"
+        : count == 1 ? "a source cannot be loaded" : "\(count) sources cannot be loaded")
+  }
+
+  private static func requirements(of target: Target) -> Set<String> {
+    Set(target.content.manifest.procedures.compactMap(\.confinement.provision.requirements))
+  }
+
+  /// Has a server load what it has, and passes on what it says meanwhile.
+  private func load(_ target: Target) async throws(RPCError) -> [LoadFailure] {
+    let installs = !Self.requirements(of: target).isEmpty
+    let (options, peer, name) = (options, target.peer, target.server.name)
+    let listener = Task {
+      var said: String?
+      while installs, !Task.isCancelled {
+        try? await Task.sleep(for: min(options.pause, .milliseconds(500)))
+        guard !Task.isCancelled, let text = try? await peer.status().progress, text != said else { continue }
+        said = text
+        options.progress?(name, text)
+      }
     }
+    defer { listener.cancel() }
+    return try await peer.prepare(options.transaction, installs: installs)
   }
 
   /// Sends one source in chunks, from where the server has it.

@@ -13,10 +13,18 @@ package protocol DeploymentPeer: Sendable {
   func put(_ request: DeployPut) async throws(RPCError) -> Int
   /// Returns once everything is loaded and durable, or what could not be loaded. Renews the lock where it is
   /// prepared already.
-  func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure]
+  ///
+  /// - Parameter installs: whether packages may have to be installed first, which takes longer than any other step.
+  func prepare(_ transaction: String, installs: Bool) async throws(RPCError) -> [LoadFailure]
   /// Puts the prepared generation in force; returns its serial.
   func commit(_ transaction: String) async throws(RPCError) -> Int
   func abort(_ transaction: String) async throws(RPCError)
   /// Ends the deployment that is under way there; returns whose it was, nil when there was none.
   func unlock(who: String) async throws(RPCError) -> DeploymentStatus.Lock?
+}
+
+extension DeploymentPeer {
+  func prepare(_ transaction: String) async throws(RPCError) -> [LoadFailure] {
+    try await prepare(transaction, installs: false)
+  }
 }

@@ -30,6 +30,8 @@ package struct Initializer: Sendable {
     package var certificate: OwnCertificate?
     /// What procedures may be written in.
     package var languages = Languages.all
+    /// Takes what servers say that they do, where that takes long, as lines.
+    package var progress: (@Sendable (String) -> Void)?
 
     package init() {}
   }
@@ -84,6 +86,7 @@ package struct Initializer: Sendable {
     deployerOptions.mode = options.mode
     deployerOptions.force = options.force
     deployerOptions.who = Self.who()
+    if let progress = options.progress { deployerOptions.progress = { progress("\($0): \($1)\n") } }
     var report = await Deployer(targets: targets, sources: file.sources, options: deployerOptions).run()
     report.sourcePaths = file.sourcePaths
     report.places = file.places

@@ -91,8 +91,12 @@ public struct InitFile: Sendable {
     ) { first, _ in first }
     var sources: [String: [UInt8]] = [:]
     for case .bytes(let bytes, let digest) in reader.sources.values { sources[digest] = bytes }
+    for (digest, file) in reader.requirementFiles { sources[digest] = file.bytes }
     self.sources = sources
-    sourcePaths = Dictionary(reader.procedures.map { ($0.procedure.digest, $0.path) }) { first, _ in first }
+    sourcePaths = Dictionary(
+      reader.procedures.map { ($0.procedure.digest, $0.path) }
+        + reader.requirementFiles.map { ($0.key, $0.value.path) }
+    ) { first, _ in first }
   }
 
   /// What each server is to be, by its name: exactly the procedures of the services that it provides.

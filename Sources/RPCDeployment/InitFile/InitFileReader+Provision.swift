@@ -4,9 +4,40 @@ import RPCWire
 /// What a service gives its procedures beside their sources.
 extension InitFileReader {
   mutating func provision(_ fields: [String: YamlNode], _ owner: String) -> Provision {
-    Provision(
+    var provision = Provision(
       environment: fields["env"].map { environment($0, of: owner) } ?? [],
       secrets: fields["secrets"].map { secrets($0, of: owner) } ?? [])
+    provision.requirements = fields["requirements"].flatMap { requirements($0, of: owner) }
+    if let node = fields["python"] {
+      provision.python = node.text.flatMap { PythonInterpreters.isVersion($0) ? $0 : nil }
+      if provision.python == nil {
+        report(
+          node.place,
+          "'python' of \(owner) must be a version such as \"3.12\": servers choose among the interpreters that they find, "
+            + "found \(node.text.map { "'\($0.prefix(40))'" } ?? node.kind)")
+      }
+    }
+    return provision
+  }
+
+  /// The digest of the file, which travels as a source does.
+  private mutating func requirements(_ node: YamlNode, of owner: String) -> String? {
+    guard let path = text(node, "'requirements' of \(owner)"), checksSources else { return nil }
+    let full = path.hasPrefix("/") ? path : directory + path
+    switch SourceFile.readBytes(full, limit: DeploymentLimits.requirementsBytesMax) {
+    case .failure(let reason):
+      report(node.place, "cannot read 'requirements' '\(path.prefix(200))' of \(owner): \(reason.message)")
+      return nil
+    case .success(let bytes):
+      guard String(validating: bytes, as: UTF8.self) != nil else {
+        report(
+          node.place, "cannot read 'requirements' '\(path.prefix(200))' of \(owner): it is not UTF-8 text")
+        return nil
+      }
+      let digest = ContentDigest.hex(of: bytes)
+      requirementFiles[digest] = (path, bytes)
+      return digest
+    }
   }
 
   private mutating func environment(_ node: YamlNode, of owner: String) -> [Provision.Variable] {

@@ -21,6 +21,8 @@ struct InitFileReader {
   var declaredNames: [UTF8Key: Set<UTF8Key>] = [:]
   /// By path as the file gives it: each source is read once, however many procedures it holds.
   var sources: [UTF8Key: SourceFile] = [:]
+  /// By digest, each with its path as the file gives it.
+  var requirementFiles: [String: (path: String, bytes: [UInt8])] = [:]
   /// By language and digest: as with the sources, each is scanned once.
   var outlines: [String: SourceOutline] = [:]
   /// On sources that do not seem to define their function.

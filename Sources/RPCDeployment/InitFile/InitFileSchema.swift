@@ -86,6 +86,11 @@ public enum InitFileSchema {
     case .number(let range): return either(integer(range), text(pattern: "^[+]?[0-9]+$", only: true))
     case .methodName:
       return text(pattern: "^[A-Za-z_][A-Za-z0-9_]*$", only: true, most: WireLimits.nameBytesMax)
+    case .version:
+      // What stands there without quotes is a number to an editor.
+      return either(
+        text(pattern: "^3[.](0|[1-9][0-9]{0,2})$", only: true),
+        .object([("type", .string("number")), ("minimum", .int(3)), ("exclusiveMaximum", .int(4))]))
     case .fieldNumber:
       // What protobuf keeps for itself.
       return integer(1...ProtoLimits.fieldNumberMax).adding("not", integer(19_000...19_999))

@@ -47,6 +47,8 @@ indirect enum ValueShape: Sendable {
   case number(ClosedRange<Int>)
   /// What gRPC may call a method.
   case methodName
+  /// Of Python.
+  case version
   /// The number of a field in protobuf.
   case fieldNumber
   /// Names that are declared elsewhere, each once.
@@ -130,6 +132,12 @@ extension KeyTable {
     Key("env", is: .entries(.text), "Variables of the environment of its procedures, as NAME: value."),
     Key(
       "secrets", is: .references, "Names of secrets that each of its servers keeps and its procedures get."),
+    Key(
+      "requirements", is: .text,
+      "A file of pip's with the packages that its Python procedures have; relative to this file."),
+    Key(
+      "python", is: .version,
+      "The version of Python that runs its procedures, such as 3.12, of those that the servers have."),
   ])
 
   static let procedure = KeyTable([

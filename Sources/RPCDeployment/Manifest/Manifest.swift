@@ -32,9 +32,9 @@ public struct Manifest: Hashable, Sendable {
     "\(signature.qualifiedName)(\(signature.parameterTypes.map(\.description).joined(separator: ", ")))"
   }
 
-  /// The digests of the sources it needs, each once, in order.
+  /// The digests of the sources and the files of requirements that it needs, each once, in order.
   package var sourceDigests: [String] {
-    Set(procedures.map(\.digest)).sorted()
+    Set(procedures.map(\.digest) + procedures.compactMap(\.confinement.provision.requirements)).sorted()
   }
 
   /// The names of the services that the server provides.

@@ -121,6 +121,12 @@ package final class Staging {
     return LoadingWork(manifest: open.content.manifest, sources: sources)
   }
 
+  /// The server is still loading, however long that takes.
+  package func keepAlive(_ id: String, now: UInt64) {
+    guard transaction?.id.hasSameUTF8(as: id) == true else { return }
+    transaction?.renew(at: now)
+  }
+
   /// The procedures are loaded, or could not be. Makes the generation durable, so that a commit needs nothing
   /// more than a rename.
   package func finishLoading(_ id: String, succeeded: Bool, now: UInt64) throws(DeploymentError) {

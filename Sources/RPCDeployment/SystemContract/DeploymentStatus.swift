@@ -43,12 +43,14 @@ package struct DeploymentStatus: Hashable, Sendable {
   package var degraded: String?
   /// What servers proved when that was deployed; nil for none.
   package var serverKeys: [ServerKey]?
+  /// What the server does for the deployment that it prepares, for people, where that takes long.
+  @ComparedByUTF8 package var progress: String?
 
   package init(
     generation: Int = 0, digest: String = "", topology: Int? = nil, topologyDigest: String? = nil,
     previous: Int? = nil, preparedTransaction: String? = nil,
     lock: Lock? = nil, lastDeploymentMilliseconds: Int? = nil, degraded: String? = nil,
-    serverKeys: [ServerKey]? = nil
+    serverKeys: [ServerKey]? = nil, progress: String? = nil
   ) {
     self.generation = generation
     self.digest = digest
@@ -60,6 +62,7 @@ package struct DeploymentStatus: Hashable, Sendable {
     self.lastDeploymentMilliseconds = lastDeploymentMilliseconds
     self.degraded = degraded
     self.serverKeys = serverKeys
+    self.progress = progress
   }
 }
 
@@ -70,7 +73,7 @@ extension DeploymentStatus: SystemMap {
     .init("topology_digest", \.topologyDigest), .init("previous", \.previous),
     .init("prepared_tx", \.preparedTransaction), .init("lock", \.lock),
     .init("last_deployment_ms", \.lastDeploymentMilliseconds), .init("degraded", \.degraded),
-    .init("server_keys", \.serverKeys),
+    .init("server_keys", \.serverKeys), .init("progress", \.progress),
   ]
 }
 

@@ -42,6 +42,10 @@ package struct RuntimeContext {
   package var secrets: SecretStore
   /// Procedures that are not called any more; the same for all loops of a server.
   package var quarantine: Quarantine
+  /// What `python:` of a service chooses from.
+  package var interpreters: PythonInterpreters
+  /// The folder with the packages of requirements; nil where none are installed.
+  package var environments: String?
   /// Takes what is worth a line in the server's log.
   package var note: (String) -> Void
   /// …and is a warning.
@@ -52,7 +56,8 @@ package struct RuntimeContext {
   package init(
     loop: EventLoop, limits: RuntimeLimits = RuntimeLimits(), nested: (any NestedCaller)? = nil,
     isolation: IsolationPolicy = IsolationPolicy(), secrets: SecretStore = .none,
-    quarantine: Quarantine? = nil,
+    quarantine: Quarantine? = nil, interpreters: PythonInterpreters = PythonInterpreters(),
+    environments: String? = nil,
     note: @escaping (String) -> Void = { _ in }, warn: @escaping (String) -> Void = { _ in },
     log: @escaping ProcedureOutput.Sink = { _ in }
   ) {
@@ -62,6 +67,8 @@ package struct RuntimeContext {
     self.isolation = isolation
     self.secrets = secrets
     self.quarantine = quarantine ?? Quarantine(limits: limits)
+    self.interpreters = interpreters
+    self.environments = environments
     self.note = note
     self.warn = warn
     self.log = log

@@ -17,6 +17,11 @@ package struct Provision: Hashable, Sendable {
   /// The names of secrets that each server keeps for itself, in order.
   package private(set) var secrets: [String] = []
 
+  /// SHA-256 of the file that says which packages its Python procedures have; nil for those of the server.
+  package var requirements: String?
+  /// The version of Python that runs them, such as `3.12`; nil for the server's own.
+  package var python: String?
+
   package init() {}
 
   /// - Precondition: what `isVariable` and `isSecret` allow, each name once.
@@ -57,6 +62,10 @@ package struct Provision: Hashable, Sendable {
       }
   }
 
+  private static func isDigest(_ text: String) -> Bool {
+    text.utf8.count == 64 && text.utf8.allSatisfy { isDigit($0) || (0x61...0x66).contains($0) }
+  }
+
   private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
   private var isWithinBounds: Bool {
@@ -68,6 +77,7 @@ package struct Provision: Hashable, Sendable {
 
   var words: [String] {
     environment.map { "env=\($0.name)=\($0.value)" } + secrets.map { "secret=\($0)" }
+      + [python.map { "python=\($0)" }, requirements.map { "requirements=\($0)" }].compactMap { $0 }
   }
 
   /// Takes one word; false where that is none of these.
@@ -86,6 +96,12 @@ package struct Provision: Hashable, Sendable {
         return false
       }
       secrets.append(value)
+    case "python":
+      guard python == nil, PythonInterpreters.isVersion(value) else { return false }
+      python = value
+    case "requirements":
+      guard requirements == nil, Self.isDigest(value) else { return false }
+      requirements = value
     default: return false
     }
     return isWithinBounds

@@ -12,22 +12,25 @@ extension LanguageEntry {
   package static let python = LanguageEntry(
     .python, fileEndings: [".py"], comment: "#", isText: PythonProgram.isText, outline: PythonOutline.read
   ) { context in
-    PythonProgram().runtime(context)
+    PythonRuntime(context)
   }
 }
 
 /// The interpreter: one warm process for each loop, which forks the workers.
 package struct PythonProgram: Sendable {
-  /// The oldest version of Python whose library has all that the worker program uses.
-  private static let oldestMinorVersion: UInt32 = 9
+  /// What runs procedures of services that name no version.
+  internal static let defaultInterpreter = "python3"
 
   /// Found in PATH.
   private let interpreter: String
+  /// What it has to be.
+  private let version: String?
   private let usesNamespaces: Bool
 
   /// - Parameter usesNamespaces: give the workers process ids of their own, where the kernel allows that.
-  package init(interpreter: String = "python3", usesNamespaces: Bool = true) {
+  package init(interpreter: String = "python3", version: String? = nil, usesNamespaces: Bool = true) {
     self.interpreter = interpreter
+    self.version = version
     self.usesNamespaces = usesNamespaces
   }
 
@@ -43,8 +46,12 @@ package struct PythonProgram: Sendable {
     ForkServerProgram(
       start: { control throws(RPCError) in try start(limits, control: control) },
       refusal: { major, minor in
-        guard major != 3 || minor < Self.oldestMinorVersion else { return nil }
-        return "it is Python \(major).\(minor), and 3.\(Self.oldestMinorVersion) is the oldest that will do"
+        if let version, version != "\(major).\(minor)" {
+          return "it is Python \(major).\(minor), not \(version)"
+        }
+        let oldest = PythonInterpreters.oldestMinorVersion
+        guard major != 3 || minor < oldest else { return nil }
+        return "it is Python \(major).\(minor), and 3.\(oldest) is the oldest that will do"
       })
   }
 
@@ -61,15 +68,8 @@ package struct PythonProgram: Sendable {
   /// control socket.
   private func start(_ limits: RuntimeLimits, control: borrowing Descriptor) throws(RPCError) -> ChildProcess
   {
-    let file = Self.archive.withUnsafeBytes { rpc_memory_file("rpc_worker.zip", $0.baseAddress, $0.count) }
-    guard file >= 0 else { throw Self.notStarted(SystemError.last("memfd_create")) }
-    defer { close(file) }
-    let filters = try Self.filters()
-    defer { close(filters.file) }
     let bounds = limits.python
     let arguments = [
-      interpreter, "-I", "-S", "-B", "/proc/self/fd/3", "program=3", "control=4",
-      "filters=5", "base=\(filters.sizes[0])", "sockets=\(filters.sizes[1])", "modes=\(filters.sizes[2])",
       "memory=\(bounds.memoryBytes)", "output=\(limits.outputBytes)",
       "message_characters=\(limits.messageCharacters)", "log_bytes=\(limits.logBytesPerCall)",
       "log_lines=\(limits.logLinesPerCall)",
@@ -79,30 +79,56 @@ package struct PythonProgram: Sendable {
       "namespaces=\(usesNamespaces ? 1 : 0)",
     ]
     do throws(SystemError) {
-      return try ChildProcess.start(
-        arguments, environment: WorkerEnvironment.variables,
-        descriptors: [-1, -1, 2, file, control.raw, filters.file],
-        alone: true)
+      return try Self.start(
+        interpreter, Self.archive, arguments, environment: WorkerEnvironment.variables, control: control)
     } catch {
       throw error.code == ENOENT
         ? RPCError(
           .unavailable,
           "'\(interpreter)' was not found in PATH: Python procedures need Python 3 on the server")
-        : Self.notStarted(SystemError(code: error.code, operation: "start \(interpreter)"))
+        : RPCError(.unavailable, "Python cannot be started: \(error)")
     }
   }
 
+  private static func start(
+    _ interpreter: String, _ archive: [UInt8], _ arguments: [String], environment: [String],
+    control: borrowing Descriptor
+  ) throws(SystemError) -> ChildProcess {
+    let file = archive.withUnsafeBytes { rpc_memory_file("rpc_worker.zip", $0.baseAddress, $0.count) }
+    guard file >= 0 else { throw SystemError.last("memfd_create") }
+    defer { close(file) }
+    let filters = try Self.filters()
+    defer { close(filters.file) }
+    let start = [
+      interpreter, "-I", "-S", "-B", "/proc/self/fd/3", "program=3", "control=4",
+      "filters=5", "base=\(filters.sizes[0])", "sockets=\(filters.sizes[1])", "modes=\(filters.sizes[2])",
+    ]
+    return try ChildProcess.start(
+      start + arguments, environment: environment, descriptors: [-1, -1, 2, file, control.raw, filters.file],
+      alone: true)
+  }
+
+  /// Starts the program that installs requirements; its end of the socket is `control`.
+  internal static func startInstaller(
+    _ interpreter: String, control: borrowing Descriptor
+  ) throws(SystemError) -> pid_t {
+    try start(
+      interpreter, installerArchive, ["namespaces=1"], environment: WorkerEnvironment.installerVariables,
+      control: control
+    ).id
+  }
+
   /// The filters of system calls for workers, one after the other in a file.
-  private static func filters() throws(RPCError) -> (file: Int32, sizes: [Int]) {
+  private static func filters() throws(SystemError) -> (file: Int32, sizes: [Int]) {
     let file = rpc_memory_file("rpc_filters", nil, 0)
-    guard file >= 0 else { throw notStarted(SystemError.last("memfd_create")) }
+    guard file >= 0 else { throw SystemError.last("memfd_create") }
     var sizes: [Int] = []
     for kind in [rpc_seccomp_base, rpc_seccomp_sockets, rpc_seccomp_modes] {
       let before = lseek(file, 0, SEEK_CUR)
       let code = rpc_seccomp_write(kind, file)
       guard code == 0 else {
         close(file)
-        throw notStarted(SystemError(code: code, operation: "make the filter of system calls"))
+        throw SystemError(code: code, operation: "make the filter of system calls")
       }
       sizes.append(lseek(file, 0, SEEK_CUR) - before)
     }
@@ -110,12 +136,12 @@ package struct PythonProgram: Sendable {
     return (file, sizes)
   }
 
-  private static func notStarted(_ error: SystemError) -> RPCError {
-    RPCError(.unavailable, "Python cannot be started: \(error)")
-  }
-
   /// The worker program: a zip archive with the package `rpc_worker`.
-  private static let archive: [UInt8] = {
+  private static let archive = makeArchive(of: "parent")
+  /// The one that installs requirements has the same package.
+  private static let installerArchive = makeArchive(of: "install")
+
+  private static func makeArchive(of program: String) -> [UInt8] {
     let modules = [
       ("parent", PackageResources.parent_py), ("worker", PackageResources.worker_py),
       ("protocol", PackageResources.protocol_py), ("limits", PackageResources.limits_py),
@@ -128,12 +154,13 @@ package struct PythonProgram: Sendable {
       ("confinement", PackageResources.confinement_py), ("folders", PackageResources.folders_py),
       ("newborn", PackageResources.newborn_py), ("provision", PackageResources.provision_py),
       ("hints", PackageResources.hints_py),
-      ("guardian", PackageResources.guardian_py),
+      ("guardian", PackageResources.guardian_py), ("requirements", PackageResources.requirements_py),
+      ("install", PackageResources.install_py), ("environment", PackageResources.environment_py),
     ]
     var archive = ZipArchive()
-    archive.add("__main__.py", Array("from rpc_worker.parent import main\n\nmain()\n".utf8))
+    archive.add("__main__.py", Array("from rpc_worker.\(program) import main\n\nmain()\n".utf8))
     archive.add("rpc_worker/__init__.py", [])
     for (name, source) in modules { archive.add("rpc_worker/\(name).py", source) }
     return archive.bytes
-  }()
+  }
 }

@@ -64,7 +64,7 @@ def become_worker(parent, descriptor, written, shared, order, folder, given):
         provision = Provision.read(connection)
         provision.write(given, parent.confinement.user_of(order.service) if order.is_confined else None)
         provision.set_variables()
-        order.readable.append(given)
+        order.readable += [given, *provision.open_packages()]
     if folder is not None:
         os.environ["TMPDIR"] = folder
     # Open from here on: the rules for files are about paths.
@@ -76,6 +76,7 @@ def become_worker(parent, descriptor, written, shared, order, folder, given):
         parent.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent.pid:
         os._exit(0)
+    provision.use_packages()
     worker = Worker(connection, shared, parent.changes, statm, folder, provision)
     worker.threads.watch(worker)
     sys.addaudithook(call_guard(worker))

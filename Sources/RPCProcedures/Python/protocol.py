@@ -30,13 +30,17 @@ a CALL there may be [caller or nil, deadline in nanoseconds of the monotonic clo
                                  the procedure id of CALL. With flag 1 it is answered: REPLY [] or ERROR.
                                  Without, a failure is what the unit's calls answer.
                      FORGET 65   [[unit...], [digest...]]
-                     PROVIDE 69  [[[variable, value]...], [[secret, bytes]...]]: before all others, where its service
-                                 gives it something
+                     PROVIDE 69  [[[variable, value]...], [[secret, bytes]...], folder of packages or nil]: before all
+                                 others, where its service gives it something
                      ANSWER 68   to ASK: the list of values, or with flag 1 a map as in ERROR
     from the worker  LOG 66      [stream, line...] of the call: 1 standard output, 2 standard error, 3 rpc.log.
                                  With flag 1 of a call that was answered before: the call id is its unit.
                      ASK 67      [server or nil, "service.procedure", argument...]: the call in progress calls
                      REPLY or ERROR with flag 1: the worker has to be replaced, for what the call left behind
+
+Between the server and the program that installs requirements, in the same frames: INSTALL 70 [folder, digest, content,
+seconds, may build from source, order as behind the id of F] to it, and from it SAYS 71 [line] and at the end
+INSTALLED 72 [""] or FAILED 73 [why].
 
 A worker and the parent share a page, `Shared`.
 
@@ -57,5 +61,6 @@ HEADER = struct.Struct("<IBBHQ")
 UNIT = struct.Struct("<I")
 CALL, REPLY, ERROR = 4, 5, 6
 LOAD, FORGET, LOG, ASK, ANSWER, PROVIDE = 64, 65, 66, 67, 68, 69
+INSTALL, INSTALL_SAYS, INSTALLED, INSTALL_FAILED = 70, 71, 72, 73
 ANSWERED = REPLACE = FAILED = LATE = 1
 STANDARD_OUTPUT, STANDARD_ERROR, RPC_LOG = 1, 2, 3

@@ -11,7 +11,7 @@ import time
 
 from .calls import UNMEASURED_SECONDS, LateOutput, ThreadWatch, leaves_children
 from .codec import decode, list_head
-from .errors import EXECUTED, RESOURCE_EXHAUSTED, Failure, exception_message, raising_line
+from .errors import EXECUTED, FAILED_PRECONDITION, NOT_EXECUTED, RESOURCE_EXHAUSTED, Failure, exception_message, raising_line
 from .folders import empty, open_above
 from .limits import Limits, bound
 from .output import LineSender
@@ -243,7 +243,7 @@ class Worker:
         self.unmeasured += time.monotonic() - began
         self.flush()
         if flags & ANSWERED:
-            flags = REPLACE if self.tidy_up() else 0
+            flags = REPLACE if self.tidy_up() or self.provision.problem else 0
             if entry.failure is not None:
                 del self.units[unit]
                 self.answer(entry.failure.frame(call, flags))
@@ -252,6 +252,8 @@ class Worker:
 
     def function(self, entry, digest, source_name, function, source, is_new):
         """The function that calls of `entry` run. A source becomes a module once."""
+        if self.provision.problem is not None:
+            raise Failure(self.provision.problem, NOT_EXECUTED, None, "FailedPrecondition", FAILED_PRECONDITION)
         module, _ = self.modules.get(digest, (None, None))
         if module is None:
             module = make_module(digest, source_name, bytes(source))
@@ -293,7 +295,7 @@ class Worker:
             os._exit(0)
         self.unmeasured += time.monotonic() - began
         # First of all, so that no alarm of the call goes off in the middle of its answer.
-        flags = REPLACE if self.tidy_up() else 0
+        flags = REPLACE if self.tidy_up() or self.provision.problem else 0
         self.flush()
         if failed is None:
             HEADER.pack_into(out, 0, len(out) - 16, REPLY, flags, 0, call)

@@ -8,15 +8,18 @@ package struct WorkerOrder: Hashable, Sendable {
   package var isolation: Isolation
   /// What the service's secrets are now.
   package var secrets: [Secret]
+  /// Where the packages of its requirements are, without the version of Python behind it; nil for those of the server.
+  package var packages: String?
 
   package init(
     service: String, confinement: Confinement = .standard, isolation: Isolation = .standard,
-    secrets: [Secret] = []
+    secrets: [Secret] = [], packages: String? = nil
   ) {
     self.service = service
     self.confinement = confinement
     self.isolation = isolation
     self.secrets = secrets
+    self.packages = packages
   }
 
   private static let network: UInt8 = 1
@@ -31,7 +34,7 @@ package struct WorkerOrder: Hashable, Sendable {
   internal func appendProvision(to queue: inout ByteQueue) {
     let mark = WorkerDialect.begin(.provide, callID: 0, in: &queue)
     let environment = confinement.provision.environment
-    queue.appendListHeader(count: 2)
+    queue.appendListHeader(count: 3)
     queue.appendListHeader(count: environment.count)
     for variable in environment {
       queue.appendListHeader(count: 2)
@@ -44,6 +47,7 @@ package struct WorkerOrder: Hashable, Sendable {
       queue.appendString(secret.name)
       queue.appendBinary(secret.bytes)
     }
+    if let packages { queue.appendString(packages) } else { queue.appendNil() }
     queue.endFrame(mark)
   }
 

@@ -16,6 +16,7 @@ package final class WorkerPool: ProcedureRuntime {
   private let nested: (any NestedCaller)?
   internal let isolation: IsolationPolicy
   internal let secrets: SecretStore
+  private let environments: String?
   internal let quarantine: Quarantine
   internal let note: (String) -> Void
   internal let warn: (String) -> Void
@@ -58,6 +59,7 @@ package final class WorkerPool: ProcedureRuntime {
     self.nested = context.nested
     isolation = context.isolation
     secrets = context.secrets
+    environments = context.environments
     quarantine = context.quarantine
     note = context.note
     warn = context.warn
@@ -196,7 +198,8 @@ package final class WorkerPool: ProcedureRuntime {
     return WorkerOrder(
       service: unit.key.signature.service, confinement: confinement,
       isolation: isolation.isolation(of: confinement),
-      secrets: secrets.secrets(named: confinement.provision.secrets))
+      secrets: secrets.secrets(named: confinement.provision.secrets),
+      packages: confinement.provision.requirements.map { "\(environments ?? "")/\($0)" })
   }
 
   /// An idle worker of its service, one that knows the unit if there is one, or a new one. Services share none: what one

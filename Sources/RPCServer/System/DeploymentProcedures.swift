@@ -38,7 +38,9 @@ extension DeployStatus: DeploymentStep {
     by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<DeploymentStatus>
   ) {
-    answer(.success(worker.staging.status(now: now)))
+    var status = worker.staging.status(now: now)
+    status.progress = worker.installation?.said
+    answer(.success(status))
   }
 }
 

@@ -22,6 +22,8 @@ package struct Trial: Sendable {
     package var isolation = Isolation.standard
     package var allowedPaths: [String] = []
     package var secretsDirectory: String?
+    package var allowsSourceBuilds = false
+    package var interpreterFolders: [String] = []
 
     package init() {}
   }
@@ -121,7 +123,18 @@ package struct Trial: Sendable {
     } catch {
       throw .usage(error.description)
     }
-    return TrialThread.Context(isolation: policy, secrets: secrets)
+    return TrialThread.Context(
+      isolation: policy, secrets: secrets, environments: Self.environments,
+      interpreters: PythonInterpreters(told: options.interpreterFolders),
+      allowsSourceBuilds: options.allowsSourceBuilds)
+  }
+
+  /// Where packages are kept for the next time, as a server keeps its own; nil for a user without a home.
+  private static var environments: String? {
+    func whole(_ name: String) -> String? { Environment[name].flatMap { $0.hasPrefix("/") ? $0 : nil } }
+    return (whole("XDG_CACHE_HOME") ?? whole("HOME").map { $0 + "/.cache" }).map {
+      $0 + "/simplerpc/environments"
+    }
   }
 
   /// The overload that a server would call with these arguments, and what it would be given.

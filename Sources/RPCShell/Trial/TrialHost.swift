@@ -10,10 +10,20 @@ final class TrialHost {
   private let loop: EventLoop
   private let errors: @Sendable (String) -> Void
   private var runtimes: [Language: any ProcedureRuntime] = [:]
+  private lazy var installer = PythonInstaller(
+    loop: loop,
+    options: PythonInstaller.Options(
+      directory: context.environments ?? "", timeoutMilliseconds: Self.installMilliseconds,
+      allowsSourceBuilds: context.allowsSourceBuilds, isolation: context.isolation),
+    interpreters: context.interpreters)
   private var state = State.idle
+
+  /// As a server's, unless that is told otherwise.
+  private static let installMilliseconds = 5 * 60 * 1000
 
   private enum State {
     case idle
+    case installing((Result<[UInt8], RPCError>) -> Void)
     case preparing(SourceUnit)
     case calling(Invocation)
     case cancelled
@@ -39,16 +49,42 @@ final class TrialHost {
     let runtime = entry.runtime(
       RuntimeContext(
         loop: loop, nested: TrialCaller(self, services, loop), isolation: context.isolation,
-        secrets: context.secrets, log: { errors($0.text + "\n") }))
+        secrets: context.secrets, interpreters: context.interpreters, environments: context.environments,
+        log: { errors($0.text + "\n") }))
     runtimes[language] = runtime
     return runtime
   }
 
-  /// Loads the source as a deployment does, then calls the procedure as a server does.
+  /// Installs what the service requires and loads the source as a deployment does, then calls the procedure as a server
+  /// does.
   func run(
     _ unit: SourceUnit, _ arguments: [UInt8], completion: @escaping (Result<[UInt8], RPCError>) -> Void
   ) {
     if case .cancelled = state { return completion(.failure(Self.cancelled)) }
+    services.pythonVersions.forEach(context.interpreters.look(for:))
+    guard let wanted = services.requirements(of: unit.procedure) else {
+      return load(unit, arguments, completion: completion)
+    }
+    guard context.environments != nil else {
+      return completion(
+        .failure(
+          RPCError(
+            .failedPrecondition,
+            "there is no place to install the requirements of '\(wanted.service)': set HOME or XDG_CACHE_HOME"
+          )))
+    }
+    state = .installing(completion)
+    installer.install(
+      [wanted], progress: { [errors] in errors($0 + "\n") },
+      completion: { [self] failed in
+        if let error = failed.first?.1 { return completion(.failure(error)) }
+        load(unit, arguments, completion: completion)
+      })
+  }
+
+  private func load(
+    _ unit: SourceUnit, _ arguments: [UInt8], completion: @escaping (Result<[UInt8], RPCError>) -> Void
+  ) {
     do throws(RPCError) {
       let runtime = try runtime(unit.procedure.language)
       state = .preparing(unit)
@@ -104,6 +140,9 @@ final class TrialHost {
 
   func cancel() {
     switch state {
+    case .installing(let completion):
+      installer.cancel()
+      completion(.failure(Self.cancelled))
     case .preparing(let unit): runtimes[unit.procedure.language]?.cancelPreparing([unit])
     case .calling(let invocation):
       runtimes[invocation.procedure.language]?.cancel(invocation, reason: Self.cancelled)
@@ -113,6 +152,7 @@ final class TrialHost {
   }
 
   func shutDown() {
+    installer.shutDown()
     for runtime in runtimes.values { runtime.shutdown() }
     runtimes = [:]
   }

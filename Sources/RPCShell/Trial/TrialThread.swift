@@ -8,6 +8,10 @@ struct TrialThread: Sendable {
   struct Context: Sendable {
     var isolation: IsolationPolicy
     var secrets: SecretStore
+    /// Where packages of requirements are installed; nil where there is no place for them.
+    var environments: String?
+    var interpreters: PythonInterpreters
+    var allowsSourceBuilds: Bool
   }
 
   let services: TrialServices

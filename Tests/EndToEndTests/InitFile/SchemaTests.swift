@@ -87,7 +87,8 @@ struct SchemaTests {
         read: [/srv/data]
         write: [/srv/out]
         workers: 2
-      two: {providers: [], tenants: [], rpcs: []}
+        python: "3.12"
+      two: {providers: [], tenants: [], rpcs: [], python: 3.11}
     rpc:
       one:
         - a: {args: [int, "List[int]"], returns: [], src: a.py, timeout: 500ms, memory: 64MiB, doc: A thing.}
@@ -118,7 +119,9 @@ struct SchemaTests {
     ("isolation: required", "isolation: strict"), ("network: true", "network: sometimes"),
     ("network: true", "network: \"true\""), ("read: [/srv/data]", "read: [srv/data]"),
     ("read: [/srv/data]", "read: /srv/data"), ("workers: 2", "workers: 0"), ("workers: 2", "workers: 1025"),
-    ("workers: 2", "workers: many"), ("[int, ", "[string, "), ("[int, ", "[List, "), ("[int, ", "[[int], "),
+    ("workers: 2", "workers: many"), ("\"3.12\"", "\"4.0\""), ("\"3.12\"", "newest"),
+    ("\"3.12\"", "/usr/bin/python3"), ("\"3.12\"", "[3.12]"), ("python: \"3.12\"", "requirements: [a.txt]"),
+    ("[int, ", "[string, "), ("[int, ", "[List, "), ("[int, ", "[[int], "),
     ("args: [int, \"List[int]\"]", "args: int"), ("returns: [], ", "returns: int, "),
     (", src: a.py, timeout: 500ms", ", timeout: 500ms"), ("500ms", "500 millis"), ("500ms", "fast"),
     ("2.5", "0"),
