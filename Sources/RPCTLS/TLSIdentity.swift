@@ -58,12 +58,27 @@ package struct TLSIdentity: Hashable, Sendable {
   /// - Throws: `KeyError` with the file and what is wrong with it.
   package init(certificate: String, key: String) throws(KeyError) {
     let chain = try Self.read(certificate)
-    let secret = try Self.read(key, isSecret: true)
+    let secret = try Self.readKey(key)
     do {
       self = try TLSIdentity(chain: chain, key: secret, source: certificate)
     } catch {
       throw KeyError("\(error) (the key is in \(key))")
     }
+  }
+
+  /// Reads a private key, which must be one that a program can use by itself.
+  private static func readKey(_ path: String) throws(KeyError) -> [UInt8] {
+    let text = String(decoding: try read(path), as: UTF8.self)
+    guard text.contains("PRIVATE KEY-----") else {
+      throw KeyError("'\(path)' holds no private key in PEM ('-----BEGIN PRIVATE KEY-----')")
+    }
+    // PKCS #8 says it in its first line, older forms in their second.
+    guard !text.contains("ENCRYPTED") else {
+      throw KeyError(
+        "the private key in '\(path)' is locked with a passphrase, which nobody is asked for here; "
+          + "unlock it: openssl pkey -in '\(path)' -out FILE")
+    }
+    return try read(path, isSecret: true)
   }
 
   /// Reads a file of PEM.

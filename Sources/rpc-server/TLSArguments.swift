@@ -34,8 +34,12 @@ struct TLSArguments: ParsableArguments {
       throw ValidationError(
         "each --tls-certificate needs its --tls-key: there are \(certificates.count) and \(keys.count)")
     }
-    guard mode != .off || clientAuthorities == nil else {
-      throw ValidationError("--tls-client-ca needs --tls offered or --tls required")
+    // Who gives a certificate does not mean to serve plainly.
+    guard mode == .off else { return }
+    for (flag, isGiven) in [
+      ("--tls-certificate", !certificates.isEmpty), ("--tls-client-ca", clientAuthorities != nil),
+    ] where isGiven {
+      throw ValidationError("\(flag) needs --tls offered or --tls required")
     }
   }
 

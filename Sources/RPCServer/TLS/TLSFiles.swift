@@ -41,7 +41,12 @@ internal struct TLSFiles {
 
   func authorities() throws(KeyError) -> [UInt8]? {
     guard let path = options.clientAuthorities else { return nil }
-    return try TLSIdentity.read(path)
+    let bytes = try TLSIdentity.read(path)
+    guard String(decoding: bytes, as: UTF8.self).contains("CERTIFICATE-----") else {
+      throw KeyError(
+        "'\(path)' holds no certificate of an authority in PEM ('-----BEGIN CERTIFICATE-----')")
+    }
+    return bytes
   }
 
   // MARK: The server's own

@@ -57,7 +57,7 @@ struct ServerCheckTests {
     for (name, text) in [
       ("address", "another process listens on this address already"),
       ("deployers", "\(folder.file("deployers")):1:"),
-      ("certificate", "\(folder.file("certificate")) holds no certificate"),
+      ("certificate", "'\(folder.file("key"))' holds no private key"),
       ("server key", "this is not an OpenSSH private key"), ("log", "is not a directory"),
       ("Python", "'python3' was not found in PATH"),
     ] {
