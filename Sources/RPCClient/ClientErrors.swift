@@ -100,7 +100,7 @@ extension RPCError {
     let kept = before[..<lead]
     let after = message[place.upperBound...]
     var error = self
-    error.message = String(kept.isEmpty ? after.drop { $0 == " " } : kept + after)
+    error.message = String(kept.isEmpty ? after.drop { $0 == " " || $0 == ":" } : kept + after)
     return error
   }
 }

@@ -16,6 +16,7 @@ struct PureTests {
         "a call of 9 bytes is larger than the limit of 5 bytes"
       ),
       ("division by zero", "division by zero"), ("@", ""),
+      ("@: this port speaks TLS only", "this port speaks TLS only"),
     ])
   func beside(message: String, brief: String) {
     let server = Topology.Server(name: "s1", host: "127.0.0.1", port: 8181)
