@@ -2,7 +2,7 @@ package import RPCProcedures
 internal import RPCWire
 
 /// A change of a method that breaks programs which were made for the method as it was: a field number that has
-/// another name or type now, or is gone.
+/// another name or type now, or is gone, and a name of the method that is gone.
 package struct ProtoChange: Hashable, Sendable {
   /// The procedure as it is now.
   package var procedure: Procedure
@@ -16,17 +16,19 @@ package struct ProtoChange: Hashable, Sendable {
       guard let earlier = before[key], let later = after[key] else { return [] }
       return changes(
         ProtoService(service: key.text, procedures: earlier),
-        ProtoService(service: key.text, procedures: later), later)
+        ProtoService(service: key.text, procedures: later), earlier, later)
     }
   }
 
   private static func changes(
-    _ old: ProtoService, _ new: ProtoService, _ procedures: [Procedure]
+    _ old: ProtoService, _ new: ProtoService, _ earlier: [Procedure], _ procedures: [Procedure]
   ) -> [ProtoChange] {
     let methods = Dictionary(new.methods.map { ($0.name, $0) }) { first, _ in first }
     var seen: Set<String> = []
     return old.methods.flatMap { before -> [ProtoChange] in
-      guard let after = methods[before.name] else { return [] }
+      guard let after = methods[before.name] else {
+        return renaming(of: before.name, earlier[before.procedure], in: new, procedures).map { [$0] } ?? []
+      }
       let messages =
         differences(before.request, after.request, "argument")
         + differences(before.response, after.response, "result")
@@ -36,6 +38,21 @@ package struct ProtoChange: Hashable, Sendable {
           message: "in gRPC '\(new.name).\(before.name)' changes: \($0)")
       }
     }.filter { seen.insert($0.message).inserted }
+  }
+
+  /// A procedure that stays, under other names: as an overload does that becomes the only one.
+  private static func renaming(
+    of name: String, _ procedure: Procedure, in new: ProtoService, _ procedures: [Procedure]
+  ) -> ProtoChange? {
+    let signature = procedure.signature
+    let index = procedures.firstIndex {
+      $0.signature.name.hasSameUTF8(as: signature.name)
+        && $0.signature.parameterTypes == signature.parameterTypes
+    }
+    guard let index, let now = new.methods.first(where: { $0.procedure == index })?.name else { return nil }
+    return ProtoChange(
+      procedure: procedures[index],
+      message: "in gRPC '\(new.name).\(name)' is gone: it is '\(new.name).\(now)' now")
   }
 
   private static func differences(_ old: ProtoMessage, _ new: ProtoMessage, _ what: String) -> [String] {

@@ -83,6 +83,9 @@ struct PlanTests {
     first.grpc.overload = 1
     second.grpc.overload = 0
     #expect(plan(before, [first, second]).count == 1)
+    // An overload that becomes the only one loses the name that told it from the others; a removed one is told as such.
+    #expect(plan(before, [before[0]]) == ["in gRPC 'text.g__int' is gone: it is 'text.g' now"])
+    #expect(plan([before[0]], []) == [])
   }
 
   @Test("what changed of a procedure is told")
