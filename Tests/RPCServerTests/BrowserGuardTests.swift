@@ -139,11 +139,14 @@ struct BrowserGuardTests {
     #expect(peer.ask(HTTPPeer.request("GET", target))?.body == #"{"result":3}"#)
     let base64 = "/math/add?message=WzEsMl0&base64=1&encoding=json&connect=v1"
     #expect(peer.ask(HTTPPeer.request("GET", base64))?.body == #"{"result":3}"#)
+    let proto = "/math/add?connect=v1&encoding=proto&base64=1&message=CAEQAg"
+    #expect(peer.ask(HTTPPeer.request("GET", proto))?.body == "\u{8}\u{3}")
     let writing = peer.ask(HTTPPeer.request("GET", "/text/echo?connect=v1&encoding=json&message=[]"))
     #expect(writing?.status == 405 && writing?.body.contains("not declared idempotent") == true)
     for (query, status) in [
       ("", 405), ("?connect=v1", 405), ("?encoding=json", 405), ("?connect=v2&encoding=json&message=[]", 400),
-      ("?encoding=proto&message=", 415), ("?encoding=json&message=%zz", 400),
+      ("?encoding=xml&message=", 415), ("?encoding=proto&message=%08", 400),
+      ("?encoding=json&message=%zz", 400),
       ("?encoding=json&message=[1,2]&message=[1,3]", 400),
       ("?encoding=json&message=[1,2]&compression=gzip", 501),
       ("?encoding=json&message=!!&base64=1", 400), ("?encoding=json&message=[1,2]&compression=identity", 200),

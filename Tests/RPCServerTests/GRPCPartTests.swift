@@ -69,9 +69,9 @@ struct GRPCPartTests {
 
   @Test("text of gRPC-Web may come in pieces, each with its padding")
   func webText() {
-    #expect(GRPCDialect.decodeText(Array("AQ==AgM=".utf8)) == [1, 2, 3])
-    #expect(GRPCDialect.decodeText([]) == [])
-    #expect(GRPCDialect.decodeText(Array("AQ=".utf8)) == nil)
-    #expect(GRPCDialect.decodeText(Array("A!==".utf8)) == nil)
+    #expect(GRPCWebText.decode(Array("AQ==AgM=".utf8)) == [1, 2, 3])
+    #expect(GRPCWebText.decode([]) == [])
+    #expect(GRPCWebText.decode(Array("AQ=".utf8)) == nil)
+    #expect(GRPCWebText.decode(Array("A!==".utf8)) == nil)
   }
 }

@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import RPCProcedures
 internal import RPCProto
 internal import RPCTransport
@@ -16,15 +17,16 @@ extension GRPCDialect {
     // Load balancers ask for it by whatever name they have.
     if page != .health, stream.head.isFromBrowser, !admitBrowser(stream) { return }
     if let page { return show(page, stream) }
-    if !stream.head.isPost { return refuseMethod(stream) }
+    if stream.head.isOptions { return answerOptions(stream) }
     if let problem = stream.head.problem { return refuse(stream, problem) }
     do throws(RPCError) {
       stream.token = try token(stream)
     } catch {
       return fail(stream, error)
     }
+    if !stream.head.isPost { return beginWithoutPost(stream) }
     switch stream.head.content {
-    case .none: refuseContent(stream)
+    case .none: beginUnary(stream, ContentType(""))
     case .other(let type): beginUnary(stream, ContentType(type))
     case .grpc, .web, .webText: beginCall(stream)
     }
@@ -74,7 +76,7 @@ extension GRPCDialect {
   private func refuse(_ stream: GRPCStream, _ problem: GRPCHead.Problem) {
     switch problem {
     case .malformedTimeout:
-      refuseAsMalformed(stream, "'grpc-timeout' is up to 8 digits and one of H, M, S, m, u, n")
+      refuseAsMalformed(stream, GRPCTimeout.whatItIs)
     case .malformedMetadata(let name):
       refuseAsMalformed(stream, "the metadata '\(name.prefix(64))' is not base64")
     case .tooManyFields(let count):
@@ -95,6 +97,9 @@ extension GRPCDialect {
   }
 
   private func refuseAsMalformed(_ stream: GRPCStream, _ message: String) {
+    guard !stream.head.isOther else {
+      return refuse(stream, HTTPRefusal(.badRequest, .invalidArgument, message))
+    }
     core.failed(nil, RPCError(.protocolError, message), by: caller(of: stream))
     // Over gRPC-Web there is nobody who looks at the status of HTTP.
     guard stream.head.isGRPC else { return respond(stream, GRPCStatus(.internal, message)) }
@@ -107,6 +112,8 @@ extension GRPCDialect {
 
   /// Takes a piece of a body.
   func take(_ bytes: UnsafeRawBufferPointer, _ stream: GRPCStream) {
+    // GET has its arguments in its path.
+    guard !stream.head.isRead else { return }
     let count = stream.body.count + bytes.count
     if count > GRPCStream.keptBytes, let excess = socket.excess(of: bytes.count) {
       return fail(
@@ -173,12 +180,12 @@ extension GRPCDialect {
 
   /// Runs a request that is whole.
   func run(_ stream: GRPCStream) {
+    if let unary = stream.unary { return unary.run() }
     // A page, which is being written.
     if stream.head.isRead { return }
-    if let unary = stream.unary { return unary.run() }
     guard stream.head.isWebText else { return runMessage(stream) }
     guard stream.body.count <= BoundProcedure.spotBytes else { return decodeTextBeside(stream) }
-    runDecoded(stream, Self.decodeText(stream.body.copy()))
+    runDecoded(stream, GRPCWebText.decode(stream.body.copy()))
   }
 
   /// Runs a request whose message is as gRPC has it.
@@ -315,7 +322,7 @@ extension GRPCDialect {
   /// Ends a request that did not become a call, or a closure's that failed.
   func fail(_ stream: GRPCStream, _ error: RPCError, _ procedure: BoundProcedure? = nil) {
     core.failed(procedure, error, by: caller(of: stream), code: GRPCStatus.code(of: error))
-    if case .other(let type) = stream.head.content { return answerUnary(stream, error, ContentType(type)) }
+    if stream.head.isOther { return answerUnary(stream, error) }
     respond(stream, GRPCStatus(error))
   }
 

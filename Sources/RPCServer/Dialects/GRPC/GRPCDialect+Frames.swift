@@ -129,8 +129,9 @@ extension GRPCDialect {
     case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
       guard UInt32(frame.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 else { return 0 }
       budget.earn()
-      // What is left of the request is of no use.
-      if let stream = stream(frame.hd.stream_id), !stream.requestHasEnded {
+      // What is left of the request is of no use. Clients of gRPC expect to be stopped; those of HTTP stop by themselves,
+      // and curl takes a reset for a failure of what it was answered.
+      if let stream = stream(frame.hd.stream_id), !stream.requestHasEnded, !stream.head.isOther {
         HTTP2Session.reset(session, frame.hd.stream_id, NGHTTP2_NO_ERROR)
       }
     default: break

@@ -17,6 +17,10 @@ extension GRPCDialect {
         origin: head.origin, site: head.site, host: head.hostName)
       return true
     } catch {
+      guard !head.isOther else {
+        refuse(stream, error)
+        return false
+      }
       core.failed(nil, error.error, by: connection.caller, code: error.code)
       submit(
         stream,
@@ -33,69 +37,98 @@ extension GRPCDialect {
 
   // MARK: What is not a call
 
-  func refuseMethod(_ stream: GRPCStream) {
-    if stream.head.isOptions, let origin = stream.head.allowedOrigin {
-      return submit(
-        stream,
-        [
-          (":status", "204"), ("access-control-allow-origin", origin),
-          ("access-control-allow-methods", "POST"),
-          ("access-control-allow-headers", Self.browserFields), ("access-control-max-age", "7200"),
-          ("vary", "origin"),
-        ])
+  /// Answers OPTIONS, and what a browser asks before it lets a page send more than any page could.
+  func answerOptions(_ stream: GRPCStream) {
+    var fields: [(name: String, value: String)] = [
+      (":status", "204"), ("allow", "GET, HEAD, POST, OPTIONS"),
+    ]
+    if let origin = stream.head.allowedOrigin {
+      fields += [
+        ("access-control-allow-origin", origin), ("access-control-allow-methods", Preflight.methods),
+        ("access-control-allow-headers", Preflight.fields),
+        ("access-control-max-age", "\(Preflight.seconds)"), ("vary", "origin"),
+      ]
     }
-    submit(
-      stream,
-      [
-        (":status", "405"), ("allow", "GET, HEAD, POST, OPTIONS"),
-        ("grpc-status", "\(StatusCode.internal.rawValue)"),
-      ])
+    submit(stream, fields)
   }
 
-  /// The fields that clients in browsers send.
-  private static let browserFields =
-    "authorization, connect-protocol-version, connect-timeout-ms, content-type, grpc-timeout, x-grpc-web, x-user-agent"
-
-  func refuseContent(_ stream: GRPCStream) {
-    submit(
-      stream,
-      [
-        (":status", "415"),
-        ("accept-post", "application/grpc, application/grpc-web, application/json, application/proto"),
-      ])
+  /// Refuses a request as HTTP does, with its status and in words.
+  func refuse(_ stream: GRPCStream, _ refusal: HTTPRefusal) {
+    core.failed(nil, refusal.error, by: caller(of: stream), code: refusal.code)
+    guard !stream.isAnswered else { return }
+    stream.reply.removeAll()
+    let head = ConnectJSON.append(refusal.error, refusal.status, refusal.code, to: &stream.reply)
+    if stream.head.isHead { stream.reply.removeAll() }
+    finish(stream, head, allowed: refusal.allowed)
   }
 
   // MARK: Connect
 
   func beginUnary(_ stream: GRPCStream, _ type: ContentType) {
-    guard !type.isSimple, let format = UnaryFormats.all.first(where: { $0.takes(type) }) else {
-      return refuseContent(stream)
+    do throws(HTTPRefusal) {
+      let format = try UnaryFormats.format(type, coding: stream.head.contentEncoding)
+      try begin(stream, format, type)
+    } catch {
+      refuse(stream, error)
     }
+  }
+
+  /// What is called with another method than POST: with GET, where that is allowed.
+  func beginWithoutPost(_ stream: GRPCStream) {
+    guard stream.head.isOther else {
+      return submit(
+        stream,
+        [
+          (":status", "405"), ("allow", "POST, OPTIONS"),
+          ("grpc-status", "\(StatusCode.internal.rawValue)"),
+          ("grpc-message", "a procedure is called with POST"),
+        ])
+    }
+    do throws(HTTPRefusal) {
+      guard stream.head.isRead, !stream.head.isHead else {
+        throw HTTPRefusal(
+          .methodNotAllowed, .unimplemented, "a procedure is called with POST", allowed: "POST, OPTIONS")
+      }
+      let query = try ConnectQuery(stream.head.query)
+      try begin(stream, query.format, ContentType(""), isGet: true)
+      stream.body.append(query.message)
+      bodyBytes += query.message.count
+    } catch {
+      refuse(stream, error)
+    }
+  }
+
+  private func begin(
+    _ stream: GRPCStream, _ format: any UnaryFormat.Type, _ type: ContentType, isGet: Bool = false
+  ) throws(HTTPRefusal) {
+    let overloads: [BoundProcedure]
     do throws(RPCError) {
-      let overloads = try overloads(stream, format)
+      overloads = try self.overloads(stream, format)
       stream.head.timeout = try ConnectHeader.timeoutNanoseconds(stream.head.connectTimeout)
       stream.unary = UnaryExchange(
         self, stream, format, type, overloads,
         isFromConnect: try ConnectHeader.isPresent(stream.head.connectVersion))
     } catch {
-      fail(stream, error)
+      throw HTTPRefusal(error)
     }
+    guard isGet else { return }
+    try ConnectQuery.allow(overloads, hasToken: stream.token != nil, host.options)
   }
 
   /// What a path means: in protobuf a method, in JSON all overloads of a procedure.
   private func overloads(_ stream: GRPCStream, _ format: any UnaryFormat.Type) throws(RPCError)
     -> [BoundProcedure]
   {
+    let path = stream.head.pathWithoutQuery
     if format is any ProtoFormat.Type {
-      guard case .procedure(let method) = stream.head.target else {
-        throw host.grpcMethods.unknown(stream.head.path)
-      }
+      let target = Array(path.utf8).withUnsafeBufferPointer { host.grpcMethods.find($0) }
+      guard case .procedure(let method) = target else { throw host.grpcMethods.unknown(path) }
       try core.authorise(method.procedure, for: connection, as: stream.token)
       return [method.procedure]
     }
-    guard let place = HTTPPath(Array(stream.head.path.utf8)) else {
+    guard let place = HTTPPath(Array(path.utf8)) else {
       throw RPCError(
-        .rpcNotFound, "nothing is at '\(stream.head.path.prefix(64))': a procedure is at /SERVICE/PROCEDURE")
+        .rpcNotFound, "nothing is at '\(path.prefix(64))': a procedure is at /SERVICE/PROCEDURE")
     }
     try HTTPOffer.check(service: place.service, procedure: place.procedure)
     return try core.overloads(
@@ -103,18 +136,23 @@ extension GRPCDialect {
   }
 
   /// Sends an answer whose body is in the stream.
-  func finish(_ stream: GRPCStream, _ head: AnswerHead) {
+  ///
+  /// - Parameter allowed: the methods that would be right.
+  func finish(_ stream: GRPCStream, _ head: AnswerHead, allowed: StaticString? = nil) {
     stream.status = .ok
     held(stream.reply.count)
-    begin(stream, head)
+    begin(stream, head, allowed: allowed)
   }
 
   /// Begins an answer whose body is not whole yet.
-  func begin(_ stream: GRPCStream, _ head: AnswerHead) {
+  func begin(_ stream: GRPCStream, _ head: AnswerHead, allowed: StaticString? = nil) {
     var fields = [(":status", "\(head.status.code)"), ("content-type", "\(head.contentType)")]
     if let wait = head.retryAfterMilliseconds {
       fields.append(("retry-after", "\(max(1, (wait + 999) / 1000))"))
     }
+    if let allowed { fields.append(("allow", "\(allowed)")) }
+    if head.status.code == 401 { fields.append(("www-authenticate", "Bearer")) }
+    fields.append(("x-content-type-options", "nosniff"))
     stream.answerHead = fields + Self.originFields(stream)
     submitReply(stream)
   }
@@ -123,12 +161,12 @@ extension GRPCDialect {
     guard let origin = stream.head.allowedOrigin else { return [] }
     return [
       ("access-control-allow-origin", origin), ("vary", "origin"),
-      ("access-control-expose-headers", "grpc-status, grpc-message, grpc-status-details-bin"),
+      ("access-control-expose-headers", Preflight.exposed),
     ]
   }
 
   /// Answers a request of Connect with an error.
-  func answerUnary(_ stream: GRPCStream, _ error: RPCError, _ type: ContentType) {
+  func answerUnary(_ stream: GRPCStream, _ error: RPCError) {
     guard !stream.isAnswered else { return }
     stream.reply.removeAll()
     finish(stream, ConnectJSON.append(error, error.httpStatus, error.httpCode, to: &stream.reply))

@@ -41,26 +41,11 @@ extension GRPCDialect {
   func decodeTextBeside(_ stream: GRPCStream) {
     let id = stream.id
     connection.beside(holding: stream.body.count) { [text = stream.body.copy()] in
-      Self.decodeText(text)
+      GRPCWebText.decode(text)
     } then: { [self] bytes in
       guard stream.id == id, !stream.isAnswered, socket.isReceiving else { return }
       runDecoded(stream, bytes)
       flush()
     }
-  }
-
-  static func decodeText(_ text: [UInt8]) -> [UInt8]? {
-    guard text.count % 4 == 0 else { return nil }
-    var result: [UInt8] = []
-    result.reserveCapacity(text.count / 4 * 3)
-    var start = 0
-    for end in stride(from: 4, through: text.count, by: 4) {
-      // A piece ends where its padding does.
-      guard text[end - 1] == UInt8(ascii: "=") || end == text.count else { continue }
-      guard let bytes = Base64.decode(String(decoding: text[start..<end], as: UTF8.self)) else { return nil }
-      result += bytes
-      start = end
-    }
-    return result
   }
 }

@@ -240,7 +240,8 @@ internal final class GRPCDialect: Dialect {
   }
 
   private func isIncomplete(_ stream: GRPCStream) -> Bool {
-    stream.id != 0 && !stream.requestHasEnded && stream.builtin == nil && !stream.isAnswered
+    stream.id != 0 && !stream.requestHasEnded && stream.builtin == nil
+      && (!stream.isAnswered || stream.head.isOther)
   }
 
   private var stallsAt: UInt64? {
@@ -284,7 +285,9 @@ internal final class GRPCDialect: Dialect {
     let limit = UInt64(host.options.frameTimeoutMilliseconds) * 1_000_000
     var oldest: UInt64?
     for stream in streams where isIncomplete(stream) {
-      if stream.opened + limit <= now {
+      if stream.opened + limit <= now, stream.isAnswered {
+        HTTP2Session.reset(session, stream.id, NGHTTP2_NO_ERROR)
+      } else if stream.opened + limit <= now {
         fail(
           stream,
           RPCError(

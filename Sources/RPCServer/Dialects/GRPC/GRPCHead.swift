@@ -39,6 +39,7 @@ internal struct GRPCHead {
   private(set) var authorization: String?
   private(set) var connectVersion: String?
   private(set) var connectTimeout: String?
+  private(set) var contentEncoding: String?
   /// The origin that may read the answer.
   var allowedOrigin: String?
   /// `:path`, `:authority` or `host`, and what is for the procedure, as they came: read when somebody asks.
@@ -63,6 +64,7 @@ internal struct GRPCHead {
     if authorization != nil { authorization = nil }
     if connectVersion != nil { connectVersion = nil }
     if connectTimeout != nil { connectTimeout = nil }
+    if contentEncoding != nil { contentEncoding = nil }
     if allowedOrigin != nil { allowedOrigin = nil }
     texts.removeAll()
     fields = 0
@@ -96,10 +98,20 @@ internal struct GRPCHead {
   var path: String { texts.pathText }
   var pathWithoutQuery: String { String(path.prefix { $0 != "?" }) }
 
+  var query: [UInt8] { Array(path.utf8.drop { $0 != UInt8(ascii: "?") }.dropFirst()) }
+
   /// Takes `:authority`.
   mutating func take(authority value: UnsafeBufferPointer<UInt8>) { texts.setAuthority(value) }
 
   var hostName: String { texts.authorityText }
+
+  /// Whether it is neither gRPC nor gRPC-Web, so that its answer is told as HTTP.
+  var isOther: Bool {
+    switch content {
+    case .none, .other: true
+    case .grpc, .web, .webText: false
+    }
+  }
 
   var isGRPC: Bool { if case .grpc = content { true } else { false } }
   var isWeb: Bool { if case .web = content { true } else { false } }
@@ -131,6 +143,9 @@ internal struct GRPCHead {
       authorization = Self.text(value)
       return
     case 14 where name.equals("sec-fetch-site"): site = Self.text(value)
+    case 16 where name.equals("content-encoding"):
+      contentEncoding = Self.text(value)
+      return
     case 18 where name.equals("connect-timeout-ms"):
       connectTimeout = Self.text(value)
       return

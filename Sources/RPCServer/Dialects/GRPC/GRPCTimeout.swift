@@ -1,7 +1,10 @@
 /// `grpc-timeout`: up to eight digits and a unit.
-internal enum GRPCTimeout {
+package enum GRPCTimeout {
+  /// What is said where it is none.
+  static let whatItIs = "'grpc-timeout' is up to 8 digits and one of H, M, S, m, u, n"
+
   /// Nanoseconds, at least 1, or nil where the text is none.
-  static func nanoseconds(_ text: UnsafeBufferPointer<UInt8>) -> UInt64? {
+  package static func nanoseconds(_ text: UnsafeBufferPointer<UInt8>) -> UInt64? {
     guard let unit = text.last, text.count >= 2, text.count <= GRPCLimits.timeoutDigitsMax + 1 else {
       return nil
     }

@@ -10,12 +10,11 @@ internal final class HeaderFields {
   @exclusivity(unchecked) private var metadata = ByteQueue()
   /// Bytes that are kept from one use to the next.
   private static let keptBytes = 4 * 1024
-  /// Bytes of a path that are looked at.
-  private static let pathBytesMax = 1024
-
   func setPath(_ value: UnsafeBufferPointer<UInt8>) {
     path.removeAll()
-    let kept = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(value).prefix(Self.pathBytesMax))
+    // What is longer than all fields may be is refused for that.
+    let kept = UnsafeRawBufferPointer(
+      rebasing: UnsafeRawBufferPointer(value).prefix(GRPCLimits.headerBytesMax))
     path.append(RawSpan(_unsafeBytes: kept))
   }
 
@@ -37,7 +36,7 @@ internal final class HeaderFields {
   }
 
   func removeAll() {
-    path.removeAll()
+    if path.allocatedBytes > Self.keptBytes { path = ByteQueue() } else { path.removeAll() }
     authority.removeAll()
     if metadata.allocatedBytes > Self.keptBytes { metadata = ByteQueue() } else { metadata.removeAll() }
   }

@@ -2,7 +2,7 @@ internal import RPCWire
 
 extension PercentCoding {
   /// What `grpc-message` is written in: UTF-8, where all but printable ASCII is percent-encoded.
-  static func encode(message text: String) -> String {
+  package static func encode(message text: String) -> String {
     var result: [UInt8] = []
     for byte in text.utf8 {
       if (0x20...0x7e).contains(byte), byte != UInt8(ascii: "%") {

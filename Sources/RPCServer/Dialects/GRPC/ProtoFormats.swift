@@ -130,7 +130,7 @@ internal enum GRPCWebTextFormat: ProtoFormat {
   static func resolve(
     _ body: RawSpan, fromConnect: Bool, _ overloads: [BoundProcedure], in catalogue: Catalogue
   ) throws(RPCError) -> ResolvedCall {
-    guard let bytes = GRPCDialect.decodeText(body.withUnsafeBytes { Array($0) }) else {
+    guard let bytes = GRPCWebText.decode(body.withUnsafeBytes { Array($0) }) else {
       throw RPCError(.protocolError, "the body is not base64")
     }
     return try GRPCWebFormat.resolve(bytes.span.bytes, fromConnect: fromConnect, overloads, in: catalogue)

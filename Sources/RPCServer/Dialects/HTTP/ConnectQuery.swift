@@ -1,15 +1,17 @@
 internal import HTTPTypes
+internal import RPCProcedures
 internal import RPCWire
 
 /// The query of a call with GET: `?connect=v1&encoding=json&message=%7B%22a%22%3A1%7D`.
 internal struct ConnectQuery {
-  /// The arguments, as JSON.
+  /// How the arguments are written.
+  let format: any UnaryFormat.Type
   let message: [UInt8]
 
+  /// - Parameter text: what stands behind the question mark.
   /// - Throws: where the request is not a call, and then how one is made.
-  init(_ bytes: RawSpan, _ range: Range<Int>?) throws(HTTPRefusal) {
+  init(_ text: some Collection<UInt8>) throws(HTTPRefusal) {
     var values: [String: [UInt8]] = [:]
-    let text = range.map { bytes.extracting($0).withUnsafeBytes { Array($0) } } ?? []
     for pair in text.split(separator: UInt8(ascii: "&")) {
       let end = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
       guard let name = PercentCoding.decode(pair[..<end], plusIsSpace: true),
@@ -29,10 +31,13 @@ internal struct ConnectQuery {
     if let version = word("connect"), version != "v1" {
       throw Self.wrong("'connect' is v1, not '\(version.prefix(16))'")
     }
-    guard word("encoding") == "json" else {
+    switch word("encoding") {
+    case "json": format = ConnectJSON.self
+    case "proto": format = ConnectProto.self
+    default:
       throw HTTPRefusal(
         .unsupportedMediaType, .invalidArgument,
-        "'encoding' is json, not '\((word("encoding") ?? "").prefix(16))'")
+        "'encoding' is json or proto, not '\((word("encoding") ?? "").prefix(16))'")
     }
     if let coding = word("compression"), coding != "identity", !coding.isEmpty {
       throw HTTPRefusal(
@@ -44,6 +49,25 @@ internal struct ConnectQuery {
     }
     guard let decoded = Base64.decodeURL(message) else { throw Self.wrong("'message' is not base64") }
     self.message = decoded
+  }
+
+  /// Whether a call may come as GET: an image in a page makes a browser send one, and beyond loopback nothing in it tells
+  /// that from a person's own. A token no browser adds by itself.
+  static func allow(
+    _ overloads: [BoundProcedure], hasToken: Bool, _ options: ServerOptions
+  ) throws(HTTPRefusal) {
+    guard overloads.allSatisfy(\.procedure.idempotent) else {
+      throw HTTPRefusal(
+        .methodNotAllowed, .unimplemented,
+        "\(overloads[0].signature.qualifiedName) is not declared idempotent, so it is called with POST alone",
+        allowed: "POST, OPTIONS")
+    }
+    guard hasToken || options.allowsGet else {
+      throw HTTPRefusal(
+        .methodNotAllowed, .unimplemented,
+        "calls with GET take a token, or a server that was started with --allow-get: any page could send them",
+        allowed: "POST, OPTIONS")
+    }
   }
 
   private static func wrong(_ message: String) -> HTTPRefusal {

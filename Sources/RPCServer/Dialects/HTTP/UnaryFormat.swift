@@ -37,6 +37,37 @@ extension UnaryFormat {
   static var isGRPCWeb: Bool { false }
 }
 
+/// How bodies may be written.
+internal enum UnaryFormats {
+  /// The first that takes a content type is it.
+  static let all: [any UnaryFormat.Type] = [
+    ConnectJSON.self, ConnectProto.self, GRPCWebFormat.self, GRPCWebTextFormat.self,
+  ]
+
+  /// The format of a call's body.
+  ///
+  /// - Parameter coding: `content-encoding`.
+  static func format(_ type: ContentType, coding: String?) throws(HTTPRefusal) -> any UnaryFormat.Type {
+    guard !type.isSimple else {
+      let found = type.mediaType.isEmpty ? "none" : "'\(type.mediaType)'"
+      throw HTTPRefusal(
+        .unsupportedMediaType, .invalidArgument,
+        "the content type of a call is 'application/json', not \(found), which any page could send")
+    }
+    guard let format = all.first(where: { $0.takes(type) }) else {
+      throw HTTPRefusal(
+        .unsupportedMediaType, .invalidArgument,
+        "the content type of a call is 'application/json', not '\(type.mediaType.prefix(64))'")
+    }
+    if let coding, coding.lowercased() != "identity" {
+      throw HTTPRefusal(
+        .unsupportedMediaType, .unimplemented,
+        "bodies are not compressed here: send it without 'content-encoding: \(coding.prefix(32))'")
+    }
+    return format
+  }
+}
+
 /// What stands above the body of an answer.
 internal struct AnswerHead {
   var status: HTTPResponse.Status

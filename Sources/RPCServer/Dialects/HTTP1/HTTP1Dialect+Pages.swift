@@ -20,17 +20,13 @@ extension HTTP1Dialect {
     var fields = "allow: GET, HEAD, POST, OPTIONS\r\n"
     if exchange.allowedOrigin != nil {
       fields += """
-        access-control-allow-methods: GET, POST\r
-        access-control-allow-headers: authorization, content-type, connect-protocol-version, connect-timeout-ms, \
-        grpc-timeout, traceparent, tracestate, baggage, x-grpc-web, x-user-agent\r
-        access-control-max-age: \(Self.preflightSeconds)\r
+        access-control-allow-methods: \(Preflight.methods)\r
+        access-control-allow-headers: \(Preflight.fields)\r
+        access-control-max-age: \(Preflight.seconds)\r
 
         """
     }
     socket.send { exchange.appendEmpty(.noContent, fields: fields, workbench, to: &$0) }
     answered(exchange)
   }
-
-  /// How long a browser need not ask again.
-  private static let preflightSeconds = 600
 }

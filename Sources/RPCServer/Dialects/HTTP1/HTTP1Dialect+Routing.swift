@@ -32,9 +32,10 @@ extension HTTP1Dialect {
     case .post:
       return .call(try call(head, path, format: try format(head, bytes), message: nil, bytes))
     case .get:
-      let query = try ConnectQuery(bytes, query)
-      let call = try call(head, path, format: (ConnectJSON.self, nil), message: query.message, bytes)
-      try allowGet(call)
+      let text = query.map { bytes.extracting($0).withUnsafeBytes { Array($0) } } ?? []
+      let query = try ConnectQuery(text)
+      let call = try call(head, path, format: (query.format, nil), message: query.message, bytes)
+      try ConnectQuery.allow(call.overloads, hasToken: call.token != nil, host.options)
       return .call(call)
     default:
       throw HTTPRefusal(
@@ -62,23 +63,7 @@ extension HTTP1Dialect {
     any UnaryFormat.Type, ContentType?
   ) {
     let type = ContentType(head.text(of: .contentType, in: bytes) ?? "")
-    guard !type.isSimple else {
-      let found = type.mediaType.isEmpty ? "none" : "'\(type.mediaType)'"
-      throw HTTPRefusal(
-        .unsupportedMediaType, .invalidArgument,
-        "the content type of a call is 'application/json', not \(found), which any page could send")
-    }
-    guard let format = UnaryFormats.all.first(where: { $0.takes(type) }) else {
-      throw HTTPRefusal(
-        .unsupportedMediaType, .invalidArgument,
-        "the content type of a call is 'application/json', not '\(type.mediaType.prefix(64))'")
-    }
-    if let coding = head.text(of: .contentEncoding, in: bytes), coding.lowercased() != "identity" {
-      throw HTTPRefusal(
-        .unsupportedMediaType, .unimplemented,
-        "bodies are not compressed here: send it without 'content-encoding: \(coding.prefix(32))'")
-    }
-    return (format, type)
+    return (try UnaryFormats.format(type, coding: head.text(of: .contentEncoding, in: bytes)), type)
   }
 
   private func call(
@@ -100,7 +85,7 @@ extension HTTP1Dialect {
       let overloads = try overloads(bytes.extracting(path), place, format: format.0, as: token)
       return HTTP1Call(
         overloads: overloads, caller: token?.caller ?? caller, token: token, format: format.0, type: format.1,
-        timeoutNanoseconds: try ConnectHeader.timeoutNanoseconds(head.text(of: .connectTimeout, in: bytes)),
+        timeoutNanoseconds: try timeout(head, format.0, bytes),
         isFromConnect: try ConnectHeader.isPresent(head.text(of: .connectProtocolVersion, in: bytes)),
         message: message, generation: host.catalogue.edition)
     } catch {
@@ -130,27 +115,16 @@ extension HTTP1Dialect {
       by: head.text(of: .authorization, in: bytes), on: connection, known: &tokenCaller)
   }
 
-  /// Whether a call may come as GET: an image in a page makes a browser send one, and beyond loopback nothing in it tells
-  /// that from a person's own. A token no browser adds by itself.
-  private func allowGet(_ call: HTTP1Call) throws(HTTPRefusal) {
-    guard call.overloads.allSatisfy(\.procedure.idempotent) else {
-      throw HTTPRefusal(
-        .methodNotAllowed, .unimplemented,
-        "\(call.overloads[0].signature.qualifiedName) is not declared idempotent, so it is called with POST alone",
-        allowed: "POST, OPTIONS")
+  /// How long the client gives the call, in nanoseconds, 0 for no limit of its own.
+  private func timeout(
+    _ head: HTTP1Head, _ format: any UnaryFormat.Type, _ bytes: RawSpan
+  ) throws(RPCError) -> UInt64 {
+    guard format.isGRPCWeb, let text = head.text(of: .grpcTimeout, in: bytes) else {
+      return try ConnectHeader.timeoutNanoseconds(head.text(of: .connectTimeout, in: bytes))
     }
-    guard call.token != nil || host.options.allowsGet else {
-      throw HTTPRefusal(
-        .methodNotAllowed, .unimplemented,
-        "calls with GET take a token, or a server that was started with --allow-get: any page could send them",
-        allowed: "POST, OPTIONS")
+    guard let timeout = Array(text.utf8).withUnsafeBufferPointer({ GRPCTimeout.nanoseconds($0) }) else {
+      throw RPCError(.protocolError, GRPCTimeout.whatItIs)
     }
+    return timeout
   }
-}
-
-/// How bodies may be written, the first that takes a content type.
-internal enum UnaryFormats {
-  static let all: [any UnaryFormat.Type] = [
-    ConnectJSON.self, ConnectProto.self, GRPCWebFormat.self, GRPCWebTextFormat.self,
-  ]
 }

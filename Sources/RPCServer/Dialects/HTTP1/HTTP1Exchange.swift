@@ -100,6 +100,7 @@ internal struct HTTP1Exchange {
     workbench.appendDate(to: &output)
     if let allowedOrigin {
       output.append("access-control-allow-origin: \(allowedOrigin)\r\nvary: origin\r\n")
+      output.append("access-control-expose-headers: \(Preflight.exposed)\r\n")
     }
     if closes { output.append("connection: close\r\n" as StaticString) }
     output.append("x-content-type-options: nosniff\r\n\r\n" as StaticString)
