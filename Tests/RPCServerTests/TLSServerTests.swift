@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import RPCTLS
 import RPCTransport
@@ -68,6 +69,33 @@ struct TLSServerTests {
     let frame = try #require(native.next())
     #expect(frame.header.kind == FrameKind.error.rawValue)
     #expect(native.next() == nil)
+    let http = try HTTPPeer(port: server.port)
+    let answer = http.ask(HTTPPeer.call("/math/add", "[1,2]"))
+    #expect(answer?.status == 400 && answer?.body.contains("use https://") == true)
+    #expect(answer?["www-authenticate"] == nil && http.peer.isClosed())
+  }
+
+  @Test(
+    "a plain client of HTTP/2 is told so by an answer to its request: a GOAWAY alone would make gRPC's try for ever",
+    arguments: ["application/grpc", "application/grpc-web", "application/json"])
+  func plainHTTP2(type: String) throws {
+    let directory = TemporaryDirectory()
+    let server = try Self.server(directory)
+    let peer = try HTTP2Peer(port: server.port)
+    let answer = peer.call(HTTP2Peer.head("/math/add", type: type), HTTP2Peer.add(1, 2))
+    let said =
+      (answer.message ?? "") + (String(decoding: answer.body, as: UTF8.self).removingPercentEncoding ?? "")
+    #expect(said.contains("this port speaks TLS only"), "\(answer)")
+    #expect(type != "application/grpc" || answer.status == 16)
+    #expect(type != "application/json" || answer.fields[":status"] == "400")
+    while peer.next() != nil {}
+    #expect(peer.socket.isClosed())
+    #expect(peer.frames.contains { $0.type == 7 })
+    let page = try HTTP2Peer(port: server.port)
+    let stream = page.takeStream()
+    let head = [(":method", "GET"), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", "/metrics")]
+    page.socket.send(HTTP2Peer.frame(1, 5, stream, HTTP2Peer.block(head)))
+    #expect(page.answer(on: stream).fields[":status"] == "400")
   }
 
   @Test("the names of the certificate are this server's over HTTP, those of the one before are not")

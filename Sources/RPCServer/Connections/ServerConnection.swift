@@ -111,7 +111,9 @@ internal final class ServerConnection: ConnectionHandler, TimerTarget {
       if let peer = (socket.filter as? TLSFilter)?.peer { caller.take(peer) }
       let dialect = type.init(on: self)
       self.dialect = dialect
-      if isPlain, host.core.tls.mode == .required {
+      if isPlain, host.core.tls.mode == .required,
+        !dialect.refuseRequests(with: ServerTLS.plainRefusal)
+      {
         refuse(ServerTLS.plainRefusal)
         return .consumed(bytes.byteCount)
       }

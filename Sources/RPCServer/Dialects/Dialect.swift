@@ -53,6 +53,12 @@ internal protocol Dialect: AnyObject, SendableMetatype {
   /// Says the last words before the connection ends.
   func refuse(_ error: RPCError, into output: inout ByteQueue)
 
+  /// Answers the requests that come with an error, then ends the connection: for peers that would take an end without an
+  /// answer for a reason to try again.
+  ///
+  /// - Returns: whether it does; else the error is the connection's last words.
+  func refuseRequests(with error: RPCError) -> Bool
+
   /// Refuses a request that is not whole yet, where it tells which it is, and passes over the rest of it as it comes.
   ///
   /// - Parameter bytes: all of it that came, which is not offered again.
@@ -86,6 +92,7 @@ internal protocol Dialect: AnyObject, SendableMetatype {
 
 extension Dialect {
   var isGreeted: Bool { true }
+  func refuseRequests(with error: RPCError) -> Bool { false }
   func refuse(unfinished bytes: RawSpan, _ error: RPCError) -> Bool { false }
   func drain(into output: inout ByteQueue) {}
   func generationChanged(_ serial: Int, into output: inout ByteQueue) {}

@@ -117,8 +117,8 @@ internal final class ServerTLS: Sendable {
   /// What a client is told that speaks plainly where it must not.
   static let plainRefusal = RPCError(
     .unauthenticated,
-    "this port speaks TLS only: give the server's 'certificate' in init.yaml, as 'rpc-server --print-pin' tells it, "
-      + "or the network's 'ca'", executed: .no)
+    "this port speaks TLS only: over HTTP use https://, and in init.yaml give the server's 'certificate', as "
+      + "'rpc-server --print-pin' tells it, or the network's 'ca'", executed: .no)
 
   /// What a client is told that speaks TLS where there is none.
   static let noTLS = RPCError(

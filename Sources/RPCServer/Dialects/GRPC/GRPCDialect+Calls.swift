@@ -13,6 +13,7 @@ extension GRPCDialect {
 
   /// All header fields are there: what can be refused by them is, before any of the body is looked at.
   func headIsComplete(_ stream: GRPCStream) {
+    if let refusal { return refuse(stream, andAll: refusal) }
     let page = stream.head.isRead ? HTTPPage(rawValue: stream.head.pathWithoutQuery) : nil
     // Load balancers ask for it by whatever name they have.
     if page != .health, stream.head.isFromBrowser, !admitBrowser(stream) { return }

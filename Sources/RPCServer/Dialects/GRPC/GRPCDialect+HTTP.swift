@@ -1,3 +1,4 @@
+internal import CNGHTTP2
 internal import HTTPTypes
 internal import RPCProcedures
 internal import RPCTransport
@@ -33,6 +34,16 @@ extension GRPCDialect {
   /// Who the request's token names.
   func token(_ stream: GRPCStream) throws(RPCError) -> TokenCaller? {
     try TokenCaller.named(by: stream.head.authorization, on: connection, known: &tokenCaller)
+  }
+
+  /// Answers a request of a connection that takes none, which ends behind it.
+  func refuse(_ stream: GRPCStream, andAll error: RPCError) {
+    if stream.head.isOther {
+      refuse(stream, HTTPRefusal(.badRequest, .unauthenticated, error))
+    } else {
+      fail(stream, error)
+    }
+    HTTP2Session.goAway(session, NGHTTP2_NO_ERROR, error.message)
   }
 
   // MARK: What is not a call

@@ -42,6 +42,8 @@ internal final class GRPCDialect: Dialect {
   @exclusivity(unchecked) var budget: FrameBudget
   /// Why the connection ends.
   @exclusivity(unchecked) var violation: RPCError?
+  /// What every request is answered with, where none is taken.
+  var refusal: RPCError?
   /// Bytes go out here while `pump` runs.
   @exclusivity(unchecked) private var output: UnsafeMutablePointer<ByteQueue>?
   @exclusivity(unchecked) private var isReading = false
@@ -320,6 +322,11 @@ internal final class GRPCDialect: Dialect {
       }
     HTTP2Session.goAway(session, code, error.message)
     pump(into: &output)
+  }
+
+  func refuseRequests(with error: RPCError) -> Bool {
+    refusal = error
+    return true
   }
 
   func drain(into output: inout ByteQueue) {

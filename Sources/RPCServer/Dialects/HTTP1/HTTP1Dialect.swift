@@ -336,7 +336,10 @@ internal final class HTTP1Dialect: Dialect {
     last.closes = true
     last.isHead = false
     let isLate = violation == nil && error.exception == .deadlineExceeded
-    let status = violation?.status ?? (isLate ? .requestTimeout : error.httpStatus)
+    // Who speaks plainly where TLS is needed lacks no token.
+    let isPlain = error.exception == .unauthenticated
+    let status =
+      violation?.status ?? (isLate ? .requestTimeout : isPlain ? .badRequest : error.httpStatus)
     let code: StatusCode = violation == nil ? error.httpCode : .invalidArgument
     workbench.body.value.removeAll()
     let head = ConnectJSON.append(error, status, code, to: &workbench.body.value)
