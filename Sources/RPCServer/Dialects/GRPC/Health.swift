@@ -69,7 +69,7 @@ internal final class HealthWatch: BuiltinStream {
   }
 
   func serverDrains() {
-    if service != nil { tell(.notServing) }
+    if let service, Health(dialect.host).status(of: service) != nil { tell(.notServing) }
     dialect.end(stream, GRPCStatus(.unavailable, "the server is shutting down"))
   }
 
