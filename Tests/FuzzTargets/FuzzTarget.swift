@@ -43,6 +43,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case history
   /// Requests of HTTP/1.1.
   case http1
+  /// What gRPC and HTTP write as text: percent-coding, gRPC-Web's base64, timeouts.
+  case webText = "web-text"
+  /// Frames of HTTP/2 and blocks of header fields, behind the preface.
+  case http2
   /// A message of protobuf: read as arguments, and its values written again.
   case proto
   /// TLS, with hostile bytes before, in and after the handshake.
@@ -75,6 +79,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .recording: try ShellTargets.recording(bytes)
     case .history: try ShellTargets.history(bytes)
     case .http1: try HTTPTargets.http1(bytes)
+    case .webText: try WebTextTarget.text(bytes)
+    case .http2: try SessionTarget.http2(bytes)
     case .proto: try ProtoTargets.message(bytes)
     case .tls: try TLSTarget.tls(bytes)
     case .session: try SessionTarget.session(bytes)

@@ -37,6 +37,31 @@ enum SessionTarget {
     }
   }
 
+  /// As `session`, of what comes behind HTTP/2's preface. With an even first byte that is frames as they are; with an odd
+  /// one it is the block of a request's header fields, in two
+  /// frames, and a request whose fields both tables have behind it.
+  static func http2(_ bytes: [UInt8]) throws(BrokenPromise) {
+    guard let first = bytes.first else { return }
+    let script = Array(bytes.dropFirst())
+    var sent: [UInt8] = [first] + Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, 0, 0, [])
+    if first % 2 == 0 {
+      sent += script
+    } else {
+      let half = script.count / 2
+      sent += frame(1, 1, 1, Array(script[..<half])) + frame(9, 4, 1, Array(script[half...]))
+      sent += frame(1, 5, 3, [0x82, 0x84, 0x86])
+    }
+    try session(sent)
+  }
+
+  private static func frame(_ type: UInt8, _ flags: UInt8, _ stream: UInt8, _ payload: [UInt8]) -> [UInt8] {
+    let count = payload.count
+    return [
+      UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255), type, flags, 0, 0, 0, stream,
+    ]
+      + payload
+  }
+
   /// Whole frames, SETTINGS first, nothing behind the last words.
   private static func areHTTP2(_ answers: [UInt8]) throws(BrokenPromise) {
     var offset = 0
