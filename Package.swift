@@ -199,7 +199,7 @@ let package = Package(
         "embedded-service",
         "RPCClient", "RPCKeys", "RPCWire", "CLinux",
       ],
-      exclude: ["TLS/tls_client.py"],
+      exclude: ["TLS/tls_client.py", "TLS/tls_key_update.py"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "RPCDeploymentTests",

@@ -38,12 +38,12 @@ struct GRPCInteropTests {
   }
 
   @Test(
-    "grpcio and grpclib call every procedure, knowing the port alone",
-    arguments: ["grpcio_calls", "grpclib_calls"])
+    "grpcio, grpclib, grpc_requests and the distribution's old grpcio call every procedure, knowing the port alone",
+    arguments: ["grpcio_calls", "grpclib_calls", "grpc_requests_calls", "grpcio_old"])
   func python(script: String) throws {
     let network = try Self.network()
     let outcome = try run(
-      try InteropClients.program("python"),
+      script == "grpcio_old" ? "/usr/bin/python3" : try InteropClients.program("python"),
       ["\(Programs.repository)/Tests/Interop/\(script).py", "\(network.port("s1"))"])
     #expect(outcome.ending == .code(0), "\(outcome)")
     #expect(outcome.output.contains("all checks passed"))
@@ -60,6 +60,10 @@ struct GRPCInteropTests {
     let methods = try run(buf, options + ["--list-methods", address])
     for name in ["math/add", "text/concat__int_int", "system/ping"] {
       #expect(methods.output.contains(name), "\(methods)")
+    }
+    let services = try run(buf, options + ["--list-services", address])
+    for name in ["math", "text", "system", "grpc.health.v1.Health"] {
+      #expect(services.lines.contains(name), "\(services)")
     }
     let wrong = try run(buf, options + ["-d", #"{"dividend":1}"#, "\(address)/math/divide"])
     #expect(wrong.ending != .code(0) && wrong.errors.contains("cannot divide 1 by zero"), "\(wrong)")

@@ -18,7 +18,7 @@ questions = queue.Queue()
 answers = info(iter(questions.get, None))
 questions.put(symbol)
 assert next(answers).HasField("error_response"), "double is not there yet"
-with SteadyCalls(channel, threads=1, begun=10):
+with SteadyCalls(channel, threads=4, begun=200):
     sys.stdin.readline()
     questions.put(symbol)
     assert next(answers).HasField("error_response"), "a stream keeps its generation"

@@ -118,7 +118,7 @@ sent = [("x-grpc-test-echo-initial", "test_initial_metadata_value"), ("x-grpc-te
 check("custom_metadata", tell(request(name=sent[0][0]), metadata=sent, timeout=30).result, sent[0][1])
 check("custom_metadata, bytes", tell(request(name=sent[1][0]), metadata=sent, timeout=30).result, repr(sent[1][1]))
 request, _, fail = stub("fail")
-for message in ("test status message", "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"):
+for message in ("test status message", "50 % of é, % and %zz", "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"):
     try:
         fail(request(message=message), timeout=30)
         raise SystemExit("fail answered")

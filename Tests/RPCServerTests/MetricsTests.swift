@@ -102,20 +102,24 @@ struct MetricsTests {
     let add = try native.bind("math", "add", [.int, .int])
     native.startCall(add, [1, 2])
     _ = native.next()
+    let grpc = try HTTP2Peer(port: server.port)
+    #expect(grpc.call("/math/add", HTTP2Peer.add(1, 2)).status == 0)
+    #expect(grpc.call("/test/raise", HTTP2Peer.message([])).status == 2)
+    #expect(grpc.call("/math/nothing", HTTP2Peer.message([])).status == 12)
     let answer = try #require(peer.ask(HTTPPeer.request("GET", "/metrics")))
     #expect(answer["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
     let page = answer.body
     #expect(Self.problem(page) == nil)
     let add2 = #"service="math",procedure="add",types="int, int""#
-    #expect(Self.value(page, "simplerpc_calls_total{\(add2)}") == "4")
+    #expect(Self.value(page, "simplerpc_calls_total{\(add2)}") == "5")
     let raise = #"service="test",procedure="raise",types="",code="unknown""#
-    #expect(Self.value(page, "simplerpc_call_errors_total{\(raise)}") == "1")
+    #expect(Self.value(page, "simplerpc_call_errors_total{\(raise)}") == "2")
     let other = #"service="other",procedure="other",types="",code="#
-    #expect(Self.value(page, "simplerpc_call_errors_total{\(other)\"unimplemented\"}") == "1")
+    #expect(Self.value(page, "simplerpc_call_errors_total{\(other)\"unimplemented\"}") == "2")
     #expect(Self.value(page, "simplerpc_call_errors_total{\(other)\"permission_denied\"}") == "1")
     let sum = #"service="list",procedure="sum",types="List[int]""#
     #expect(Self.value(page, "simplerpc_call_duration_seconds_count{\(sum)}") == "1")
-    #expect(Self.value(page, "simplerpc_connections") == "2")
+    #expect(Self.value(page, "simplerpc_connections") == "3")
     #expect(Self.value(page, "simplerpc_generation") == "0")
   }
 

@@ -58,6 +58,25 @@ struct TokenTests {
     #expect(peer.ask(get)?.body == #"{"result":3}"#)
   }
 
+  @Test("gRPC's calls of one connection are whose tokens they carry, and a generation takes them back")
+  func grpc() throws {
+    let server = try TestServer()
+    let bot = Topology.Client(name: "bot", token: Self.digest(Self.token))
+    Self.register([bot, Topology.Client(name: "guest", token: Self.digest(Self.other))], on: server)
+    let peer = try HTTP2Peer(port: server.port)
+    func status(_ token: String?) -> Int? {
+      peer.call("/math/add", HTTP2Peer.add(1, 2), token.map { [("authorization", "Bearer \($0)")] } ?? [])
+        .status
+    }
+    for (token, code) in [
+      (nil, 7), (Self.token, 0), (Self.other, 7), ("unknown", 16), (Self.token, 0), (nil, 7),
+    ] {
+      #expect(status(token) == code, "\(token ?? "none")")
+    }
+    Self.register([Topology.Client(name: "guest", token: Self.digest(Self.other))], on: server, serial: 2)
+    #expect(status(Self.token) == 16)
+  }
+
   @Test("a token that a generation no longer knows is refused on an open connection")
   func revoked() throws {
     let server = try TestServer()

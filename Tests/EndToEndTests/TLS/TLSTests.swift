@@ -201,6 +201,45 @@ struct TLSTests {
     }
   }
 
+  @Test("keys that change while a long answer waits for its reader cost nothing of it, nor the connection")
+  func keyUpdateWhileBlocked() throws {
+    let network = try Network(options: ["--tls", "offered", "--max-json", "16777216"])
+    try network.directory.write("function big(count) return (\"x\"):rep(count) end", to: "test.lua")
+    try network.describe(
+      """
+      service:
+        - test: {providers: [s1], tenants: [me], rpcs: [big]}
+      rpc:
+        test:
+          - big: {args: [count: int], returns: [str], src: test.lua}
+      """)
+    try network.deploy()
+    let script = Self.script.replacing("tls_client", with: "tls_key_update")
+    let outcome = try run("/usr/bin/env", ["python3", script, "\(network.port("s1"))", "12000000"])
+    #expect(outcome.output == "all came\npong\n", "\(outcome)")
+  }
+
+  @Test("HTTP and gRPC that come plainly to a port of TLS are told what is wrong in their own way")
+  func plainHTTP() throws {
+    let network = try Network(options: ["--tls", "required"])
+    let address = "127.0.0.1:\(try network.port("s1"))"
+    let words = "this port speaks TLS only: over HTTP use https://"
+    for path in ["system/ping", "healthz"] {
+      let http = try run(
+        "/usr/bin/env", ["curl", "-sS", "-w", " %{http_code}", "--json", "[]", "http://\(address)/\(path)"])
+      #expect(http.output.contains(words) && http.output.hasSuffix(" 400"), "\(http)")
+    }
+    let script = """
+      import grpc, sys
+      try:
+          grpc.insecure_channel(sys.argv[1]).unary_unary("/system/ping")(b"", timeout=20)
+      except grpc.RpcError as error:
+          print(error.code().name, error.details())
+      """
+    let python = try run(try InteropClients.program("python"), ["-c", script, address])
+    #expect(python.output.contains(words), "\(python)")
+  }
+
   @Test("HTTP/1.1, HTTP/2 and gRPC are spoken inside TLS, as ALPN says")
   func dialects() throws {
     let network = try Network(options: ["--tls", "required"])
@@ -211,6 +250,12 @@ struct TLSTests {
       #expect(health.output == "{\"status\":\"serving\"}\n \(version)", "\(health)")
       let ping = try run("/usr/bin/env", curl + ["--json", "[]", "\(address)/system/ping"])
       #expect(ping.output == "{\"result\":\"pong\"} \(version)", "\(ping)")
+      // What is refused says why, and calls with GET are what they are without TLS.
+      let form = try run("/usr/bin/env", curl + ["-d", "{}", "\(address)/system/ping"])
+      #expect(form.output.contains("which any page could send") && form.output.hasSuffix(version), "\(form)")
+      let get = try run(
+        "/usr/bin/env", curl + ["\(address)/system/ping?connect=v1&encoding=json&message=%5B%5D"])
+      #expect(get.output.contains("--allow-get") || get.output.contains("idempotent"), "\(get)")
       let metrics = try run("/usr/bin/env", curl + ["\(address)/metrics"])
       #expect(metrics.output.contains("# TYPE simplerpc_generation gauge"), "\(metrics)")
     }
@@ -284,7 +329,7 @@ struct TLSTests {
     server.signal(SIGHUP)
     try server.waitForLine("the certificate is read again: \(second.pin())", on: .errors)
     held.send("\n")
-    try held.waitForLine("\(Self.pong) resumed")
+    try held.waitForLine("\(Self.pong) 20 of 20 resumed")
     try held.waitForEnd()
     #expect(held.outputText.components(separatedBy: Self.pong).count == 4, "\(held.outputText)")
     #expect(try network.shell("test.one").output == "1\n")

@@ -3,8 +3,8 @@
   call SERVICE.PROCEDURE   prints the answer, or how the connection failed
   bytes                    sends everything one byte a segment, and prints the answer
   half                     sends half a line and ends the connection without close_notify
-  resume                   calls, waits for a line on standard input, calls again on a new connection with the same
-                           session, and prints whether that was resumed
+  resume                   calls, waits for a line on standard input, calls again on 20 new connections with the same
+                           session, prints how many were resumed, and calls on the first connection
   hold SERVICE.PROCEDURE   calls once for each line of standard input, on one connection
 """
 
@@ -84,8 +84,9 @@ try:
         print(call(secure), flush=True)
         session = secure.session
         input()
-        again = connect(session)
-        print(call(again), "resumed" if again.session_reused else "new")
+        others = [connect(session) for _ in range(20)]
+        answers = {call(again) for again in others}
+        print(*answers, sum(again.session_reused for again in others), "of 20 resumed")
         print(call(secure))
     elif way == "hold":
         secure = connect()
