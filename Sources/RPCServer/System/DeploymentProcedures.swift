@@ -52,7 +52,9 @@ extension DeployBegin: DeploymentStep {
     let wanted = try worker.staging.begin(
       transaction, who: who, base: base, force: force, manifest: manifest, topology: topology,
       connection: connection, now: now)
-    worker.note("deployment \(transaction) by \(who): \(wanted.count) \(wanted.count == 1 ? "source" : "sources") wanted")
+    worker.note(
+      "deployment \(transaction) by \(who): \(wanted.count) \(wanted.count == 1 ? "source" : "sources") wanted"
+    )
     answer(.success(wanted))
   }
 }
