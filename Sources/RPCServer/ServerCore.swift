@@ -65,7 +65,8 @@ internal final class ServerCore: Sendable {
     self.agent = agent
     self.tls = tls
     self.options = options
-    secrets = SecretStore(directory: options.secretsDirectory)
+    secrets = SecretStore(
+      directory: options.secretsDirectory, credentials: options.credentialsDirectory)
     quarantine = Quarantine(limits: options.procedures)
     interpreters = PythonInterpreters(told: options.interpreterFolders)
     environmentsDirectory = options.dataDirectory.map {

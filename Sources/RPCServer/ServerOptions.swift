@@ -62,6 +62,8 @@ public struct ServerOptions: Sendable {
 
   /// A folder with a file for each secret that services may name, of mode 0700 and 0600; nil for none.
   public var secretsDirectory: String?
+  /// systemd's `$CREDENTIALS_DIRECTORY`, whose secrets of services count where there is no such folder.
+  package var credentialsDirectory: String?
 
   /// Folders with interpreters of Python, or with installations of them as pyenv keeps them, beside those that are found
   /// by themselves.
@@ -79,7 +81,7 @@ public struct ServerOptions: Sendable {
   }
 
   /// The largest value that `frameBytes` may have.
-  public static let frameBytesMax = WireLimits.frameBytesMax
+  package static let frameBytesMax = WireLimits.frameBytesMax
 
   /// Names of this server, besides its addresses, `localhost`, what init.yaml calls it and what its certificate names, that
   /// requests over HTTP may have as their `Host`.

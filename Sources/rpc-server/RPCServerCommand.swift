@@ -184,6 +184,7 @@ struct RPCServerCommand: ParsableCommand {
     options.isolation = Isolation(rawValue: isolation.rawValue) ?? .standard
     options.allowedPaths = allowPath
     options.secretsDirectory = secrets
+    options.credentialsDirectory = ServiceVariables.directory("CREDENTIALS_DIRECTORY")
     options.interpreterFolders = interpreters
     options.installTimeoutMilliseconds = installTimeout
     options.allowsSourceBuilds = allowSourceBuilds

@@ -85,6 +85,23 @@ struct SecretStoreTests {
     #expect(throws: SecretStoreError.self) { try SecretStore(directory: folder.file("file")).load() }
   }
 
+  @Test("of what systemd hands over the secrets of services count, and the server's own do not")
+  func credentials() throws {
+    try write("word", to: "secrets_services_db", mode: 0o440)
+    try write("own", to: "secrets_tls.key", mode: 0o440)
+    try write("own", to: "db", mode: 0o440)
+    chmod(folder.path, 0o550)
+    defer { chmod(folder.path, 0o700) }
+    let store = SecretStore(credentials: folder.path)
+    #expect(try store.load().count == 1)
+    #expect(store.secrets(named: ["db", "tls.key", "secrets_tls.key"]).map(\.bytes) == [Array("word".utf8)])
+    let missing = try #require(why(store, "tls.key"))
+    #expect(missing.contains("put the file 'tls.key' into /etc/simplerpc/secrets/services"), "\(missing)")
+    // A folder that is named counts, and has to be closed to others.
+    let named = SecretStore(directory: folder.path, credentials: folder.path)
+    #expect(throws: SecretStoreError.self) { try named.load() }
+  }
+
   @Test("a file or folder of another user is refused", .enabled(if: geteuid() == 0))
   func owners() throws {
     try write("word", to: "db")

@@ -39,7 +39,13 @@ package final class SecretStore: Sendable {
   /// Files in the folder.
   package static let filesMax = 4096
 
+  /// What begins the names of credentials of systemd that are secrets of services: those of
+  /// /etc/simplerpc/secrets/services. Others are the server's own.
+  package static let credentialPrefix = "secrets_services_"
+
   package let directory: String?
+  /// Whether the folder is of systemd's making, which sees to it that the service alone can read it.
+  private let isOfCredentials: Bool
   private let state = Lock(State())
 
   private struct State {
@@ -48,8 +54,13 @@ package final class SecretStore: Sendable {
     var refused: [String: String] = [:]
   }
 
-  /// - Parameter directory: nil for none. What is in it counts once it was read.
-  package init(directory: String? = nil) { self.directory = directory }
+  /// - Parameters:
+  ///   - directory: nil for none. What is in it counts once it was read.
+  ///   - credentials: `$CREDENTIALS_DIRECTORY`, which counts where there is no other.
+  package init(directory: String? = nil, credentials: String? = nil) {
+    self.directory = directory ?? credentials
+    isOfCredentials = directory == nil && credentials != nil
+  }
 
   package static let none = SecretStore()
 
@@ -70,12 +81,13 @@ package final class SecretStore: Sendable {
     guard fstat(folder.raw, &status) == 0 else {
       throw SecretStoreError(description: "the folder of the secrets '\(directory)': \(Self.lastError)")
     }
-    if let problem = Self.problem(status, allowed: 0o700, directory) {
+    if !isOfCredentials, let problem = Self.problem(status, allowed: 0o700, directory) {
       throw SecretStoreError(description: "the folder of the secrets \(problem)")
     }
     var read = State()
-    for name in try Self.names(in: folder, directory) where Provision.isSecret(name) {
-      switch Self.read(name, in: folder, path: "\(directory)/\(name)") {
+    for file in try Self.names(in: folder, directory) {
+      guard let name = name(of: file), Provision.isSecret(name) else { continue }
+      switch self.read(file, as: name, in: folder, path: "\(directory)/\(file)") {
       case .success(let secret): read.secrets[name] = secret
       case .failure(let error): read.refused[name] = error.description
       }
@@ -83,6 +95,12 @@ package final class SecretStore: Sendable {
     let found = read
     state.withLock { $0 = found }
     return (found.secrets.count, found.refused.keys.sorted().compactMap { found.refused[$0] })
+  }
+
+  /// The secret that is in a file, nil for none.
+  private func name(of file: String) -> String? {
+    guard isOfCredentials else { return file }
+    return file.hasPrefix(Self.credentialPrefix) ? String(file.dropFirst(Self.credentialPrefix.count)) : nil
   }
 
   /// Those of these names that there are, in order.
@@ -103,6 +121,11 @@ package final class SecretStore: Sendable {
           + "of mode 0600"
       }
       if let why = state.refused[name] { return "\(start)but \(why)" }
+      guard !isOfCredentials else {
+        return
+          "\(start)but systemd gave this server none of that name: put the file '\(name)' into "
+          + "/etc/simplerpc/secrets/services, and restart the server"
+      }
       return
         "\(start)but --secrets '\(directory)' has no file '\(name)': put it there with mode 0600, and send the server "
         + "SIGHUP"
@@ -155,29 +178,29 @@ package final class SecretStore: Sendable {
     return names
   }
 
-  private static func read(
-    _ name: String, in folder: borrowing Descriptor, path: String
+  private func read(
+    _ file: String, as name: String, in folder: borrowing Descriptor, path: String
   ) -> Result<Secret, SecretStoreError> {
     func refused(_ why: String) -> Result<Secret, SecretStoreError> {
       .failure(SecretStoreError(description: why))
     }
-    let opened = openat(folder.raw, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    let opened = openat(folder.raw, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
     guard opened >= 0 else {
       return refused(
         errno == ELOOP
-          ? "'\(path)' is a link, which is not followed" : "'\(path)' cannot be read: \(lastError)")
+          ? "'\(path)' is a link, which is not followed" : "'\(path)' cannot be read: \(Self.lastError)")
     }
     let file = Descriptor(opened)
     var status = stat()
-    guard fstat(file.raw, &status) == 0 else { return refused("'\(path)' cannot be read: \(lastError)") }
+    guard fstat(file.raw, &status) == 0 else { return refused("'\(path)' cannot be read: \(Self.lastError)") }
     guard status.st_mode & S_IFMT == S_IFREG else { return refused("'\(path)' is not a file") }
-    if let problem = problem(status, allowed: 0o600, path) { return refused(problem) }
+    if !isOfCredentials, let problem = Self.problem(status, allowed: 0o600, path) { return refused(problem) }
     do throws(SystemError) {
-      return .success(Secret(name: name, bytes: try WholeFile.read(file.raw, limit: bytesMax)))
+      return .success(Secret(name: name, bytes: try WholeFile.read(file.raw, limit: Self.bytesMax)))
     } catch {
       return refused(
         error.code == EFBIG
-          ? "'\(path)' has more than \(bytesMax) bytes, the limit"
+          ? "'\(path)' has more than \(Self.bytesMax) bytes, the limit"
           : "'\(path)' cannot be read: \(error.reason)")
     }
   }
