@@ -114,7 +114,11 @@ extension GRPCDialect {
   ) throws(HTTPRefusal) {
     let overloads: [BoundProcedure]
     do throws(RPCError) {
-      overloads = try self.overloads(stream, format)
+      let path = stream.head.pathWithoutQuery
+      overloads = try core.overloads(
+        at: path, HTTPPath(Array(path.utf8)), format: format,
+        target: Array(path.utf8).withUnsafeBufferPointer { host.grpcMethods.find($0) },
+        for: connection, as: stream.token)
       stream.head.timeout = try ConnectHeader.timeoutNanoseconds(stream.head.connectTimeout)
       stream.unary = UnaryExchange(
         self, stream, format, type, overloads,
@@ -124,26 +128,6 @@ extension GRPCDialect {
     }
     guard isGet else { return }
     try ConnectQuery.allow(overloads, hasToken: stream.token != nil, host.options)
-  }
-
-  /// What a path means: in protobuf a method, in JSON all overloads of a procedure.
-  private func overloads(_ stream: GRPCStream, _ format: any UnaryFormat.Type) throws(RPCError)
-    -> [BoundProcedure]
-  {
-    let path = stream.head.pathWithoutQuery
-    if format is any ProtoFormat.Type {
-      let target = Array(path.utf8).withUnsafeBufferPointer { host.grpcMethods.find($0) }
-      guard case .procedure(let method) = target else { throw host.grpcMethods.unknown(path) }
-      try core.authorise(method.procedure, for: connection, as: stream.token)
-      return [method.procedure]
-    }
-    guard let place = HTTPPath(Array(path.utf8)) else {
-      throw RPCError(
-        .rpcNotFound, "nothing is at '\(path.prefix(64))': a procedure is at /SERVICE/PROCEDURE")
-    }
-    try HTTPOffer.check(service: place.service, procedure: place.procedure)
-    return try core.overloads(
-      service: place.service, procedure: place.procedure, for: connection, as: stream.token)
   }
 
   /// Sends an answer whose body is in the stream.

@@ -70,19 +70,11 @@ extension HTTP1Dialect {
     _ head: HTTP1Head, _ path: Range<Int>, format: (any UnaryFormat.Type, ContentType?), message: [UInt8]?,
     _ bytes: RawSpan
   ) throws(HTTPRefusal) -> HTTP1Call {
-    let place = bytes.extracting(path).withUnsafeBytes { HTTPPath($0) }
-    guard let place else {
-      var refusal = HTTPRefusal(
-        RPCError(
-          .rpcNotFound, "nothing is at '\(bytes.text(path).prefix(64))': a procedure is at /SERVICE/PROCEDURE"
-        ))
-      (refusal.status, refusal.code) = (.notFound, .unimplemented)
-      throw refusal
-    }
     do throws(RPCError) {
-      try HTTPOffer.check(service: place.service, procedure: place.procedure)
       let token = try token(head, bytes)
-      let overloads = try overloads(bytes.extracting(path), place, format: format.0, as: token)
+      let overloads = try core.overloads(
+        at: bytes.text(path), bytes.extracting(path).withUnsafeBytes { HTTPPath($0) }, format: format.0,
+        target: method(at: path, bytes), for: connection, as: token)
       return HTTP1Call(
         overloads: overloads, caller: token?.caller ?? caller, token: token, format: format.0, type: format.1,
         timeoutNanoseconds: try timeout(head, format.0, bytes),
@@ -93,20 +85,8 @@ extension HTTP1Dialect {
     }
   }
 
-  /// What a path means: in protobuf a method, in JSON all overloads of a procedure.
-  private func overloads(
-    _ path: RawSpan, _ place: HTTPPath, format: any UnaryFormat.Type, as token: TokenCaller?
-  ) throws(RPCError) -> [BoundProcedure] {
-    guard format is any ProtoFormat.Type else {
-      return try core.overloads(
-        service: place.service, procedure: place.procedure, for: connection, as: token)
-    }
-    let target = path.withUnsafeBytes { host.grpcMethods.find($0.bindMemory(to: UInt8.self)) }
-    guard case .procedure(let method) = target else {
-      throw host.grpcMethods.unknown("/\(place.service)/\(place.procedure)")
-    }
-    try core.authorise(method.procedure, for: connection, as: token)
-    return [method.procedure]
+  private func method(at path: Range<Int>, _ bytes: RawSpan) -> GRPCTarget {
+    bytes.extracting(path).withUnsafeBytes { host.grpcMethods.find($0.bindMemory(to: UInt8.self)) }
   }
 
   /// Who the request's token names.
