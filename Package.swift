@@ -22,6 +22,7 @@ let package = Package(
     .library(name: "RPCServer", targets: ["RPCServer"]),
     .library(name: "RPCServiceLifecycle", targets: ["RPCServiceLifecycle"]),
     .library(name: "RPCClient", targets: ["RPCClient"]),
+    .library(name: "RPCDeployment", targets: ["RPCDeployment"]),
     .executable(name: "rpc-server", targets: ["rpc-server"]),
     .executable(name: "initializer", targets: ["initializer"]),
     .executable(name: "rpc-client", targets: ["rpc-client"]),
@@ -173,6 +174,9 @@ let package = Package(
       name: "embedded-client", dependencies: ["RPCClient"], path: "Examples/embedded-client",
       swiftSettings: swiftSettings),
     .executableTarget(
+      name: "embedded-network", dependencies: ["RPCClient", "RPCDeployment"],
+      path: "Examples/embedded-network", swiftSettings: swiftSettings),
+    .executableTarget(
       name: "embedded-service",
       dependencies: [
         "RPCServer", "RPCServiceLifecycle",
@@ -196,7 +200,7 @@ let package = Package(
       dependencies: [
         "TestSupport",
         "rpc-server", "initializer", "rpc-client", "rpc-bench", "embedded-server", "embedded-client",
-        "embedded-service",
+        "embedded-network", "embedded-service",
         "RPCClient", "RPCKeys", "RPCWire", "CLinux",
       ],
       exclude: ["TLS/tls_client.py", "TLS/tls_key_update.py"],

@@ -20,7 +20,7 @@ public struct Backoff: Sendable, Hashable {
   /// - Parameters:
   ///   - retry: which repetition it is; 1 is the first.
   ///   - chance: a number in 0..<1.
-  public func nanoseconds(retry: Int, chance: Double) -> UInt64 {
+  package func nanoseconds(retry: Int, chance: Double) -> UInt64 {
     let longest = Double(maximum.nanoseconds)
     var pause = Double(initial.nanoseconds)
     for _ in 1..<max(1, min(retry, 64)) where pause < longest { pause *= max(1, multiplier) }

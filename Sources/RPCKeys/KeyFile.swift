@@ -4,10 +4,10 @@ internal import RPCWire
 /// Reads keys from files.
 public enum KeyFile {
   /// A key file is some hundred bytes, a list of them some more.
-  public static let byteCountMax = 1024 * 1024
+  package static let byteCountMax = 1024 * 1024
 
   /// The variable of the environment that names the private key's file.
-  public static let variable = "RPC_KEY"
+  package static let variable = "RPC_KEY"
 
   /// The private key that a program was told to use: by its own option, else by the environment; nil for none.
   public static func chosenPrivateKey(_ path: String?) throws(KeyError) -> PrivateKey? {
@@ -20,7 +20,7 @@ public enum KeyFile {
   }
 
   /// The file that `chosenPrivateKey` reads.
-  public static func chosenPath(_ path: String?) -> String? {
+  package static func chosenPath(_ path: String?) -> String? {
     chosenPath(path, environment: getenv(variable).map { String(cString: $0) })
   }
 
@@ -46,7 +46,7 @@ public enum KeyFile {
 
   /// The public keys of a file, one a line; empty lines and those that begin with `#` are passed over. Whoever may
   /// write to the file could add a key, so that must be its owner alone.
-  public static func publicKeys(at path: String) throws(KeyError) -> Set<PublicKey> {
+  package static func publicKeys(at path: String) throws(KeyError) -> Set<PublicKey> {
     let (text, mode) = try read(path)
     guard mode & 0o022 == 0 else {
       throw KeyError("\(path) may be written by others than its owner: chmod go-w '\(path)'")

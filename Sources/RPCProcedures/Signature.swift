@@ -34,10 +34,10 @@ public struct Signature: Hashable, Sendable {
   /// `math.add`.
   public var qualifiedName: String { "\(service).\(name)" }
 
-  public var parameterTypes: [ValueType] { parameters.map(\.type) }
+  package var parameterTypes: [ValueType] { parameters.map(\.type) }
 
   /// Why a list of argument types does not fit, or how well it does (smaller is better).
-  public func conversionCost(from arguments: [ValueType]) -> Int? {
+  package func conversionCost(from arguments: [ValueType]) -> Int? {
     guard arguments.count == parameters.count else { return nil }
     var total = 0
     for (parameter, argument) in zip(parameters, arguments) {
@@ -48,7 +48,7 @@ public struct Signature: Hashable, Sendable {
   }
 
   /// Whether a caller that is ready for `expected`, nil for whatever comes, can take what is declared.
-  public func returnsFit(_ expected: [ValueType]?) -> Bool {
+  package func returnsFit(_ expected: [ValueType]?) -> Bool {
     guard let expected else { return true }
     return returns.count == expected.count
       && zip(returns, expected).allSatisfy { declared, expected in

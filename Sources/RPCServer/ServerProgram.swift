@@ -75,7 +75,7 @@ package enum ServerProgram {
 
   /// Prints what clients pin of the certificate that a server at this address would show, which is made where it has
   /// none yet; returns the exit code.
-  public static func printPins(host: String, port: Int, options: ServerOptions) -> Int32 {
+  package static func printPins(host: String, port: Int, options: ServerOptions) -> Int32 {
     do {
       guard let address = try SocketAddress.resolve(host: host, port: port).first else {
         return fail("'\(host)' has no address", ExitCode.cannotListen)

@@ -8,7 +8,7 @@ extension ValueType {
   }
 
   /// The names a type may start with, for suggestions.
-  public static let names = [
+  package static let names = [
     "int", "float", "str", "bool", "bytes", "None", "List", "Dict", "Optional", "Any",
   ]
 

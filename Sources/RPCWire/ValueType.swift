@@ -61,7 +61,7 @@ extension ValueType {
   ///
   /// 0 is the same type. Widening an int to a float, wrapping into an Optional and declaring `Any` cost
   /// more, in that order, so that the most specific overload wins.
-  public func conversionCost(from actual: ValueType) -> Int? {
+  package func conversionCost(from actual: ValueType) -> Int? {
     if self == actual { return 0 }
     switch (self, actual) {
     case (.any, _): return 1000

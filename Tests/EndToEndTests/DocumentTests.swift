@@ -44,6 +44,7 @@ struct DocumentTests {
       blocks == [
         try Self.text("Examples/embedded-server/main.swift"),
         try Self.text("Examples/embedded-client/main.swift"),
+        try Self.text("Examples/embedded-network/main.swift"),
         try Self.text("Examples/embedded-service/main.swift"),
       ])
     for block in blocks {
@@ -58,6 +59,25 @@ struct DocumentTests {
     #expect(client.ending == .code(0), "\(client)")
     #expect(client.output == "20 + 22 = 42\n")
     #expect(try LineClient(port: port).call("math.add", "[1,2]") == .values([3]))
+  }
+
+  @Test("the embedded client finds the providers that init.yaml names")
+  func embeddedNetwork() throws {
+    let network = try Network(["s1", "s2"])
+    try network.directory.write("function add(a, b) return a + b end\n", to: "add.lua")
+    try network.describe(
+      """
+      service:
+        - math: {providers: [s2], tenants: [me], rpcs: [add]}
+      rpc:
+        math:
+          - add: {args: [int, int], returns: [int], src: add.lua}
+      """)
+    try network.deploy()
+    let client = try run("\(Programs.directory)/embedded-network", [], directory: network.directory.path)
+    #expect(client.ending == .code(0) && client.output == "20 + 22 = 42\n", "\(client)")
+    let lost = try run("\(Programs.directory)/embedded-network", [], directory: "/")
+    #expect(lost.ending != .code(0) && lost.errors.contains("init.yaml"), "\(lost)")
   }
 
   @Test("the embedded server in a group of services ends well on SIGTERM")

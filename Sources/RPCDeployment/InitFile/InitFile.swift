@@ -1,5 +1,5 @@
 public import RPCNetwork
-public import RPCProcedures
+package import RPCProcedures
 import RPCWire
 
 /// An init.yaml that was read and found right: the network, the services and every procedure with its source.
@@ -9,17 +9,17 @@ public struct InitFile: Sendable {
   /// The network and the services, in the order of the file.
   public let network: Topology
   /// In the order of the file.
-  public let procedures: [Procedure]
+  package let procedures: [Procedure]
   /// The sources' bytes by digest; empty where the file was loaded without them.
-  public let sources: [String: [UInt8]]
+  package let sources: [String: [UInt8]]
   /// How the file names each source, by digest.
-  public let sourcePaths: [String: String]
+  package let sourcePaths: [String: String]
 
   /// Where it declares each procedure, by the procedure's identity: `init.yaml:14:7`.
   package let places: [String: String]
 
   /// What could not be found in sources; shown where a server refuses one of them.
-  public let hints: [SourceHint]
+  package let hints: [SourceHint]
 
   /// Reads a file and checks it completely.
   ///
@@ -51,7 +51,7 @@ public struct InitFile: Sendable {
   public static let defaultPath = "init.yaml"
 
   /// Checks a text as if it stood in the file `path`, where relative sources start from.
-  public static func parse(
+  package static func parse(
     _ bytes: [UInt8], path: String, checkingSources: Bool = true
   ) throws(InitFileErrors) -> InitFile {
     try parse(bytes, path: path, checkingSources: checkingSources, languages: .all)
@@ -100,7 +100,7 @@ public struct InitFile: Sendable {
   }
 
   /// What each server is to be, by its name: exactly the procedures of the services that it provides.
-  public func manifests() -> [String: Manifest] {
+  package func manifests() -> [String: Manifest] {
     var manifests: [String: Manifest] = [:]
     for server in network.servers {
       let provided = Set(

@@ -5,9 +5,9 @@ import RPCWire
 
 /// The JSON Schema of init.yaml, for editors: what the reader takes, from the reader's own tables. What a schema cannot
 /// say, such as that a name is declared elsewhere, is the reader's alone.
-public enum InitFileSchema {
+package enum InitFileSchema {
   /// Draft 7, which editors' YAML servers read.
-  public static var text: String {
+  package static var text: String {
     var text = ""
     write(document, indent: "", to: &text)
     return text + "\n"

@@ -1,20 +1,24 @@
-package import RPCNetwork
+public import RPCNetwork
 import RPCSystem
 
 /// An init.yaml that may change while a program runs: it is read again whenever it was written or replaced. What is
 /// wrong with a new content is told once, and what the file said before stays in use. The sources that it names are
 /// not looked at.
-package struct InitFileSource: TopologySource {
+public struct InitFileSource: TopologySource {
   package typealias Change = Result<InitFile, InitFileErrors>
 
   package let path: String
   private let interval: Duration
   private let clock: any Clock<Duration>
 
+  /// - Parameter path: of the file, which need not be there yet.
+  public init(_ path: String = InitFile.defaultPath) {
+    self.init(path, interval: .milliseconds(DeploymentLimits.fileIntervalMilliseconds))
+  }
+
   /// - Parameter interval: from one look at the file to the next, on `clock`.
   package init(
-    _ path: String = InitFile.defaultPath,
-    interval: Duration = .milliseconds(DeploymentLimits.fileIntervalMilliseconds),
+    _ path: String = InitFile.defaultPath, interval: Duration,
     clock: any Clock<Duration> = ContinuousClock()
   ) {
     self.path = path
@@ -26,7 +30,7 @@ package struct InitFileSource: TopologySource {
   /// each interval until there is one.
   package var files: AsyncStream<Change> { follow { $0 } }
 
-  package var topologies: AsyncStream<TopologyUpdate> {
+  public var topologies: AsyncStream<TopologyUpdate> {
     follow { change in
       switch change {
       case .success(let file): .topology(file.network)

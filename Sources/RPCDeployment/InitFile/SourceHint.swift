@@ -1,5 +1,5 @@
 /// A guess about a source: shown where a server has refused that source, and of no effect otherwise.
-public struct SourceHint: Hashable, Sendable {
+package struct SourceHint: Hashable, Sendable {
   /// The source's file name, by which a server's error names it.
   package var sourceName: String
   /// Where the file names the function, and what was not found.

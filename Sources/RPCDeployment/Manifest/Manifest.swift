@@ -7,7 +7,7 @@ internal import RPCWire
 ///
 /// A manifest is always in canonical order (everything by name, procedures by their signature), so that equal
 /// deployments have equal bytes and an equal digest, in whatever order the file lists them.
-public struct Manifest: Hashable, Sendable {
+package struct Manifest: Hashable, Sendable {
   /// The name of the server that this manifest is for.
   package let server: String
   /// Every service of the network, so that a caller can be told where to find one that is not here.
