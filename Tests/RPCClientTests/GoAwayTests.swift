@@ -40,11 +40,7 @@ struct GoAwayTests {
       try peer.greet()
       try peer.serve { _ in "new" }
     }
-    var topology = Topology(
-      servers: [
-        .init(name: "old", host: "127.0.0.1", port: leaving.port),
-        .init(name: "new", host: "127.0.0.1", port: staying.port),
-      ], services: [.init(name: "math", providers: ["old"], tenants: [])])
+    var topology = RecoveryTests.leaving(leaving, for: staying)
     let client = RPCClient(topology: topology)
     var arrivals = arrived.stream.makeAsyncIterator()
     var calls: [Task<CallResult, any Error>] = []

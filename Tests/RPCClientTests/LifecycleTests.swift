@@ -63,6 +63,28 @@ struct LifecycleTests {
     }
   }
 
+  /// The two ways to call and wait.
+  enum Way: CaseIterable {
+    case asynchronous, blocking
+
+    func invoke(
+      _ client: RPCClient, _ procedure: String = "math.x", options: CallOptions = CallOptions()
+    ) async throws(RPCError) -> CallResult {
+      switch self {
+      case .asynchronous: return try await client.invoke(procedure, [], options: options)
+      case .blocking:
+        do {
+          return try await BlockingTests.onThread { () throws(RPCError) in
+            try client.invokeBlocking(procedure, [], options: options)
+          }
+        } catch {
+          guard let error = error as? RPCError else { preconditionFailure("\(error)") }
+          throw error
+        }
+      }
+    }
+  }
+
   // MARK: Calls in flight
 
   @Test("calls go out while others are unanswered, and answers may come in any order")
