@@ -205,11 +205,11 @@ internal final class BlockingSocket {
   /// Reads what there is; false when there is nothing yet.
   internal func fill(waiting: Bool) throws(AttemptFailure) -> Bool {
     if let filter { return try fill(through: filter, waiting: waiting) }
-    let room = max(Self.readBytes, bytesWanted - input.count)
+    let wanted = max(Self.readBytes, bytesWanted - input.count)
     var count = 0
     var code: Int32 = 0
     repeat {
-      input.fill(upTo: min(room, 1024 * 1024)) { buffer in
+      input.fill(upTo: min(wanted, 1024 * 1024)) { buffer in
         count = recv(descriptor.raw, buffer.baseAddress, buffer.count, waiting ? 0 : Int32(MSG_DONTWAIT))
         code = errno
         return max(count, 0)

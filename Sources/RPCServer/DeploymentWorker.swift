@@ -250,7 +250,7 @@ internal final class DeploymentWorker {
     "\(English.count(generation.manifest.procedures.count, "procedure")) as server '\(generation.manifest.server)'"
   }
 
-  /// Whatever was deployed may be what mends them.
+  /// Whatever was deployed may have repaired them.
   private func liftQuarantine() {
     for entry in core.quarantine.lift() {
       core.log.note("\(entry.signature.overloadText) is no longer in quarantine")

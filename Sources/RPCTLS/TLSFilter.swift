@@ -116,8 +116,9 @@ package final class TLSFilter: ByteFilter {
       ERR_clear_error()
       var count = 0
       var status: Int32 = 0
-      let room = max(Int(SSL_pending(ssl)), min(pipe.pointee.input_left, Self.recordBytesMax), Self.readBytes)
-      plain.fill(upTo: room) { buffer in
+      let wanted = max(
+        Int(SSL_pending(ssl)), min(pipe.pointee.input_left, Self.recordBytesMax), Self.readBytes)
+      plain.fill(upTo: wanted) { buffer in
         status = SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count)
         return status == 1 ? count : 0
       }
@@ -195,8 +196,8 @@ package final class TLSFilter: ByteFilter {
   }
 
   private func write(_ plain: inout ByteQueue) throws(FilterFailure) {
-    var room = TLSLimits.wireBytesMax
-    while !plain.isEmpty, room > 0 {
+    var left = TLSLimits.wireBytesMax
+    while !plain.isEmpty, left > 0 {
       ERR_clear_error()
       var count = 0
       let status = plain.withReadable {
@@ -204,7 +205,7 @@ package final class TLSFilter: ByteFilter {
       }
       guard status == 1 else { throw broken("TLS") }
       plain.consume(count)
-      room -= count
+      left -= count
     }
   }
 

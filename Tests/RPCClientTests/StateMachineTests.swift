@@ -169,7 +169,7 @@ struct StateMachineTests {
       case .ping:
         keepalive.pinged(7, at: now)
         return "ping"
-      case .giveUp(let after): return "give up after \(after / Self.second) s"
+      case .timedOut(let after): return "give up after \(after / Self.second) s"
       }
     }
     #expect(step(15 * Self.second - 1, received: Self.second) == "wait")

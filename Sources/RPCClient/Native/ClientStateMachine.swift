@@ -380,7 +380,7 @@ package struct ClientStateMachine<Ticket: AnyObject>: ~Copyable {
     case .ping:
       keepalive.pinged(ping(at: now), at: now)
       return nil
-    case .giveUp(let nanoseconds): return .noPong(from: server, within: .nanoseconds(Int64(nanoseconds)))
+    case .timedOut(let nanoseconds): return .noPong(from: server, within: .nanoseconds(Int64(nanoseconds)))
     }
   }
 

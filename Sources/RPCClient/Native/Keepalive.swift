@@ -25,7 +25,7 @@ internal struct Keepalive {
     case wait
     case ping
     /// It did not answer for so many nanoseconds.
-    case giveUp(after: UInt64)
+    case timedOut(after: UInt64)
   }
 
   private func silenceMax(_ isOwed: Bool) -> UInt64 { isOwed ? min(busySilence, idleSilence) : idleSilence }
@@ -39,7 +39,7 @@ internal struct Keepalive {
       // Whatever came since then is a sign of life.
       if lastReceived > ping.sent { self.ping = nil }
       let most = answerMax(isOwed)
-      if self.ping != nil, now >= ping.sent &+ most { return .giveUp(after: most) }
+      if self.ping != nil, now >= ping.sent &+ most { return .timedOut(after: most) }
       return .wait
     }
     return now >= max(lastReceived, busySince) &+ silenceMax(isOwed) ? .ping : .wait

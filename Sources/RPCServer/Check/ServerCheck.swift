@@ -93,7 +93,7 @@ private struct Look {
   func dataDirectory() throws(CheckFailure) -> String {
     guard let directory = options.dataDirectory else { return "none: nothing is kept" }
     guard let mode = Self.mode(of: directory) else {
-      return "\(directory) will be made\(try Self.room(above: directory))"
+      return "\(directory) will be made\(try Self.freeSpace(above: directory))"
     }
     guard mode & S_IFMT == S_IFDIR else { throw CheckFailure("'\(directory)' is not a directory") }
     guard access(directory, R_OK | W_OK | X_OK) == 0 else { throw Self.failure("use", directory) }
@@ -106,7 +106,7 @@ private struct Look {
   }
 
   /// Whether what is not there yet can be made.
-  private static func room(above path: String) throws(CheckFailure) -> String {
+  private static func freeSpace(above path: String) throws(CheckFailure) -> String {
     var folder = path
     while mode(of: folder) == nil, let slash = folder.lastIndex(of: "/") {
       folder = slash == folder.startIndex ? "/" : String(folder[..<slash])
@@ -128,7 +128,7 @@ private struct Look {
   func log() throws(CheckFailure) -> String {
     guard options.log.level != .off else { return "off" }
     guard let file = options.log.file else { return "to standard error" }
-    if Self.mode(of: file) == nil { return "\(file) will be made\(try Self.room(above: file))" }
+    if Self.mode(of: file) == nil { return "\(file) will be made\(try Self.freeSpace(above: file))" }
     guard access(file, W_OK) == 0 else { throw Self.failure("write to", file) }
     return file
   }

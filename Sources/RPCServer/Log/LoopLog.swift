@@ -118,7 +118,7 @@ internal final class LoopLog: TimerTarget {
       line.end(&buffer.value)
     }
     runs.value.removeAll()
-    if buffer.value.count >= LogLimits.bufferBytes { handOver() }
+    if buffer.value.count >= LogLimits.bufferBytes { submit() }
   }
 
   /// The line of an execution but for its time and count: the same for every call of a caller that repeats itself.
@@ -205,7 +205,7 @@ internal final class LoopLog: TimerTarget {
   private func end(urgent: Bool = false) {
     line.end(&buffer.value)
     if buffer.value.count >= LogLimits.bufferBytes {
-      handOver()
+      submit()
     } else if urgent, !isUrgent {
       isUrgent = true
       let pause = loop.now &- lastFlush
@@ -245,10 +245,10 @@ internal final class LoopLog: TimerTarget {
   /// Hands everything over, now.
   func flush() {
     if !runs.value.isEmpty { endRuns() }
-    handOver()
+    submit()
   }
 
-  private func handOver() {
+  private func submit() {
     if let timer { loop.cancel(timer) }
     timer = nil
     isUrgent = false

@@ -7,8 +7,9 @@ enum CandidateList {
     let column = min(candidates.map { TextWidth.columns($0.text) }.max() ?? 0, max(20, width / 2))
     return candidates.map { candidate in
       let name = TextWidth.padded(TextWidth.cut(candidate.text, to: column), to: column)
-      let room = max(0, width - column - 3)
-      return name + "  " + style.paint(TextWidth.cut(TextWidth.harmless(candidate.detail), to: room), .dim)
+      let detailWidth = max(0, width - column - 3)
+      return name + "  "
+        + style.paint(TextWidth.cut(TextWidth.harmless(candidate.detail), to: detailWidth), .dim)
     }
   }
 

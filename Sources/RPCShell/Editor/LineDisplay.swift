@@ -103,10 +103,10 @@ struct LineDisplay: Sendable {
     let showsRight = right > 0 && rows == 1 && row.columns + right + 2 <= columns
     var out = ""
     if let hint = content.hint {
-      let room = columns - row.columns - (showsRight ? right + 2 : 1)
-      if room >= 4 {
+      let width = columns - row.columns - (showsRight ? right + 2 : 1)
+      if width >= 4 {
         let gap = hint.isError && !hint.text.hasPrefix(" ") && content.text.last != " " ? "  " : ""
-        let shown = TextWidth.cut(TextWidth.harmless(gap + hint.text), to: room)
+        let shown = TextWidth.cut(TextWidth.harmless(gap + hint.text), to: width)
         out += style.paint(shown, hint.isError ? .bad : .dim)
       }
     }

@@ -21,8 +21,8 @@ final class CallPipeline: Sendable {
     var isCancelled = false
     /// Calls that were cancelled with everything else: not worth a line each.
     var givenUp = 0
-    /// Who waits for room, and for how few calls in flight.
-    var waiter: (CheckedContinuation<Void, Never>, room: Int)?
+    /// Who waits, and until how few calls are in flight.
+    var waiter: (CheckedContinuation<Void, Never>, inFlight: Int)?
     /// Taken by the printer, but not written yet.
     var printing = 0
 
@@ -48,7 +48,7 @@ final class CallPipeline: Sendable {
 
   /// Sends a call, once fewer than `limit` are in flight.
   func submit(_ origin: Origin, limit: Int) async {
-    if state.withLock({ $0.inFlight }) >= limit { await wait(for: limit / 2) }
+    if state.withLock({ $0.inFlight }) >= limit { await wait(until: limit / 2) }
     let sequence = state.withLock { $0.queue.append(origin) }
     let handle = backend.start(origin.plan.request) { [self] result in answered(sequence, result) }
     let isCancelled = state.withLock { state in
@@ -60,7 +60,7 @@ final class CallPipeline: Sendable {
   }
 
   /// Waits until every answer has been told.
-  func drain() async { await wait(for: 0) }
+  func drain() async { await wait(until: 0) }
 
   /// Gives up everything in flight.
   func cancel() {
@@ -88,12 +88,12 @@ final class CallPipeline: Sendable {
     }
   }
 
-  private func wait(for room: Int) async {
+  private func wait(until inFlight: Int) async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let isThere = state.withLock { state in
-          if state.inFlight <= room { return true }
-          state.waiter = (continuation, room)
+          if state.inFlight <= inFlight { return true }
+          state.waiter = (continuation, inFlight)
           return false
         }
         if isThere { continuation.resume() }
@@ -122,7 +122,7 @@ final class CallPipeline: Sendable {
       let (waiter, isIdle) = state.withLock { state in
         state.printing = 0
         let isIdle = state.inFlight == 0
-        guard let waiter = state.waiter, state.inFlight <= waiter.room else {
+        guard let waiter = state.waiter, state.inFlight <= waiter.inFlight else {
           return (nil, isIdle) as (CheckedContinuation<Void, Never>?, Bool)
         }
         state.waiter = nil

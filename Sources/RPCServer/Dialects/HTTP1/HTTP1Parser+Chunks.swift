@@ -26,7 +26,7 @@ extension HTTP1Parser {
     guard bodyCount + size <= bodyBytesMax else { throw tooLarge(bodyCount + size) }
     try checkFraming()
     chunkBytes = size
-    stage = size == 0 ? .trailers : .chunkData
+    state = size == 0 ? .trailers : .chunkData
   }
 
   private func tooLarge(_ count: Int) -> HTTP1Violation {

@@ -125,7 +125,7 @@ extension HTTP1Parser {
 
   /// Works out what the fields say of the body and the connection.
   internal mutating func finishHead(_ bytes: RawSpan) throws(HTTP1Violation) {
-    stage = .body
+    state = .body
     if head.minorVersion == 1, !head.has(.host) {
       throw HTTP1Violation(.badRequest, "the field 'host' is missing")
     }
@@ -145,7 +145,7 @@ extension HTTP1Parser {
         throw HTTP1Violation(.notImplemented, "the only transfer coding is 'chunked'")
       }
       head.isChunked = true
-      stage = .chunkLine
+      state = .chunkLine
     }
     if let value = head.range(of: .contentLength) { head.contentLength = try length(value, bytes) }
     if let value = head.range(of: .expect) {

@@ -18,7 +18,7 @@ package struct HTTP1Parser {
     case whole(Int)
   }
 
-  internal enum Stage {
+  internal enum State {
     case requestLine, fields, body, chunkLine, chunkData, chunkEnd, trailers, whole
   }
 
@@ -27,7 +27,7 @@ package struct HTTP1Parser {
   package internal(set) var body: ContiguousArray<Range<Int>> = []
   /// Bytes of the body, as far as it has been read.
   package internal(set) var bodyCount = 0
-  internal var stage = Stage.requestLine
+  internal var state = State.requestLine
   /// Where the line or the chunk begins that is being read.
   internal var start = 0
   /// Up to where bytes hold no line end.
@@ -50,7 +50,7 @@ package struct HTTP1Parser {
     isHeadShared = false
     body.removeAll(keepingCapacity: true)
     bodyCount = 0
-    stage = .requestLine
+    state = .requestLine
     start = 0
     searched = 0
     chunkBytes = 0
@@ -64,19 +64,19 @@ package struct HTTP1Parser {
     headEnd = end
     start = end
     searched = end
-    stage = .body
+    state = .body
   }
 
   /// Whether nothing of a request has come.
-  package var isIdle: Bool { stage == .requestLine && searched == 0 }
-  package var isHeadWhole: Bool { stage != .requestLine && stage != .fields }
+  package var isIdle: Bool { state == .requestLine && searched == 0 }
+  package var isHeadWhole: Bool { state != .requestLine && state != .fields }
 
   /// Reads on.
   ///
   /// - Parameter bytes: of the request, from its first one; what follows it is not looked at.
   package mutating func advance(_ bytes: RawSpan) throws(HTTP1Violation) -> Step {
     while true {
-      switch stage {
+      switch state {
       case .requestLine:
         guard let line = try line(in: bytes, max: HTTP1Limits.requestLineBytesMax) else {
           return missing(bytes)
@@ -87,7 +87,7 @@ package struct HTTP1Parser {
           continue
         }
         try readRequestLine(line, bytes)
-        stage = .fields
+        state = .fields
       case .fields:
         guard let line = try line(in: bytes, max: HTTP1Limits.headBytesMax) else { return missing(bytes) }
         guard line.isEmpty else {
@@ -103,7 +103,7 @@ package struct HTTP1Parser {
         if head.contentLength > 0 { body.append(headEnd..<end) }
         bodyCount = head.contentLength
         start = end
-        stage = .whole
+        state = .whole
       case .chunkLine:
         guard let line = try line(in: bytes, max: HTTP1Limits.chunkLineBytesMax) else {
           return missing(bytes)
@@ -115,7 +115,7 @@ package struct HTTP1Parser {
         body.append(start..<end)
         bodyCount += chunkBytes
         start = end
-        stage = .chunkEnd
+        state = .chunkEnd
       case .chunkEnd:
         guard bytes.byteCount >= start + 2 else {
           // What is there must be right already: two bytes are not waited for where one tells.
@@ -126,11 +126,11 @@ package struct HTTP1Parser {
         guard bytes.at(start + 1) == 0x0a else { throw Self.chunkWithoutEnd }
         start += 2
         searched = start
-        stage = .chunkLine
+        state = .chunkLine
       case .trailers:
         guard let line = try line(in: bytes, max: HTTP1Limits.headBytesMax) else { return missing(bytes) }
         try checkFraming()
-        if line.isEmpty { stage = .whole } else { _ = try Self.field(line, bytes) }
+        if line.isEmpty { state = .whole } else { _ = try Self.field(line, bytes) }
       case .whole: return .whole(start)
       }
     }
@@ -168,7 +168,7 @@ package struct HTTP1Parser {
   }
 
   private func tooLong(_ end: Int, _ max: Int) -> HTTP1Violation {
-    switch stage {
+    switch state {
     case .requestLine:
       HTTP1Violation(
         .uriTooLong, "the request line is longer than \(HTTP1Limits.requestLineBytesMax) bytes",
