@@ -24,11 +24,13 @@ bool bytes_reserve(rpclua_machine *machine, struct bytes *bytes, size_t more) {
   size_t wanted = bytes->capacity * 2;
   if (wanted < bytes->count + more) wanted = bytes->count + more;
   if (wanted < 128) wanted = 128;
+  bool is_lent = bytes->data && bytes->data == machine->lent;
   // The C library's heap has a lock, which a jump out of here would leave locked.
   machine->critical = 1;
-  uint8_t *data = realloc(bytes->data, wanted);
+  uint8_t *data = is_lent ? malloc(wanted) : realloc(bytes->data, wanted);
   machine->critical = 0;
   if (!data) return false;
+  if (is_lent) memcpy(data, bytes->data, bytes->count);
   bytes->data = data;
   bytes->capacity = wanted;
   return true;
@@ -138,6 +140,12 @@ static void push_value(lua_State *L, struct conversion *c, struct reader *reader
     if (c->depth > 0) lua_pushlightuserdata(L, NULL);
     else lua_pushnil(L);
   }
+}
+
+void rpclua_push_scalar(lua_State *L, rpclua_call *call, size_t *offset, const char *type) {
+  struct reader reader = {call->input.data + *offset, call->input.data + call->input.count};
+  push_value(L, &call->conversion, &reader, type);
+  *offset = (size_t)(reader.next - call->input.data);
 }
 
 /// Puts finished values into the containers they belong to. Returns whether the outermost is finished.

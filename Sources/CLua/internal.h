@@ -84,6 +84,8 @@ struct rpclua_machine {
   bool is_attended;
   uint64_t slice_processor;
   size_t used, base;
+  /// The memory that the running call's output was lent: not to be given to the C library.
+  const uint8_t *lent;
   /// Above a limit: collect, then see.
   bool over;
   /// No ticker: a hook counts instructions and looks at the clock.
@@ -134,6 +136,8 @@ struct rpclua_call {
   /// Why it has to end; raised at every instruction until it has.
   rpclua_outcome verdict;
   bool started, is_load;
+  /// The coroutine is the procedure's function itself: what it returns is still to be encoded.
+  bool is_direct;
   /// Its error's `__tostring` runs, in a thread of its own.
   bool is_explaining;
   bool is_calling, answer_succeeded;
@@ -152,6 +156,23 @@ struct rpclua_call {
 };
 
 void call_free(rpclua_call *call);
+rpclua_call *call_begin(rpclua_machine *machine, void *tag);
+bool call_set_input(rpclua_call *call, const void *bytes, size_t count);
+/// Runs a slice of a call whose coroutine has `arguments` values on its stack that it was not given yet.
+rpclua_outcome call_run(rpclua_call *call, int arguments);
+struct made {
+  lua_State *thread;
+  int reference;
+};
+
+/// Makes a coroutine, under lua_pcall; its argument is a `struct made`.
+int call_make_thread(lua_State *L);
+/// What a call ends with whose coroutine raised, the error value on top: goes on where that wants to be asked first.
+rpclua_outcome call_failed(rpclua_call *call, int status);
+/// Encodes what the procedure's function has returned, where the coroutine is that function.
+int call_encode(lua_State *L);
+/// The coroutine of every other call; its argument is the call.
+int call_body(lua_State *L);
 
 static inline rpclua_machine *machine_of(lua_State *L) {
   return *(rpclua_machine **)lua_getextraspace(L);
@@ -188,12 +209,31 @@ bool rpclua_decode(lua_State *L, rpclua_call *call, const char *types, int count
 /// False: paused, call again.
 bool rpclua_encode(lua_State *L, rpclua_call *call, const char *types, int first, int count);
 void conversion_begin(struct conversion *conversion);
+/// Pushes the next value, a scalar that was checked.
+void rpclua_push_scalar(lua_State *L, rpclua_call *call, size_t *offset, const char *type);
 size_t utf8_valid_prefix(const char *bytes, size_t count, size_t from, size_t until);
 /// Writes the types of the values 1 to `count` as declarations spell them.
 void rpclua_describe(lua_State *L, int count, char *text, size_t capacity);
 bool rpclua_is_null(lua_State *L, int index);
 /// Ends the call with a verdict and its message.
 int rpclua_fail(lua_State *L, rpclua_outcome verdict, const char *format, ...);
+
+// MARK: Scalars (scalars.c)
+
+enum scalars {
+  /// Other values than declared, or a list or map among them.
+  scalars_wrong,
+  /// They can be pushed without memory.
+  scalars_numbers,
+  /// There are strings among them.
+  scalars_strings,
+};
+
+/// What a MessagePack list of arguments is, held against declared types.
+enum scalars rpclua_check_scalars(const char *types, int count, const uint8_t *bytes, size_t size);
+/// Writes the values on the stack as a list into the call's empty output, where they are scalars that fit their types
+/// and its capacity. Raises nothing. False: nothing is written.
+bool rpclua_encode_scalars(lua_State *L, rpclua_call *call);
 
 // MARK: Bounds (bounds.c)
 

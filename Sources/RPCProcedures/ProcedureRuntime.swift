@@ -13,6 +13,9 @@ package protocol ProcedureRuntime: AnyObject {
   /// Starts a call of a prepared procedure; the runtime calls `invocation.finish` exactly once.
   func invoke(_ invocation: Invocation)
 
+  /// What runs calls of a procedure where they are read, now that it was called once; nil where that cannot be.
+  func spotProcedure(of unit: SourceUnit) -> (any SpotProcedure)?
+
   /// Ends a call that was started and is not finished: its caller is gone or out of time. The runtime
   /// finishes it, with `reason` unless the result was quicker.
   func cancel(_ invocation: Invocation, reason: RPCError)
@@ -34,6 +37,9 @@ package protocol ProcedureRuntime: AnyObject {
 }
 
 extension ProcedureRuntime {
+  /// For runtimes whose calls are answered elsewhere.
+  package func spotProcedure(of unit: SourceUnit) -> (any SpotProcedure)? { nil }
+
   /// For runtimes that load at once.
   package func cancelPreparing(_ units: [SourceUnit]) {}
 

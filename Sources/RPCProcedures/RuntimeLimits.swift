@@ -63,4 +63,11 @@ public struct RuntimeLimits: Hashable, Sendable {
   public var luaRefusalMilliseconds = 1000
   /// Bytes of garbage that wait for the next call to collect them.
   public var luaIdleGarbageBytes = 4 * 1024 * 1024
+  /// Interpreters that are kept while nobody calls their sources: those that were called last. The next call of any other
+  /// source loads it again.
+  public var luaIdleInterpreters = 128
+  /// How long they are kept, in milliseconds.
+  public var luaIdleMilliseconds = 60_000
+  /// Bytes of a source whose interpreter is kept all the same: compiling it is not sliced.
+  public var luaIdleSourceBytes = 64 * 1024
 }

@@ -16,6 +16,15 @@ internal final class ServerLoop {
   private let procedureMetrics = LoopCell(ContiguousArray<ProcedureMetrics>())
   /// Calls that were refused before it was known what they are of.
   private let otherMetrics = LoopCell(ProcedureMetrics())
+  /// What runs calls of procedures where they are read, by their ids: known once a procedure was called in the
+  /// generation in force.
+  private let spots = LoopCell(ContiguousArray<Spot?>())
+  /// What keeps them.
+  private var keptSpots: [any SpotProcedure] = []
+  private struct Spot {
+    // Not counted, which would cost more than the rest of finding it.
+    unowned(unsafe) let procedure: any SpotProcedure
+  }
   private var runtimes: [Language: any ProcedureRuntime] = [:]
   private(set) lazy var calls = CallCore(host: self)
   private(set) lazy var side = SideThread(beside: loop)
@@ -108,6 +117,12 @@ internal final class ServerLoop {
     }
   }
 
+  /// A call that ended where it was read, in a runtime.
+  @inline(__always)
+  func countDuration(_ procedure: BoundProcedure) {
+    procedureMetrics.value[Int(procedure.id)].countDuration(SystemClock.monotonicNanoseconds() &- loop.now)
+  }
+
   func count(_ call: ServerCall, _ result: Result<[UInt8], RPCError>) {
     countExecutions(call.procedure, 1)
     procedureMetrics.value[Int(call.procedure.id)].countDuration(
@@ -119,6 +134,8 @@ internal final class ServerLoop {
     while procedureMetrics.value.count < catalogue.procedures.count {
       procedureMetrics.value.append(ProcedureMetrics())
     }
+    spots.value = ContiguousArray(repeating: nil, count: catalogue.procedures.count)
+    keptSpots = []
   }
 
   /// A copy of this loop's counters, those of open connections included.
@@ -226,6 +243,20 @@ internal final class ServerLoop {
     return runtime
   }
 
+  @inline(__always)
+  func spot(of procedure: BoundProcedure) -> (any SpotProcedure)? {
+    spots.value[Int(procedure.id)]?.procedure
+  }
+
+  /// A call of this procedure was begun.
+  func noteSpot(_ procedure: BoundProcedure, _ unit: SourceUnit, in runtime: any ProcedureRuntime) {
+    let id = Int(procedure.id)
+    guard spots.value[id] == nil, catalogue.procedures[id] === procedure else { return }
+    guard let spot = runtime.spotProcedure(of: unit) else { return }
+    keptSpots.append(spot)
+    spots.value[id] = Spot(procedure: spot)
+  }
+
   // MARK: The end
 
   /// Takes no more calls; `completion` runs when the last connection is closed.
@@ -246,6 +277,8 @@ internal final class ServerLoop {
   func shutDown() {
     for connection in connections.values { connection.socket.close() }
     for runtime in runtimes.values { runtime.shutdown() }
+    spots.value.removeAll()
+    keptSpots = []
     runtimes.removeAll()
     nestedCaller.close()
     side.stop()

@@ -167,6 +167,15 @@ struct LuaOptions: ParsableArguments {
   @Option(help: "Bytes of garbage that wait for the next call to collect them.")
   var luaIdleGarbage = defaults.luaIdleGarbageBytes
 
+  @Option(help: "Interpreters that are kept while nobody calls their sources: those that were called last.")
+  var luaIdleInterpreters = defaults.luaIdleInterpreters
+
+  @Option(help: "How long they are kept, in milliseconds.")
+  var luaIdleTime = defaults.luaIdleMilliseconds
+
+  @Option(help: "Bytes of a source whose interpreter is kept all the same: compiling it is not sliced.")
+  var luaIdleSource = defaults.luaIdleSourceBytes
+
   var bounds: [RuntimeBound] {
     [
       ("--lua-memory", luaMemory, 1_048_576...1_099_511_627_776, \.luaMemoryBytes),
@@ -180,6 +189,9 @@ struct LuaOptions: ParsableArguments {
       ("--lua-operation", luaOperation, 1...60_000, \.luaOperationMilliseconds),
       ("--lua-refusal", luaRefusal, 0...3_600_000, \.luaRefusalMilliseconds),
       ("--lua-idle-garbage", luaIdleGarbage, 0...1_073_741_824, \.luaIdleGarbageBytes),
+      ("--lua-idle-interpreters", luaIdleInterpreters, 0...1_000_000, \.luaIdleInterpreters),
+      ("--lua-idle-time", luaIdleTime, 1...86_400_000, \.luaIdleMilliseconds),
+      ("--lua-idle-source", luaIdleSource, 0...268_435_456, \.luaIdleSourceBytes),
     ]
   }
 

@@ -51,6 +51,9 @@ struct FlagTests {
     ("--lua-operation", 1, 60_000),
     ("--lua-refusal", 0, 3_600_000),
     ("--lua-idle-garbage", 0, 1_073_741_824),
+    ("--lua-idle-interpreters", 0, 1_000_000),
+    ("--lua-idle-time", 1, 86_400_000),
+    ("--lua-idle-source", 0, 268_435_456),
     ("--loops", 0, 1024),
   ]
 

@@ -21,6 +21,9 @@ enum LuaTargets {
     }
     defer { machine.close() }
     let (outcome, output) = machine.call("same", type, [0x91] + argument)
+    try promise(
+      machine.isSame(output, where: outcome, "same", type, [0x91] + argument),
+      "\(type): a call that runs where it is read ends otherwise")
     // The same key twice is told by a decoder that remembers keys, which Lua's is not.
     guard let sent = try? Value(messagePack: argument) else { return }
     try promise(outcome == rpclua_done, "\(type) \(sent) ends with outcome \(outcome.rawValue)")
@@ -130,5 +133,41 @@ private final class LuaProbe {
     var count = 0
     guard outcome == rpclua_done, let output = rpclua_output(call, &count) else { return (outcome, []) }
     return (outcome, Array(UnsafeBufferPointer(start: output, count: count)))
+  }
+
+  /// Whether a call ends as it did, when it runs where it is read: with little room and with enough, checked here and
+  /// there.
+  func isSame(
+    _ output: [UInt8], where outcome: rpclua_outcome, _ name: String, _ type: ValueType, _ arguments: [UInt8]
+  ) -> Bool {
+    var parameters: Int32 = 0
+    var line: Int32 = 0
+    let function = rpclua_find(machine, name, &parameters, &line)
+    let types = LuaTypes([type])
+    defer { withExtendedLifetime(types) {} }
+    for room in [1, 16, output.count + 16] {
+      for isChecked in [true, false] {
+        var buffer = [UInt8](repeating: 0xaa, count: room + 1)
+        var written = 0
+        var left: OpaquePointer?
+        var ended = rpclua_run(
+          machine, function, types.program, 1, types.program, 1, isChecked, arguments, arguments.count,
+          &buffer, room,
+          &written, nil, &left)
+        var found = Array(buffer[..<written])
+        if let left {
+          defer { rpclua_end(left) }
+          if ended == rpclua_paused || ended == rpclua_calling { ended = resume(left) }
+          var count = 0
+          found =
+            rpclua_output(left, &count).map { Array(UnsafeBufferPointer(start: $0, count: count)) } ?? []
+        }
+        guard buffer[room] == 0xaa else { return false }
+        // Only scalars are checked there.
+        if ended == rpclua_unread, !isChecked, type.hasParts { continue }
+        guard ended == outcome, outcome != rpclua_done || found == output else { return false }
+      }
+    }
+    return true
   }
 }

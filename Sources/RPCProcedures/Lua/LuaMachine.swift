@@ -11,6 +11,8 @@ internal final class LuaMachine {
   var bytesAfterCollection = 0
   var isCollecting = false
   private(set) var isDead = false
+  /// Tasks that run on it.
+  var taskCount = 0
 
   /// Without memory there is no machine: nil.
   init?(serial: Int, memoryBytes: Int, limits: RuntimeLimits) {
@@ -29,13 +31,13 @@ internal final class LuaMachine {
     let opened = rpclua_open(&bounds) { tag, bytes, count in
       guard let tag, let bytes else { return }
       let line = String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
-      Unmanaged<LuaTask>.fromOpaque(tag).takeUnretainedValue().log(line)
+      Unmanaged<LuaHost>.fromOpaque(tag).takeUnretainedValue().log(line)
     }
     guard let opened else { return nil }
     rpclua_answer_questions(opened) { tag, question, name, count in
       guard let tag else { return nil }
-      let task = Unmanaged<LuaTask>.fromOpaque(tag).takeUnretainedValue()
-      guard let told = task.tell(question, name.map { String(cString: $0) }) else { return nil }
+      let host = Unmanaged<LuaHost>.fromOpaque(tag).takeUnretainedValue()
+      guard let told = host.tell(question, name.map { String(cString: $0) }) else { return nil }
       count?.pointee = told.count
       // An empty text has no place of its own.
       return told.baseAddress.map { UnsafePointer($0.assumingMemoryBound(to: CChar.self)) } ?? rpclua_empty

@@ -2,7 +2,7 @@ internal import CLua
 internal import RPCWire
 
 /// A source as this loop knows it, whatever machine runs it now.
-internal final class LuaSource {
+internal final class LuaSource: LuaShelfItem {
   /// Two procedures share a machine, and with it the globals of their source, when all of this is the same.
   struct Key: Hashable {
     let service: String
@@ -29,7 +29,24 @@ internal final class LuaSource {
 
   let key: Key
   let unit: SourceUnit
-  var state = State.unloaded
+  var state = State.unloaded {
+    didSet {
+      guard case .loaded(let machine) = state else {
+        pointer = nil
+        return
+      }
+      pointer = machine.pointer
+      machineSerial = machine.serial
+    }
+  }
+  // What each call looks at, and notes: plain values, each written in one step.
+  /// The interpreter of the machine, where one is loaded.
+  @exclusivity(unchecked) private(set) var pointer: OpaquePointer?
+  @exclusivity(unchecked) private(set) var machineSerial = -1
+  /// When it was called last, on the loop's clock.
+  @exclusivity(unchecked) var lastUsed: UInt64 = 0
+  /// Whether its machine was called at all, and not just loaded to see whether that can be done.
+  @exclusivity(unchecked) var isUsed = false
   var waiters = RemovableQueue<LuaWaiter>()
   /// After a machine had to be given up calls are refused for a while, on the loop's clock.
   var refusedUntil: UInt64 = 0
@@ -38,47 +55,6 @@ internal final class LuaSource {
     key = Key(unit.procedure)
     self.unit = unit
   }
-}
 
-/// A procedure: the function of a source with its types.
-internal final class LuaProcedure {
-  let source: LuaSource
-  let unit: SourceUnit
-  let parameters: LuaTypes
-  let returns: LuaTypes
-  /// The machine that `reference` is of.
-  private var machineSerial = -1
-  private var reference: Int32 = -1
-
-  init(_ unit: SourceUnit, source: LuaSource) {
-    self.unit = unit
-    self.source = source
-    parameters = LuaTypes(unit.procedure.signature.parameterTypes)
-    returns = LuaTypes(unit.procedure.signature.returns)
-  }
-
-  var procedure: Procedure { unit.procedure }
-
-  /// The function in a machine, looked up once for each.
-  func function(in machine: LuaMachine) throws(RPCError) -> Int32 {
-    if machineSerial == machine.serial { return reference }
-    var taken: Int32 = 0
-    var line: Int32 = 0
-    let found = rpclua_find(machine.pointer, procedure.function, &taken, &line)
-    guard found >= 0 else {
-      throw RPCError(
-        .failedPrecondition, "\(procedure.sourceName) has no global function '\(procedure.function)'",
-        source: procedure.sourceName)
-    }
-    // More parameters than arguments is common in Lua: those left out are nil. Fewer would lose some.
-    guard taken < 0 || taken >= parameters.count else {
-      throw RPCError(
-        .failedPrecondition,
-        "\(procedure.function) takes \(taken) of the \(parameters.count) arguments that are declared",
-        source: "\(procedure.sourceName):\(line)")
-    }
-    machineSerial = machine.serial
-    reference = found
-    return found
-  }
+  var isBusy: Bool { if case .loaded(let machine) = state { machine.taskCount > 0 } else { false } }
 }

@@ -1,26 +1,12 @@
 internal import CLua
-internal import RPCSystem
 internal import RPCWire
 
 /// One coroutine: a call, or the loading of a source. It knows how an outcome reads as an error; when it runs
 /// is the runtime's business.
-internal final class LuaTask {
+internal final class LuaTask: LuaHost {
   enum Work {
     case call(Invocation, LuaProcedure)
     case load((Result<Void, RPCError>) -> Void)
-  }
-
-  /// What all tasks of a runtime share.
-  final class Context {
-    let limits: RuntimeLimits
-    let secrets: SecretStore
-    let log: ProcedureOutput.Sink
-
-    init(limits: RuntimeLimits, secrets: SecretStore, log: @escaping ProcedureOutput.Sink) {
-      self.limits = limits
-      self.secrets = secrets
-      self.log = log
-    }
   }
 
   let machine: LuaMachine
@@ -36,10 +22,6 @@ internal final class LuaTask {
   var slices = 0
   /// Ends the call of another procedure that it waits for.
   var endNested: (() -> Void)?
-  /// What was told last.
-  private var told: UnsafeMutableRawBufferPointer?
-  private let unit: SourceUnit
-  private let context: Context
 
   /// The top level of a source.
   init(
@@ -47,11 +29,10 @@ internal final class LuaTask {
     completion: @escaping (Result<Void, RPCError>) -> Void
   ) {
     self.machine = machine
-    self.unit = unit
     loadDeadline = deadline
-    self.context = context
     work = .load(completion)
-    call = rpclua_begin_load(machine.pointer, Unmanaged.passUnretained(self).toOpaque())
+    super.init(unit, context)
+    call = rpclua_begin_load(machine.pointer, Unmanaged.passUnretained(self as LuaHost).toOpaque())
   }
 
   /// A call.
@@ -60,72 +41,45 @@ internal final class LuaTask {
     context: Context
   ) {
     self.machine = machine
-    unit = procedure.unit
     loadDeadline = nil
-    self.context = context
     work = .call(invocation, procedure)
+    super.init(procedure.unit, context)
     call = invocation.arguments.withUnsafeBufferPointer { arguments in
       rpclua_begin(
         machine.pointer, function, procedure.parameters.program, procedure.parameters.count,
         procedure.returns.program, procedure.returns.count, arguments.baseAddress, arguments.count,
-        Unmanaged.passUnretained(self).toOpaque())
+        Unmanaged.passUnretained(self as LuaHost).toOpaque())
     }
+  }
+
+  /// A call that was begun where it was read, and goes on.
+  init(
+    continuing call: OpaquePointer, _ invocation: Invocation, _ procedure: LuaProcedure,
+    on machine: LuaMachine, context: Context
+  ) {
+    self.machine = machine
+    loadDeadline = nil
+    work = .call(invocation, procedure)
+    super.init(procedure.unit, context)
+    self.call = call
+    rpclua_set_tag(call, Unmanaged.passUnretained(self as LuaHost).toOpaque())
   }
 
   deinit {
     precondition(call == nil, "a task is finished before it is dropped")
-    told?.deallocate()
   }
 
-  var procedure: Procedure { unit.procedure }
   private var limits: RuntimeLimits { context.limits }
   var isFinished: Bool { work == nil }
   /// How deep the call is nested in others.
   var depth: Int { if case .call(let invocation, _) = work { invocation.depth } else { 0 } }
   /// When the call must have ended, for the calls that it makes.
-  var callDeadline: UInt64? { if case .call(let invocation, _) = work { invocation.deadline } else { nil } }
+  override var callDeadline: UInt64? {
+    if case .call(let invocation, _) = work { invocation.deadline } else { nil }
+  }
 
-  /// Who makes the call, and what came with it.
-  var callContext: CallContext {
+  override var callContext: CallContext {
     if case .call(let invocation, _) = work { invocation.context } else { CallContext() }
-  }
-
-  /// What a procedure asks of its call, as text for as long as nothing else is asked.
-  ///
-  /// - Parameter name: of an entry of the metadata, a secret or a variable.
-  func tell(_ what: rpclua_question, _ name: String?) -> UnsafeRawBufferPointer? {
-    told?.deallocate()
-    told = nil
-    guard let bytes = bytes(of: what, name) else { return nil }
-    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
-    copy.copyBytes(from: bytes)
-    told = copy
-    return UnsafeRawBufferPointer(copy)
-  }
-
-  private func bytes(of what: rpclua_question, _ name: String?) -> [UInt8]? {
-    let text: String?
-    switch what {
-    case rpclua_asks_caller: text = callContext.caller
-    case rpclua_asks_deadline:
-      text = callDeadline.map { deadline in
-        let now = SystemClock.monotonicNanoseconds()
-        return "\(Double(deadline > now ? deadline - now : 0) / 1e9)"
-      }
-    case rpclua_asks_secret:
-      let names = procedure.confinement.provision.secrets.filter { $0.hasSameUTF8(as: name ?? "") }
-      return context.secrets.secrets(named: names).first.map(\.withoutLineBreak)
-    case rpclua_asks_variable:
-      text = procedure.confinement.provision.environment.first { $0.name.hasSameUTF8(as: name ?? "") }?.value
-    default:
-      let value = name.flatMap { callContext.metadata[$0] }
-      text = value.map { $0.stringValue ?? $0.json }
-    }
-    return text.map { Array($0.utf8) }
-  }
-
-  func log(_ line: String) {
-    context.log(ProcedureOutput(procedure: procedure, stream: .log, text: line))
   }
 
   // MARK: Running

@@ -141,7 +141,7 @@ internal final class CallCore {
     on connection: ServerConnection, caller: Caller? = nil, sink: any ReplySink
   ) throws(RPCError) {
     try CallFrame.checkDepth(context.depth, of: procedure.signature.qualifiedName)
-    try admit(arguments, on: connection)
+    try admit(arguments.count, on: connection)
     // A closure checks what it decodes.
     let needsCheck = !isChecked && procedure.spotBytesMax < 0
     let isSlow = procedure.isSlow(bytes: arguments.count)
@@ -173,7 +173,7 @@ internal final class CallCore {
   }
 
   /// Refuses a call that is one too many, or whose arguments are, with numbers.
-  private func admit(_ arguments: [UInt8], on connection: ServerConnection) throws(RPCError) {
+  func admit(_ bytes: Int, on connection: ServerConnection) throws(RPCError) {
     let inFlight = connection.calls.count
     guard inFlight < host.options.callsPerConnection else {
       throw RPCError(
@@ -187,7 +187,7 @@ internal final class CallCore {
         .resourceExhausted, "\(running) calls are in flight on this loop of the server", actual: running,
         limit: callsMax, unit: .calls, retryAfterMilliseconds: 10)
     }
-    if let excess = connection.socket.excess(of: arguments.count) {
+    if let excess = connection.socket.excess(of: bytes) {
       throw Self.memoryExceeded(
         actual: excess.actual, limit: excess.limit, isStranger: connection.socket.isStranger)
     }
@@ -319,11 +319,19 @@ internal final class CallCore {
   }
 
   private func runSource(_ call: ServerCall, _ unit: SourceUnit, on connection: ServerConnection) {
-    let loop = host.loop
     guard let runtime = host.runtime(for: unit.procedure.language) else {
       return call.conclude(
-        .failure(RPCError(.unavailable, "this server runs no \(unit.procedure.language.name)")), on: loop)
+        .failure(RPCError(.unavailable, "this server runs no \(unit.procedure.language.name)")), on: host.loop
+      )
     }
+    runtime.invoke(invocation(of: call, unit, in: runtime, on: connection))
+    host.noteSpot(call.procedure, unit, in: runtime)
+  }
+
+  func invocation(
+    of call: ServerCall, _ unit: SourceUnit, in runtime: any ProcedureRuntime, on connection: ServerConnection
+  ) -> Invocation {
+    let loop = host.loop
     let invocation = Invocation(
       unit: unit, arguments: call.arguments, deadline: call.deadline, depth: call.context.depth,
       context: procedureContext(of: call, on: connection)
@@ -331,7 +339,7 @@ internal final class CallCore {
       call.conclude(result, on: loop)
     }
     call.stop = { reason in runtime.cancel(invocation, reason: reason) }
-    runtime.invoke(invocation)
+    return invocation
   }
 
   // MARK: Count and log

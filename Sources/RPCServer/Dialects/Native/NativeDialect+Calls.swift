@@ -43,7 +43,7 @@ extension NativeDialect {
       return nil
     }
     guard payload.byteCount <= procedure.spotBytesMax else {
-      start(header.callID, procedure, &reader, timeout: timeout, context, into: &output)
+      callRuntime(header, procedure, &reader, timeout: timeout, context, into: &output)
       return nil
     }
     let mark = output.beginFrame(.reply, callID: header.callID)
@@ -163,17 +163,53 @@ extension NativeDialect {
     return context
   }
 
-  /// A call whose runtime answers later.
-  private func start(
-    _ callID: UInt64, _ procedure: BoundProcedure, _ reader: inout MessagePackReader, timeout: UInt64,
+  /// A call of what is no closure: answered here where its runtime can do that, and else later.
+  private func callRuntime(
+    _ header: FrameHeader, _ procedure: BoundProcedure, _ reader: inout MessagePackReader, timeout: UInt64,
     _ context: CallContext, into output: inout ByteQueue
   ) {
-    do throws(RPCError) {
-      let arguments = reader.slice(reader.offset..<reader.offset + reader.remaining).withUnsafeBytes {
-        Array($0)
+    let arguments = reader.slice(reader.offset..<reader.offset + reader.remaining)
+    guard context.depth <= WireLimits.callDepthMax,
+      let runtime = core.spot(for: procedure, bytes: arguments.byteCount, on: connection)
+    else { return start(header.callID, procedure, arguments, timeout: timeout, context, into: &output) }
+    let mark = output.beginFrame(.reply, callID: header.callID)
+    if header.flags.isEmpty {
+      core.spot.value.begin(procedure, on: connection, timeout: timeout)
+    } else {
+      core.spot.value.begin(procedure, on: connection, timeout: timeout, .native(context), by: nil)
+    }
+    let end = runtime.run(arguments, into: &output)
+    if header.flags.isEmpty { core.spot.value.end() } else { core.spot.value.endAll() }
+    switch end {
+    case .done:
+      do throws(RPCError) {
+        try endReply(mark, &output)
+        core.executedInRuntime(procedure, by: caller)
+      } catch {
+        output.truncate(to: mark)
+        refuseCall(header.callID, procedure, error, &output)
       }
+    case .notRun:
+      output.truncate(to: mark)
+      start(header.callID, procedure, arguments, timeout: timeout, context, into: &output)
+    case .left(let rest):
+      output.truncate(to: mark)
+      core.goOn(
+        rest, header.callID, procedure, arguments.withUnsafeBytes { Array($0) }, timeoutNanoseconds: timeout,
+        context: context, on: connection, sink: NativeReplySink(self, callID: header.callID))
+    }
+  }
+
+  /// A call whose runtime answers later.
+  private func start(
+    _ callID: UInt64, _ procedure: BoundProcedure, _ arguments: RawSpan, timeout: UInt64,
+    _ context: CallContext,
+    into output: inout ByteQueue
+  ) {
+    do throws(RPCError) {
       try core.start(
-        callID, procedure, arguments, isChecked: false, timeoutNanoseconds: timeout, context: context,
+        callID, procedure, arguments.withUnsafeBytes { Array($0) }, isChecked: false,
+        timeoutNanoseconds: timeout, context: context,
         on: connection, sink: NativeReplySink(self, callID: callID))
     } catch {
       refuseCall(callID, procedure, error, &output)
