@@ -20,4 +20,7 @@ public struct OwnCertificate: Hashable, Sendable {
 
   /// Its key, where that is an Ed25519 key: servers know its owner by it as if it were proven.
   public var key: PublicKey? { identity.key }
+
+  /// The private half of that key, which signs what its owner deploys.
+  package var signingKey: PrivateKey? { identity.signingKey }
 }

@@ -11,6 +11,12 @@ package struct DeploymentError: Error, Hashable, Sendable {
     case unknownTransaction
     /// A step out of order, such as a commit of what was not prepared.
     case outOfOrder
+    /// Not signed by whom it should be.
+    case untrusted
+    /// Signed for another server or network.
+    case misdirected
+    /// Its serial is not above what was seen.
+    case superseded
     /// Bytes that are not a manifest, or whose digest is another than announced.
     case malformed
     /// A bound was crossed.
@@ -38,8 +44,9 @@ package struct DeploymentError: Error, Hashable, Sendable {
   package var rpcError: RPCError {
     switch kind {
     // A disk that fails has ended the deployment: a client that repeated the step would be told of that alone.
-    case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged, .newer, .io:
+    case .locked, .stale, .unknownTransaction, .outOfOrder, .damaged, .newer, .io, .misdirected, .superseded:
       RPCError(.failedPrecondition, message)
+    case .untrusted: RPCError(.unauthenticated, message)
     case .malformed: RPCError(.invalidArguments, message)
     case .tooLarge: RPCError(.resourceExhausted, message)
     }

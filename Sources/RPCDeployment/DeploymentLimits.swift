@@ -47,6 +47,12 @@ package enum DeploymentLimits {
   package static let transactionBytesMax = 64
   /// Bytes of what tells who deploys.
   package static let whoBytesMax = 256
+  /// Bytes of a signed statement of a deployment: 32 KiB.
+  package static let statementBytesMax = 32 * 1024
+  /// Bytes of the message that a deployment carries.
+  package static let messageBytesMax = 1024
+  /// Bytes of the name of the commit that it comes from.
+  package static let commitBytesMax = 64
 
   /// Sources and reasons for which one preparation says that it failed.
   package static let loadFailuresMax = 100
@@ -66,6 +72,8 @@ package enum DeploymentLimits {
   package static let recordBytesMax = 64 * 1024
   /// The highest number of a generation: what every JSON reader holds exactly.
   package static let serialMax = (1 << 53) - 1
+  /// How far the serial that one server has seen may be above those of the others.
+  package static let serialStepMax = 1_000_000
   /// Copies of one damaged file or directory that are set aside.
   package static let damagedCopiesMax = 100
   /// Bytes of `audit.log` before it becomes `audit.log.1`: 1 MiB.

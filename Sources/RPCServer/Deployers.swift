@@ -36,14 +36,16 @@ internal final class Deployers: Sendable {
 
   /// Whether the caller has proven a key that may deploy.
   func contains(_ caller: Caller) -> Bool {
-    guard let key = caller.key else { return false }
-    return (try? trusted())?.contains(key) ?? false
+    caller.key.map(contains) ?? false
   }
 
   /// Whether a certificate is of a key that may deploy.
   func contains(_ pin: CertificatePin) -> Bool {
     (try? trusted())?.contains { $0.certificatePin == pin } ?? false
   }
+
+  /// Whether the owner of a key may deploy now.
+  func contains(_ key: PublicKey) -> Bool { (try? trusted())?.contains(key) ?? false }
 
   /// The keys that count now. The user's own is read each time: the server may have been started before it
   /// was made, and one that was removed counts for nobody any more.

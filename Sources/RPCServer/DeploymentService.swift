@@ -1,4 +1,5 @@
 internal import RPCDeployment
+internal import RPCKeys
 internal import RPCProcedures
 internal import RPCSystem
 internal import RPCTransport
@@ -13,11 +14,15 @@ internal final class DeploymentService: Sendable {
 
   /// Opens the store.
   ///
-  /// - Throws: `DeploymentError` where the directory cannot be used, `SystemError` where no thread starts.
-  init(directory: String, core: ServerCore) throws {
+  /// - Parameter key: tells this server's own key, once the directory is locked.
+  /// - Throws: `DeploymentError` where the directory cannot be used, `SystemError` where no thread starts, and what `key`
+  ///   throws.
+  init(directory: String, core: ServerCore, key: () throws(KeyError) -> PrivateKey) throws {
     let made = TransferBox<LoopConfined<DeploymentWorker>>()
     let store = TransferBox<GenerationStore>()
-    store.put(try GenerationStore(directory: directory))
+    let opened = try GenerationStore(directory: directory)
+    opened.recover(as: try key())
+    store.put(opened)
     thread = try LoopThread(name: "rpc-deploy") { loop in
       made.put(LoopConfined(DeploymentWorker(store: store.take(), core: core, loop: loop), to: loop))
     }
@@ -34,13 +39,13 @@ internal final class DeploymentService: Sendable {
     thread.mailbox.post { loop in worker.on(loop).restore(completion) }
   }
 
-  /// One `system.deploy_*` call, which came by `connection`.
+  /// One `system.deploy_*` call.
   func perform<Step: DeploymentStep>(
-    _ step: Step, connection: ObjectIdentifier, completion: @escaping Completion<Step.Answer>
+    _ step: Step, from sender: DeploymentSender, completion: @escaping Completion<Step.Answer>
   ) {
     let worker = worker
     let accepted = thread.mailbox.post { loop in
-      worker.on(loop).perform(step, connection, completion)
+      worker.on(loop).perform(step, sender, completion)
     }
     if !accepted { completion(.failure(CallCore.draining)) }
   }
@@ -49,6 +54,12 @@ internal final class DeploymentService: Sendable {
   func connectionEnded(_ connection: ObjectIdentifier) {
     let worker = worker
     thread.mailbox.post { loop in worker.on(loop).connectionEnded(connection) }
+  }
+
+  /// The keys that may deploy were read again: the deployment of one that may not any more ends.
+  func deployersChanged() {
+    let worker = worker
+    thread.mailbox.post { loop in worker.on(loop).deployersChanged() }
   }
 
   func stop() {

@@ -1,4 +1,5 @@
 internal import RPCDeployment
+internal import RPCKeys
 internal import RPCNetwork
 internal import RPCProcedures
 internal import RPCSystem
@@ -90,7 +91,7 @@ internal final class DeploymentWorker {
   // MARK: One step
 
   func perform<Step: DeploymentStep>(
-    _ step: Step, _ connection: ObjectIdentifier,
+    _ step: Step, _ sender: DeploymentSender,
     _ answer: @escaping DeploymentService.Completion<Step.Answer>
   ) {
     defer {
@@ -99,7 +100,7 @@ internal final class DeploymentWorker {
     }
     do throws(DeploymentError) {
       try step.perform(
-        by: self, connection: connection, now: SystemClock.monotonicNanoseconds(), answer)
+        by: self, from: sender, now: SystemClock.monotonicNanoseconds(), answer)
     } catch {
       core.log.warn("deployment: \(error)")
       answer(.failure(error.rpcError))
@@ -107,6 +108,22 @@ internal final class DeploymentWorker {
   }
 
   func note(_ message: String) { core.log.note(message) }
+
+  /// What confines the processes of procedures; `completion` runs on one of the loops.
+  func gatherIsolation(_ completion: @escaping @Sendable (String?) -> Void) {
+    core.gatherMetrics { completion($0.isolation) }
+  }
+
+  /// Ends the deployment that is open where its key may not deploy any more.
+  func deployersChanged() {
+    guard let key = staging.openDeployer, !trusts(key) else { return }
+    staging.abortOpen(reason: "its key may not deploy any more")
+    forgetLoaded()
+    reportProblem()
+  }
+
+  /// Whether a key may deploy here now.
+  func trusts(_ key: PublicKey) -> Bool { core.deployers.contains(key) }
 
   func connectionEnded(_ connection: ObjectIdentifier) {
     staging.connectionEnded(connection)

@@ -51,6 +51,7 @@ extension Server {
         changed(settings) ? try core.deployers.load(from: options.deployersFile) : try core.deployers.load()
       guard let count else { return }
       core.log.note("the deployers' keys are read again: \(count)")
+      core.deployments?.deployersChanged()
     } catch {
       core.log.warn("the deployers' keys stay as they were: \(error)")
     }

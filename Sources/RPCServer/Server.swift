@@ -156,8 +156,9 @@ public final class Server: Sendable {
     }
     if let count = try loadSecrets() { core.log.note("secrets read: \(count)") }
     guard let directory = core.options.dataDirectory, core.deployments == nil else { return try loadTLS() }
-    let service = try DeploymentService(directory: directory, core: core)
-    try takeKey(from: directory)
+    let service = try DeploymentService(directory: directory, core: core) { () throws(KeyError) in
+      try takeKey(from: directory)
+    }
     try loadTLS()
     core.setDeployments(service)
     let restored = Latch()
@@ -167,7 +168,7 @@ public final class Server: Sendable {
 
   /// Takes this server's own key from its data directory, where it is made at the first start. Behind the directory's
   /// lock, and before anybody can ask who this is.
-  private func takeKey(from directory: String) throws(KeyError) {
+  private func takeKey(from directory: String) throws(KeyError) -> PrivateKey {
     do {
       core.setKey(try KeyFile.ownKey(at: "\(directory)/server-key", comment: "rpc-server"))
     } catch {
@@ -176,6 +177,7 @@ public final class Server: Sendable {
           + "old one in init.yaml refuse")
     }
     core.log.note("this server's key is \(core.key.publicKey)")
+    return core.key
   }
 
   /// Files that are not used are told: those who name them are refused. How many there are, nil without a folder.

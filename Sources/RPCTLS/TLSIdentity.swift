@@ -14,6 +14,14 @@ package struct TLSIdentity: Hashable, Sendable {
   /// Its key, where that is an Ed25519 key: such a client is known by it as if it had proven it.
   package let key: PublicKey?
 
+  /// The private half of `key`, for what is signed outside of TLS; nil where it is not in the form that OpenSSL writes.
+  package var signingKey: PrivateKey? {
+    guard let own = PrivateKey(pem: String(decoding: privateKey, as: UTF8.self)), own.publicKey == key else {
+      return nil
+    }
+    return own
+  }
+
   /// - Parameter source: names the files in messages.
   /// - Throws: `TLSError` where they cannot be read, or do not belong together.
   package init(chain: [UInt8], key: [UInt8], source: String) throws(TLSError) {

@@ -28,11 +28,27 @@ struct ApplyCommand: AsyncParsableCommand {
   )
   var force = false
 
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("Why this is deployed: it is signed and kept with the deployment.", valueName: "text"))
+  var message: String?
+
   @OptionGroup var shared: SharedOptions
 
   @Flag(
     name: .long, help: ArgumentHelp("Print NAME HOST PORT of each server, for scripts.", visibility: .hidden))
   var listServers = false
+
+  func validate() throws {
+    guard let message else { return }
+    guard message.utf8.count <= DeploymentLimits.messageBytesMax else {
+      throw ValidationError(
+        "--message has \(message.utf8.count) bytes, the limit is \(DeploymentLimits.messageBytesMax)")
+    }
+    guard
+      message.unicodeScalars.allSatisfy({ $0 == "\n" || $0.properties.generalCategory != .control })
+    else { throw ValidationError("--message has control characters") }
+  }
 
   func run() async throws {
     let commands = InitializerCommand.configuration.subcommands.map { $0._commandName }
@@ -43,6 +59,7 @@ struct ApplyCommand: AsyncParsableCommand {
     var options = try shared.options(file: file)
     options.mode = dryRun ? .rehearse : .apply
     options.force = force
+    options.message = message
     options.progress = { StandardStreams.write($0, to: 2) }
     let initializer = Initializer(options: options)
     let work = Task {

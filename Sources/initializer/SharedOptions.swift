@@ -63,7 +63,9 @@ struct SharedOptions: ParsableArguments {
       options.certificate = try certificate()
       // A certificate of an Ed25519 key says who deploys, unless another key is named.
       if options.certificate?.key == nil || KeyFile.chosenPath(key) != nil {
-        options.key = try DeployKey.chosen(key).key
+        let (key, path) = try DeployKey.chosen(key)
+        options.key = key
+        options.publicKeyPath = path + ".pub"
       }
     } catch {
       throw InputError(message: "\(error)")

@@ -77,6 +77,7 @@ struct KeyTests {
     #expect(stranger.ending == .code(1))
     #expect(stranger.output.contains("is not among those that may deploy to this server"), "\(stranger)")
     #expect(stranger.output.contains("trusts the deploy key of its own user"), "\(stranger)")
+    #expect(!stranger.output.contains("hint:"), "there is no file with its public half: \(stranger)")
     let none = try network.lines("s1").call("system.deploy_status")
     #expect(none.exceptionMessage?.contains("a key is needed to deploy to this server") == true, "\(none)")
     // One that others may write, or that is gone, counts at once for nobody.
@@ -132,6 +133,10 @@ struct KeyTests {
     let without = try network.initialize()
     #expect(without.ending == .code(1))
     #expect(without.output.contains("is not among those that may deploy"), "\(without)")
+    let file = "\(ConfigHome.path)/simplerpc/deploy-key.pub"
+    #expect(
+      without.output.contains(
+        "hint: --deployers \(file) lets this key in, and so does any file with its line"), "\(without)")
     let stranger = try network.initialize(["--key", Self.privateKey("c1", in: network)])
     #expect(stranger.ending == .code(1))
     #expect(stranger.output.contains("is not among those that may deploy"), "\(stranger)")
@@ -231,6 +236,64 @@ struct KeyTests {
     kill(try network.server("s1").pid, SIGHUP)
     try network.server("s1").waitForLine(
       "keys stay as they were: \(deployers):1: 'rubbish' is not a public key", on: .errors)
+    #expect(try network.initialize(["--key", key, "--force"]).ending == .code(0))
+  }
+
+  @Test(
+    "a deployment is signed by its key, which may be taken away later: it stays in force, and that is told")
+  func signed() throws {
+    let (network, _) = try Self.network()
+    let key = try Self.privateKey("deployer", in: network)
+    let first = try network.initialize(["--key", key, "-m", "the first one"])
+    #expect(first.ending == .code(0), "\(first)")
+    let match = try #require(first.output.firstMatch(of: #/deployment ([0-9a-f]{12}), serial 1\./#))
+    let id = match.output.1
+    let other = try Self.privateKey("c1", in: network)
+    try network.directory.write("\(Self.publicKey("c1"))\n", to: "deployers")
+    let server = try network.server("s1")
+    server.signal(SIGTERM)
+    try server.waitForEnd()
+    try network.start("s1", options: ["--deployers", network.directory.file("deployers")])
+    kill(try network.server("s2").pid, SIGHUP)
+    try network.server("s2").waitForLine("read again", on: .errors)
+    #expect(try network.initialize(["--key", key, "--force"]).output.contains("is not among those that may"))
+    let shown = try network.shell("describe s1", options: ["--key", other])
+    #expect(shown.output.contains("\(id), serial 1, network default"), "\(shown)")
+    #expect(shown.output.contains("which may not deploy any more"), "\(shown)")
+    #expect(shown.output.contains("the first one"), "\(shown)")
+    #expect(shown.output.contains("Landlock"), "\(shown)")
+    // A server that starts again has the serial still.
+    let second = try network.initialize(["--key", other, "--force"])
+    #expect(second.output.contains("deployment \(id), serial 2."), "\(second)")
+    // What is changed on the disk is found.
+    let record = network.directory.file("data/s1/gen/2/record")
+    let text = try String(contentsOfFile: record, encoding: .utf8)
+    try network.server("s1").signal(SIGTERM)
+    try network.server("s1").waitForEnd()
+    try text.replacingOccurrences(of: "who SHA256", with: "who SHA257").write(
+      toFile: record, atomically: true, encoding: .utf8)
+    try network.start("s1", options: ["--deployers", network.directory.file("deployers")])
+    let changed = try network.initialize(["--key", other, "--dry-run"])
+    #expect(changed.output.contains("generation 2 is damaged"), "\(changed)")
+    #expect(try network.initialize(["--key", other]).output.contains("serial 3."))
+  }
+
+  @Test("a deployment for another network is refused, unless it is forced")
+  func otherNetwork() throws {
+    let (network, _) = try Self.network()
+    let key = try Self.privateKey("deployer", in: network)
+    #expect(try network.initialize(["--key", key]).ending == .code(0))
+    let text = try String(contentsOfFile: network.file, encoding: .utf8)
+    try network.directory.write(
+      text.replacingOccurrences(of: "network:\n", with: "network:\n  name: shop\n"), to: "init.yaml")
+    try network.directory.write("def one(): return 2\n", to: "one.py")
+    let refused = try network.initialize(["--key", key])
+    #expect(refused.ending == .code(1))
+    #expect(
+      refused.output.contains("is for the network 'shop', and this server belongs to 'default'"), "\(refused)"
+    )
+    try network.server("s1").waitForLine("is for the network 'shop'", on: .errors)
+    #expect(try network.directory.read("data/s1/audit.log").contains(" refuse transaction="))
     #expect(try network.initialize(["--key", key, "--force"]).ending == .code(0))
   }
 

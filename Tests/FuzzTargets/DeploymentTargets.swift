@@ -70,14 +70,23 @@ enum DeploymentTargets {
 
   /// The record of a deployment on disk survives being written again.
   static func record(_ bytes: [UInt8]) throws(BrokenPromise) {
-    guard let record = DeploymentRecord(text: String(decoding: bytes, as: UTF8.self)) else { return }
-    guard let again = DeploymentRecord(text: record.text) else {
+    guard let record = try? DeploymentRecord(text: String(decoding: bytes, as: UTF8.self)) else { return }
+    guard let again = try? DeploymentRecord(text: record.text) else {
       throw BrokenPromise("\(record) is not read again")
     }
     try promise(
       again.digest == record.digest && again.transaction == record.transaction
         && again.parent == record.parent
-        && again.preparedMilliseconds == record.preparedMilliseconds, "\(record) came back as \(again)")
+        && again.preparedMilliseconds == record.preparedMilliseconds && again.signed == record.signed,
+      "\(record) came back as \(again)")
+  }
+
+  /// What a deployer signs is in its one canonical form, and nothing holds that nobody signed.
+  static func statement(_ bytes: [UInt8]) throws(BrokenPromise) {
+    guard let statement = try? DeploymentStatement(decoding: bytes) else { return }
+    try promise(statement.encode() == bytes, "a statement in another than its canonical form")
+    try promise(
+      (try? SignedStatement(bytes: bytes, signature: Array(bytes.suffix(64)))) == nil, "anybody can sign")
   }
 
   /// What a source defines is found, or left open, whatever the source is: the first byte tells the language.

@@ -25,6 +25,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case outline
   /// The record of a deployment on disk.
   case record
+  /// What a deployer signs of a deployment.
+  case statement
   /// Arguments and answers of the service `system`.
   case system
   /// An IP address or network.
@@ -70,6 +72,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .initFile: try DeploymentTargets.initFile(bytes)
     case .outline: try DeploymentTargets.outline(bytes)
     case .record: try DeploymentTargets.record(bytes)
+    case .statement: try DeploymentTargets.statement(bytes)
     case .system: try DeploymentTargets.system(bytes)
     case .address: try DeploymentTargets.address(bytes)
     case .key: try KeyTargets.key(bytes)

@@ -133,10 +133,7 @@ struct DeployerTests {
     // Between the plan and the begin of the slower run, somebody else deploys to s2.
     await network.s1.before(.begin) {
       guard await s2.manifest == nil else { return }
-      let request = DeployBegin(
-        transaction: "other", who: "eve", base: DeploymentBase(), force: false,
-        manifest: FakeNetwork.manifest("s2", []).encode(), topology: Samples.topology.encode())
-      _ = try? await s2.begin(request)
+      try? await s2.beginOther("other", FakeNetwork.manifest("s2", []))
       _ = try? await s2.prepare("other")
       _ = try? await s2.commit("other")
     }
@@ -239,7 +236,7 @@ struct DeployerTests {
         s1, s2  addresses and keys in force, generation 1 stays
           the addresses or keys of servers or clients changed
           = 2 procedures unchanged
-        no procedure changed on 2 servers.
+        no procedure changed on 2 servers: deployment \(report.deployment?.id ?? ""), serial 2.
 
         """)
     for peer in [network.s1, network.s2] {
@@ -257,10 +254,7 @@ struct DeployerTests {
   @Test("a dry run, even forced, does not end the deployment of another")
   func rehearsalEndsNobody() async throws {
     let network = try FakeNetwork()
-    let request = DeployBegin(
-      transaction: "other", who: "eve", base: DeploymentBase(), force: false,
-      manifest: FakeNetwork.manifest("s2", []).encode(), topology: Samples.topology.encode())
-    _ = try await network.s2.begin(request)
+    try await network.s2.beginOther("other", FakeNetwork.manifest("s2", []))
     let report = await network.deployer {
       $0.mode = .rehearse
       $0.force = true
@@ -272,10 +266,7 @@ struct DeployerTests {
   @Test("forced, it ends the deployment of another")
   func forceBreaksLocks() async throws {
     let network = try FakeNetwork()
-    let request = DeployBegin(
-      transaction: "other", who: "eve", base: DeploymentBase(), force: false,
-      manifest: FakeNetwork.manifest("s2", []).encode(), topology: Samples.topology.encode())
-    _ = try await network.s2.begin(request)
+    try await network.s2.beginOther("other", FakeNetwork.manifest("s2", []))
     #expect(await network.deployer().run().succeeded == false)
     #expect(await network.deployer { $0.force = true }.run().succeeded)
   }

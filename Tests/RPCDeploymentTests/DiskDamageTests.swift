@@ -64,6 +64,15 @@ struct DiskDamageTests {
       try FileManager.default.createSymbolicLink(atPath: path(name), withDestinationPath: target)
     }
 
+    /// Has the server sign a record anew, as if it were under this number.
+    func accept(_ name: String, _ kind: SealedText.Kind, _ number: Int) throws {
+      let text = try String(contentsOfFile: path("\(name)/record"), encoding: .utf8)
+      let end = try #require(text.range(of: "accepted_by"))
+      let sealed = SealedText.seal(
+        String(text[..<end.lowerBound]), kind, number: number, by: Samples.serverKey)
+      try Data(sealed.utf8).write(to: URL(fileURLWithPath: path("\(name)/record")))
+    }
+
     func copy(_ name: String, to other: String) throws {
       try FileManager.default.copyItem(atPath: path(name), toPath: path(other))
     }
@@ -124,6 +133,16 @@ struct DiskDamageTests {
       try $0.copy("gen/2", to: "gen/\(DeploymentLimits.serialMax)")
     },
     Damage("a generation has a negative number", .whole) { try $0.copy("gen/2", to: "gen/-5") },
+    Damage("'fence' is a directory", .degraded) { try $0.directory("fence") },
+    Damage("'fence' is a file", .degraded) { try $0.file("fence") },
+    Damage("'fence' is a FIFO", .degraded) { try $0.fifo("fence") },
+    Damage("'fence' leads outside", .degraded) { try $0.link("fence", to: "\($0.outside)/precious") },
+    Damage("'fence' is gone", .degraded) { try $0.remove("fence") },
+    Damage("'fence.new' is a directory", .whole) { try $0.directory("fence.new") },
+    Damage("'fence.new' is a FIFO", .whole) { try $0.fifo("fence.new") },
+    Damage("'fence.new' leads outside", .whole) {
+      try $0.link("fence.new", to: "\($0.outside)/precious")
+    },
     Damage("'audit.log' is a FIFO", .whole) { try $0.fifo("audit.log") },
     Damage("'audit.log' is a directory", .whole) { try $0.directory("audit.log") },
     Damage("'audit.log' leads outside", .whole) { try $0.link("audit.log", to: "\($0.outside)/precious") },
@@ -165,9 +184,9 @@ struct DiskDamageTests {
       #expect(try store.sources(of: current.manifest).count == current.manifest.sourceDigests.count)
     }
     // The next run repairs it, more than once, and a restart finds that.
-    for round in 1...2 {
+    for (round, manifest) in [Samples.manifest(), DiskFaultTests.third].enumerated() {
       let before = store.current?.serial ?? 0
-      let serial = try bench.deploy("r\(round)", DiskFaultTests.third, sources: DiskFaultTests.sources).serial
+      let serial = try bench.deploy("r\(round)", manifest, sources: DiskFaultTests.sources).serial
       #expect(serial > before)
       #expect(store.degraded == nil)
     }
@@ -187,6 +206,7 @@ struct DiskDamageTests {
     let place = Place(data: "\(directory.path)/data", outside: "", object: "")
     try place.copy("gen/2", to: "gen/\(DeploymentLimits.serialMax - 1)")
     try place.link("current", to: "gen/\(DeploymentLimits.serialMax - 1)")
+    try place.accept("gen/\(DeploymentLimits.serialMax - 1)", .generation, DeploymentLimits.serialMax - 1)
     let bench = try StagingBench(directory)
     #expect(bench.staging.store.current?.serial == DeploymentLimits.serialMax - 1)
     #expect(

@@ -28,16 +28,38 @@ actor FakePeer: DeploymentPeer {
   private var faults: [Step: (fault: Fault, count: Int)] = [:]
   private(set) var steps: [Step] = []
   /// Called before a step is done.
+  private var claimed: Int?
   private var before: [Step: @Sendable () async -> Void] = [:]
 
   init() throws {
-    staging = Staging(store: try GenerationStore(directory: directory.path)) { 0 }
+    let store = try GenerationStore(directory: directory.path)
+    store.recover(as: key)
+    staging = Staging(store: store) { 0 }
   }
 
-  /// What it proves.
-  private(set) var key: PublicKey?
-  func prove(_ key: PublicKey) { self.key = key }
-  func provenKey() async -> PublicKey? { key }
+  /// Its own, which it proves.
+  private let key = PrivateKey.random()
+  func provenKey() async -> PublicKey? { key.publicKey }
+  var deployment: DeploymentOrigin? { staging.store.inForce?.origin }
+
+  /// The whole of it.
+  func deployOther(_ id: String, _ manifest: Manifest) throws {
+    try beginOther(id, manifest)
+    if try staging.startLoading(id, now: 0) != nil {
+      try staging.finishLoading(id, succeeded: true, now: 0)
+    }
+    _ = try staging.commit(id, now: 0)
+  }
+
+  /// Begins a deployment for somebody else than the deployer under test.
+  func beginOther(_ id: String, _ manifest: Manifest) throws {
+    let inForce = DeploymentBase(
+      manifest: staging.store.current?.digest ?? "", topology: staging.store.topology?.digest ?? "")
+    let request = Samples.request(
+      id, Samples.content(manifest), serial: staging.store.highestSerial + 1, base: inForce, who: "eve",
+      for: key.publicKey)
+    _ = try staging.begin(request, from: Samples.deployer.publicKey, now: 0)
+  }
 
   /// Lets a step fail, `count` times.
   func fail(_ step: Step, _ fault: Fault, count: Int = .max) { faults[step] = (fault, count) }
@@ -51,6 +73,8 @@ actor FakePeer: DeploymentPeer {
   /// As when the connection of the deployment that is open is closed.
   func endConnection() { if let id = staging.openTransaction { staging.abort(id) } }
   func clearSteps() { steps = [] }
+  /// Has it say that it has seen this serial.
+  func claim(_ serial: Int?) { claimed = serial }
   func before(_ step: Step, _ action: @escaping @Sendable () async -> Void) { before[step] = action }
   var manifest: Manifest? { staging.store.current?.manifest }
   var topology: StoredTopology? { staging.store.topology }
@@ -87,7 +111,9 @@ actor FakePeer: DeploymentPeer {
 
   func status() async throws(RPCError) -> DeploymentStatus {
     // Through the wire's form, as a real answer comes.
-    try DeployStatus.answer(await run(.status) { $0.status(now: 0).values })
+    var status = try DeployStatus.answer(await run(.status) { $0.status(now: 0).values })
+    status.highestSerial = claimed ?? status.highestSerial
+    return status
   }
 
   func catalogue() async throws(RPCError) -> ServerCatalogue {
@@ -102,9 +128,7 @@ actor FakePeer: DeploymentPeer {
 
   func begin(_ request: DeployBegin) async throws(RPCError) -> [String] {
     try await run(.begin) { staging throws(DeploymentError) in
-      try staging.begin(
-        request.transaction, who: request.who, base: request.base, force: request.force,
-        manifest: request.manifest, topology: request.topology, now: 0)
+      try staging.begin(request, from: Samples.deployer.publicKey, now: 0)
     }
   }
 
@@ -145,9 +169,11 @@ struct FakeNetwork {
   let s1: FakePeer
   let s2: FakePeer
 
-  init() throws {
-    s1 = try FakePeer()
-    s2 = try FakePeer()
+  init() throws { try self.init(FakePeer(), FakePeer()) }
+
+  init(_ s1: FakePeer, _ s2: FakePeer) {
+    self.s1 = s1
+    self.s2 = s2
   }
 
   static func manifest(_ server: String, _ procedures: [(name: String, source: [UInt8])]) -> Manifest {
@@ -161,10 +187,11 @@ struct FakeNetwork {
 
   func deployer(
     _ procedures: [(name: String, source: [UInt8])] = first, topology: Topology = Samples.topology,
-    _ change: (inout Deployer.Options) -> Void = { _ in }
+    witnesses: [FakePeer] = [], _ change: (inout Deployer.Options) -> Void = { _ in }
   ) -> Deployer {
     var options = Deployer.Options()
     options.pause = .milliseconds(1)
+    options.key = Samples.deployer
     change(&options)
     let targets = [("s1", s1), ("s2", s2)].map { name, peer in
       Deployer.Target(
@@ -174,6 +201,6 @@ struct FakeNetwork {
     }
     let sources = Dictionary(
       procedures.map { (ContentDigest.hex(of: $0.source), $0.source) }, uniquingKeysWith: { $1 })
-    return Deployer(targets: targets, sources: sources, options: options)
+    return Deployer(targets: targets, sources: sources, witnesses: witnesses, options: options)
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import RPCKeys
 import RPCProcedures
 import RPCWire
 import TestSupport
@@ -85,7 +86,8 @@ struct GenerationStoreTests {
       #expect(try store.disk.list("incoming") == [])
       // And the next deployment works from there.
       let serial = try #require(store.current?.serial)
-      #expect(try after.deploy("t3", Self.second, sources: Self.sources).serial == serial + 1)
+      let next = manifest == Self.second ? Samples.manifest() : Self.second
+      #expect(try after.deploy("t3", next, sources: Self.sources).serial == serial + 1)
       if outcome == .finished { return #expect(crashed > 100) }
       crashed += 1
     }
@@ -242,8 +244,9 @@ struct GenerationStoreTests {
     let bench = try StagingBench()
     try bench.deploy("t1")
     _ = try bench.staging.begin(
-      "t2", who: "eve\nforged line", base: DeploymentBase(), force: true,
-      manifest: Samples.manifest([]).encode(), topology: Samples.topology.encode(), now: 0)
+      Samples.request(
+        "t2", Samples.content(Samples.manifest([])), serial: 2, force: true, who: "eve\nforged line"),
+      from: Samples.deployer.publicKey, now: 0)
     bench.staging.abort("t2")
     let bytes = try #require(try bench.disk.read("audit.log", limit: 10_000))
     let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
@@ -269,6 +272,8 @@ extension StagingBench {
     let path = copy.path + "/data"
     let status = system("cp -a '\(bench.staging.store.directory)' '\(path)'")
     try #require(status == 0)
-    return Staging(store: try GenerationStore(directory: path)) { 0 }
+    let store = try GenerationStore(directory: path)
+    store.recover(as: Samples.serverKey)
+    return Staging(store: store) { 0 }
   }
 }

@@ -17,7 +17,7 @@ struct PlanTests {
       actual: before.map { ServerCatalogue($0, generation: 3) } ?? ServerCatalogue(),
       status: DeploymentStatus(
         generation: actual == nil ? 0 : 3, digest: actual?.digest ?? "", topology: before == nil ? nil : 2,
-        topologyDigest: before?.topology.digest))
+        topologyDigest: before?.topology.digest, deployment: before == nil ? nil : Samples.deployment))
   }
 
   @Test("against an empty server everything is added")
@@ -38,7 +38,8 @@ struct PlanTests {
       desired: Samples.content(), actual: ServerCatalogue(Samples.content(), generation: 3),
       status: DeploymentStatus(
         generation: 3, digest: Samples.manifest().digest, topology: 1,
-        topologyDigest: Samples.topology.digest, degraded: "a source is damaged"))
+        topologyDigest: Samples.topology.digest, degraded: "a source is damaged",
+        deployment: Samples.deployment))
     #expect(!degraded.isUpToDate)
   }
 
@@ -196,7 +197,7 @@ struct DeploymentTextTests {
         s1, s2, s3, s4, s5, s6 and 22 more  generation 4 in force, sent 1 source (40 bytes)
           ~ services/text/f.py: 20 procedures (text.f1, text.f10, text.f11, text.f12, text.f13, text.f14, …)  \
         source \(old) -> \(new)
-        s29, s30  up to date (generation 3, 20 procedures)
+        s29, s30  up to date (generation 3, 20 procedures, deployment 0123456789ab, serial 4)
         20 changed on 28 of 30 servers.
 
         """)

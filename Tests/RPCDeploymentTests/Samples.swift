@@ -57,6 +57,45 @@ enum Samples {
     DeploymentContent(manifest: manifest, topology: topology)
   }
 
+  /// Who deploys, and whom servers of tests are.
+  static let deployer = signer(1)
+  static let serverKey = signer(2)
+
+  /// The same key for the same number.
+  static func signer(_ number: UInt8) -> PrivateKey {
+    guard let key = try? PrivateKey(seed: [UInt8](repeating: number, count: 32)) else {
+      preconditionFailure("32 bytes are a key")
+    }
+    return key
+  }
+
+  static func origin(_ serial: Int, by key: PrivateKey = deployer) -> DeploymentOrigin {
+    DeploymentOrigin(
+      id: "0123456789ab", serial: serial, deployer: key.publicKey, who: "tester",
+      timeMilliseconds: 1_700_000_000_000)
+  }
+
+  static func signed(
+    _ content: DeploymentContent, _ origin: DeploymentOrigin, for server: PublicKey = serverKey.publicKey,
+    by key: PrivateKey = deployer
+  ) -> SignedStatement {
+    SignedStatement(
+      DeploymentStatement(
+        server: content.manifest.server, serverKey: server, manifest: content.manifest.digest,
+        topology: content.topology.digest, origin: origin), by: key)
+  }
+
+  static func request(
+    _ id: String, _ content: DeploymentContent, serial: Int, base: DeploymentBase = DeploymentBase(),
+    force: Bool = false, who: String = "tester", for server: PublicKey = serverKey.publicKey
+  ) -> DeployBegin {
+    DeployBegin(
+      transaction: id, who: who, base: base, force: force, content: content,
+      signed: signed(content, origin(serial), for: server))
+  }
+
+  static let deployment = DeploymentStatus.Deployment(origin(4), isTrusted: true)
+
   static var sources: [String: [UInt8]] {
     [ContentDigest.hex(of: sourceA): sourceA, ContentDigest.hex(of: sourceB): sourceB]
   }

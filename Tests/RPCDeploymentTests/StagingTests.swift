@@ -1,3 +1,4 @@
+import RPCKeys
 import RPCNetwork
 import RPCProcedures
 import RPCWire
@@ -19,6 +20,7 @@ final class StagingBench {
   ) throws {
     self.directory = directory
     let store = try GenerationStore(directory: directory.path + "/data", intercept: intercept)
+    store.recover(as: Samples.serverKey)
     staging = Staging(store: store) { 1_700_000_000_000 }
   }
 
@@ -27,11 +29,13 @@ final class StagingBench {
     _ id: String, _ manifest: Manifest = Samples.manifest(), topology: Topology = Samples.topology,
     base: String? = nil, force: Bool = false
   ) throws -> [String] {
-    try staging.begin(
-      id, who: "tester",
-      base: DeploymentBase(
-        manifest: base ?? staging.store.current?.digest ?? "", topology: staging.store.topology?.digest ?? ""),
-      force: force, manifest: manifest.encode(), topology: topology.encode(), now: now)
+    let base = DeploymentBase(
+      manifest: base ?? staging.store.current?.digest ?? "", topology: staging.store.topology?.digest ?? "")
+    // The same deployment has the same serial, until it is in force.
+    let request = Samples.request(
+      id, Samples.content(manifest, topology: topology), serial: staging.store.highestSerial + 1, base: base,
+      force: force)
+    return try staging.begin(request, from: Samples.deployer.publicKey, now: now)
   }
 
   func send(_ id: String, _ digests: [String], sources: [String: [UInt8]] = Samples.sources) throws {

@@ -40,20 +40,26 @@ struct SystemContractTests {
       DeploymentStatus(
         generation: 7, digest: "ab", topology: 3, topologyDigest: "cd", previous: 6,
         preparedTransaction: "t", lock: .init(who: "me", remainingMilliseconds: 12),
-        lastDeploymentMilliseconds: 5, degraded: "why"),
+        lastDeploymentMilliseconds: 5, degraded: "why", deployment: Samples.deployment, highestSerial: 8),
       [
         [
           "generation": 7, "digest": "ab", "topology": 3, "topology_digest": "cd",
           "previous": 6, "prepared_tx": "t",
           "lock": ["who": "me", "ttl_ms": 12], "last_deployment_ms": 5, "degraded": "why",
+          "deployment": [
+            "id": "0123456789ab", "serial": 4, "network": "default",
+            "deployer": .string("\(Samples.deployer.publicKey)"), "trusted": true, "who": "tester",
+            "time_ms": 1_700_000_000_000,
+          ], "highest_serial": 8,
         ]
       ]),
     Example(DeployStatus(), [], DeploymentStatus(), [["generation": 0, "digest": ""]]),
     Example(
       DeployBegin(
         transaction: "t", who: "me", base: DeploymentBase(manifest: "ab", topology: "cd"), force: true,
-        manifest: [1, 2], topology: [3]),
-      ["t", "me", "ab", "cd", true, .bytes([1, 2]), .bytes([3])], ["cd", "ef"], [["cd", "ef"]]),
+        manifest: [1, 2], topology: [3], statement: [4], signature: [5, 6]),
+      ["t", "me", "ab", "cd", true, .bytes([1, 2]), .bytes([3]), .bytes([4]), .bytes([5, 6])], ["cd", "ef"],
+      [["cd", "ef"]]),
     Example(
       DeployPut(transaction: "t", digest: "ab", offset: 3, data: [4], last: false),
       ["t", "ab", 3, .bytes([4]), false], 4, [4]),

@@ -78,7 +78,7 @@ struct DamagedValue {
   private static let mayBeMissing: Set = [
     "server", "tenants", "doc", "timeout_ms", "memory_bytes", "degraded", "topology", "topology_digest",
     "previous", "prepared_tx", "lock",
-    "last_deployment_ms", "failures", "place", "key", "certificate", "ca",
+    "last_deployment_ms", "failures", "place", "key", "certificate", "ca", "deployment", "highest_serial",
   ]
 
   /// `name` of a parameter may be left out, that of a service or procedure may not.
@@ -269,7 +269,19 @@ struct RandomValues {
       generation: number(), digest: text(), topology: optional { $0.number() },
       topologyDigest: optional { $0.text() }, previous: optional { $0.number() },
       preparedTransaction: optional { $0.text() }, lock: optional { $0.lock() },
-      lastDeploymentMilliseconds: optional { $0.number() }, degraded: optional { $0.text() })
+      lastDeploymentMilliseconds: optional { $0.number() }, degraded: optional { $0.text() },
+      deployment: optional { $0.deployment() }, highestSerial: optional { $0.number() })
+  }
+
+  private mutating func deployment() -> DeploymentStatus.Deployment {
+    var deployment = DeploymentStatus.Deployment(Samples.origin(1), isTrusted: flag())
+    deployment.id = text()
+    deployment.serial = number()
+    deployment.message = optional { $0.text() }
+    deployment.commit = optional { $0.text() }
+    deployment.rollbackOf = optional { $0.number() }
+    deployment.leftOut = texts()
+    return deployment
   }
 
   private mutating func lock() -> DeploymentStatus.Lock {

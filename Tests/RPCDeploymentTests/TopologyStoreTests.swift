@@ -1,3 +1,4 @@
+import RPCKeys
 import RPCWire
 import TestSupport
 import Testing
@@ -54,8 +55,8 @@ struct TopologyStoreTests {
     try bench.deploy("t2", topology: Self.moved)
     #expect {
       try bench.staging.begin(
-        "t3", who: "me", base: base, force: false, manifest: Samples.manifest().encode(),
-        topology: Samples.topology.encode(), now: bench.now)
+        Samples.request("t3", Samples.content(), serial: 3, base: base), from: Samples.deployer.publicKey,
+        now: bench.now)
     } throws: {
       "\($0)"
         == "the plan was made against topology \(ContentDigest.short(Samples.topology.digest)), but topology "
@@ -119,15 +120,18 @@ struct TopologyStoreTests {
     try bench.disk.write(bytes, to: "gen/1/manifest", sync: false)
     try bench.disk.write(Array(record.text.utf8), to: "gen/1/record", sync: false)
     try bench.disk.remove("topologies")
+    try bench.disk.remove("fence")
     bench.staging.store.close()
     let again = try StagingBench(directory)
     let store = again.staging.store
     #expect(store.degraded == nil)
     #expect(store.topology?.serial == 0 && store.topology?.topology == Samples.topology.members)
     #expect(store.current?.manifest == manifest)
+    #expect(again.staging.status(now: 0).isUnsigned)
     // The file says the same, in another form: that is a new generation, once.
     #expect(try again.deploy("t2").serial == 2)
     #expect(store.topology?.serial == 1)
     #expect(store.current?.digest == manifest.digest)
+    #expect(again.staging.status(now: 0).deployment?.serial == 1)
   }
 }

@@ -281,6 +281,12 @@ struct KeyTests {
     try directory.write("\(Self.key(1).publicKey)\n", to: "deployers")
     server.server.reload()
     #expect(try Self.deployStatus(peer) == nil)
+    // A key that is removed counts for nobody any more, on the open connection too.
+    try directory.write("# nobody\n", to: "deployers")
+    server.server.reload()
+    #expect(try Self.deployStatus(peer)?.exception == .unauthenticated)
+    try directory.write("\(Self.key(1).publicKey)\n", to: "deployers")
+    server.server.reload()
     // What cannot be read changes nothing.
     try directory.write("rubbish\n", to: "deployers")
     server.server.reload()

@@ -7,7 +7,9 @@ struct VectorTests {
   @Test("the document has vectors of every kind")
   func documentIsThere() {
     #expect(
-      Set(VectorDocument.blocks.map(\.kind)) == ["preface", "frame", "values", "lenient", "refused"])
+      Set(VectorDocument.blocks.map(\.kind)) == [
+        "preface", "frame", "values", "lenient", "refused", "deployment",
+      ])
   }
 
   @Test("the preface is ours")

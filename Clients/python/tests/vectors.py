@@ -141,11 +141,25 @@ def proven(frames, server):
     return None if connection.server_key.bytes == server["server_key"] and not connection.is_ready else "another key"
 
 
+def deployments(parts):
+    """The two signatures of a deployment that the document shows, each with what is wrong with it or nothing."""
+    statement = unpack(parts["statement"])
+    holds = signed(statement["deployer"], ["SimpleRPC deployment 1", parts["statement"]], parts["signature"])
+    yield "signature of a deployment", None if holds else "does not hold"
+    lines = f"serial {statement['serial']}\ndeployment {statement['id']}\n"
+    holds = signed(statement["server_key"], ["SimpleRPC acceptance 1", "fence", 0, lines], parts["acceptance"])
+    yield "acceptance of a deployment", None if holds else "does not hold"
+    content = [statement["network"], statement["topology"], [[statement["server"], statement["manifest"]]]]
+    digest = hashlib.sha256(pack(["SimpleRPC deployment id 1", *content])).hexdigest()
+    yield "id of a deployment", None if digest[:12] == statement["id"] else "is another one"
+
+
 def main():
     default = PYTHON.parent.parent / "Docs/PROTOCOL.md"
     text = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else default).read_text()
     count = failed = 0
     frames = {}
+    parts = {}
     for kind, name, rows in blocks(text):
         if kind == "preface":
             checks = [("the preface", None if rows[0][0] == PREFACE else "not ours")]
@@ -154,6 +168,9 @@ def main():
             checks = [(name, frame(frames[name]))]
             if len(frames.keys() & {"nonce", "challenge", "proof"}) == 3 and name in ("nonce", "challenge", "proof"):
                 checks += proofs(frames)
+        elif kind == "deployment":
+            parts[name] = b"".join(data for data, _ in rows)
+            checks = deployments(parts) if len(parts) == 3 else []
         else:
             checks = [(text, value(kind, data, text)) for data, text in rows]
         for what, problem in checks:

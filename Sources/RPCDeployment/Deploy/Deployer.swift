@@ -1,7 +1,8 @@
 import RPCClient
-import RPCKeys
+package import RPCKeys
 package import RPCNetwork
 import RPCProcedures
+import RPCSystem
 import RPCWire
 
 /// Gives servers what a file says, in two phases over all of them: everything is sent, checked and loaded
@@ -36,6 +37,14 @@ package struct Deployer: Sendable {
     package var force = false
     /// Names the deployer to others that find the lock taken.
     package var who = "somebody"
+    /// Signs what each server is to be; the servers trust it.
+    package var key: PrivateKey?
+    /// The network's name.
+    package var network = DeploymentOrigin.defaultNetwork
+    /// What the deployment is called; nil makes it of the targets' content.
+    package var id: String?
+    /// Why it is made, where somebody said it.
+    package var message: String?
     /// The transaction's name on every server; never used twice.
     package var transaction = Deployer.newTransaction()
     /// How often a commit whose answer was lost is asked for again.
@@ -48,14 +57,23 @@ package struct Deployer: Sendable {
     package init() {}
   }
 
-  private let targets: [Target]
+  let targets: [Target]
   private let sources: [String: [UInt8]]
-  private let options: Options
+  let options: Options
+  /// The network's other servers, whose serials count.
+  let witnesses: [any DeploymentPeer]
 
-  /// - Parameter sources: the sources that the manifests name, by digest.
-  package init(targets: [Target], sources: [String: [UInt8]], options: Options = Options()) {
+  /// - Parameters:
+  ///   - sources: the sources that the manifests name, by digest.
+  ///   - witnesses: the network's servers that are not deployed to. Those that answer are asked for the highest serial
+  ///     that they have seen.
+  package init(
+    targets: [Target], sources: [String: [UInt8]], witnesses: [any DeploymentPeer] = [],
+    options: Options = Options()
+  ) {
     self.targets = targets
     self.sources = sources
+    self.witnesses = witnesses
     self.options = options
   }
 
@@ -72,6 +90,7 @@ package struct Deployer: Sendable {
     }
     guard steps.contains(where: \.isPending), !Task.isCancelled else { return report(steps) }
 
+    await sign(&steps)
     await begin(&steps)
     // A rehearsal finds what is wrong on every server.
     if options.mode == .rehearse || !steps.contains(where: \.hasFailed) { await prepare(&steps) }
@@ -88,12 +107,14 @@ package struct Deployer: Sendable {
 
   // MARK: The state of one server
 
-  private struct Step: Sendable {
+  struct Step: Sendable {
     var target: Target
     /// What the server has and what it said of itself, once it was asked.
     var found: (status: DeploymentStatus, catalogue: ServerCatalogue, key: PublicKey?)?
     var outcome: DeploymentReport.Outcome
     var plan: Plan?
+    /// What the server is to be, signed for it; nil where nothing is to be deployed to it.
+    var signed: SignedStatement?
     var wanted: [String] = []
     var hasBegun = false
     var sentSources = 0
@@ -180,10 +201,12 @@ package struct Deployer: Sendable {
 
   // MARK: Phase one
 
-  private func request(_ target: Target, base: DeploymentBase, force: Bool) -> DeployBegin {
+  private func request(
+    _ target: Target, _ signed: SignedStatement, base: DeploymentBase, force: Bool
+  ) -> DeployBegin {
     DeployBegin(
-      transaction: options.transaction, who: options.who, base: base, force: force,
-      manifest: target.content.manifest.encode(), topology: target.content.topology.encode())
+      transaction: options.transaction, who: options.who, base: base, force: force, content: target.content,
+      signed: signed)
   }
 
   /// Takes the locks one after the other in the order of the names, so that of two deployments at once one
@@ -192,9 +215,10 @@ package struct Deployer: Sendable {
     let order = steps.indices.sorted { steps[$0].target.server.name < steps[$1].target.server.name }
     for index in order where steps[index].isPending {
       let target = steps[index].target
+      guard let signed = steps[index].signed else { continue }
       // A rehearsal ends nobody's deployment.
       let request = request(
-        target, base: steps[index].plan?.base ?? DeploymentBase(),
+        target, signed, base: steps[index].plan?.base ?? DeploymentBase(),
         force: options.force && options.mode == .apply)
       do throws(RPCError) {
         // Also where the answer is lost the lock may be taken.
@@ -325,11 +349,11 @@ package struct Deployer: Sendable {
   /// server has all of its sources. Where it cannot be readied the commit says why.
   private func prepareAgain(_ step: inout Step) async {
     let peer = step.target.peer
-    guard let status = try? await peer.status(), let base = step.plan?.base,
+    guard let status = try? await peer.status(), let base = step.plan?.base, let signed = step.signed,
       base == DeploymentBase(manifest: status.digest, topology: status.topologyDigest ?? ""),
       status.preparedTransaction != options.transaction
     else { return }
-    let request = request(step.target, base: base, force: false)
+    let request = request(step.target, signed, base: base, force: false)
     guard let wanted = try? await peer.begin(request) else { return }
     step.wanted = wanted
     try? await prepare(&step)
@@ -338,7 +362,7 @@ package struct Deployer: Sendable {
   // MARK: The end
 
   private func report(_ steps: [Step]) -> DeploymentReport {
-    DeploymentReport(
+    var report = DeploymentReport(
       servers: steps.map { step in
         var outcome = step.outcome
         if outcome == .planned, options.mode == .apply { outcome = .leftAlone }
@@ -346,6 +370,8 @@ package struct Deployer: Sendable {
           server: step.target.server, outcome: outcome, plan: step.plan, sentSources: step.sentSources,
           sentBytes: step.sentBytes, loadFailures: step.loadFailures)
       })
+    report.deployment = steps.lazy.compactMap { $0.signed?.origin }.first
+    return report
   }
 }
 

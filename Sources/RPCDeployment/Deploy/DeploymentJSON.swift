@@ -8,6 +8,7 @@ package enum DeploymentJSON {
   package static func value(of report: DeploymentReport, isDryRun: Bool) -> Value {
     entries(
       ("ok", .bool(report.succeeded)), ("dry_run", .bool(isDryRun)),
+      ("deployment", report.deployment.map { DeploymentStatus.Deployment($0, isTrusted: true) }.map(value)),
       ("servers", .list(report.servers.map(value))),
       ("hints", report.hints.isEmpty ? nil : .list(report.hints.map(value))))
   }
@@ -56,11 +57,20 @@ package enum DeploymentJSON {
     }
   }
 
+  private static func value(_ deployment: DeploymentStatus.Deployment) -> Value {
+    entries(
+      ("id", .string(deployment.id)), ("serial", .int(Int64(deployment.serial))),
+      ("network", .string(deployment.network)), ("fingerprint", .string(deployment.fingerprint)),
+      ("who", .string(deployment.who)), ("time_ms", .int(Int64(deployment.timeMilliseconds))),
+      ("message", deployment.message.map(Value.string)), ("trusted", .bool(deployment.isTrusted)))
+  }
+
   private static func value(_ plan: Plan) -> Value {
     entries(
       ("digest", .string(plan.digest)), ("base_digest", .string(plan.base.manifest)),
       ("topology_digest", .string(plan.topologyDigest)),
       ("base_topology_digest", .string(plan.base.topology)),
+      ("in_force", plan.deployment.map(value)), ("unsigned", plan.isUnsigned ? .bool(true) : nil),
       ("added", .list(plan.added.map(value))),
       (
         "changed",

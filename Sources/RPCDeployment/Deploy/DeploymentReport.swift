@@ -46,10 +46,14 @@ package struct DeploymentReport: Sendable {
 
   /// In the order of the file.
   package var servers: [Server]
+  /// What was signed, nil where nothing had to be deployed.
+  package var deployment: DeploymentOrigin?
   /// How the file names each source, by digest, so that people are shown its path.
   package var sourcePaths: [String: String]
   /// Where the file declares each procedure, by its identity.
   package var places: [String: String] = [:]
+  /// The file of the deployer's public key, where there is one.
+  package var publicKeyPath: String?
   /// What could not be found in sources that a server refused.
   package var hints: [Diagnostic] = []
 
@@ -65,6 +69,14 @@ package struct DeploymentReport: Sendable {
   func refuses(sourceNamed name: String) -> Bool {
     servers.contains { server in
       server.loadFailures.contains { $0.sourceName.hasSameUTF8(as: name) }
+    }
+  }
+
+  /// Whether a server does not let the deployer's key in.
+  var refusesKey: Bool {
+    servers.contains { server in
+      guard case .refused(let error) = server.outcome else { return false }
+      return error.exception == .unauthenticated
     }
   }
 

@@ -23,6 +23,10 @@ package struct DeploymentText {
     var lines = groups.flatMap(lines(of:))
     lines += failureLines
     lines += report.hints.map { paint(.dim, "hint: ") + $0.description }
+    if report.refusesKey, let path = report.publicKeyPath {
+      lines.append(
+        paint(.dim, "hint: ") + "--deployers \(path) lets this key in, and so does any file with its line")
+    }
     lines += summary
     return lines.joined(separator: "\n") + "\n"
   }
@@ -79,7 +83,8 @@ package struct DeploymentText {
     switch server.outcome {
     case .upToDate:
       let count = server.plan.map { ", \(English.count($0.manifest.procedures.count, "procedure"))" } ?? ""
-      return "up to date (generation \(server.plan?.generation ?? 0)\(count))"
+      let deployment = server.plan?.deployment.map { ", deployment \($0.id), serial \($0.serial)" } ?? ""
+      return "up to date (generation \(server.plan?.generation ?? 0)\(count)\(deployment))"
     case .deployed(let generation)
     where server.plan?.isTopologyOnly == true && server.plan?.generation == generation:
       return paint(.green, "addresses and keys in force, generation \(generation) stays")
@@ -141,7 +146,8 @@ package struct DeploymentText {
     guard !changed.isEmpty else { return ["Everything is up to date."] }
     let count =
       "\(changes(of: changed)) on \(English.share(changed.count, of: report.servers.count, "server"))"
-    return [isDryRun ? "A dry run: nothing was changed. It would be: \(count)." : "\(count)."]
+    let deployment = report.deployment.map { ": deployment \($0.id), serial \($0.serial)" } ?? ""
+    return [isDryRun ? "A dry run: nothing was changed. It would be: \(count)." : "\(count)\(deployment)."]
   }
 
   /// `2 added, 20 changed`: each procedure once, on however many servers it is.

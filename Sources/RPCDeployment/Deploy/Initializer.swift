@@ -26,8 +26,12 @@ package struct Initializer: Sendable {
     package var timeout: Duration = .seconds(30)
     /// Proves to servers that know deployers by their keys who is deploying.
     package var key: PrivateKey?
+    /// The file of its public half, for those who are to trust it.
+    package var publicKeyPath: String?
     /// Shown to servers that know deployers by it.
     package var certificate: OwnCertificate?
+    /// Why this is deployed, in the deployer's words.
+    package var message: String?
     /// What procedures may be written in.
     package var languages = Languages.all
     /// Takes what servers say that they do, where that takes long, as lines.
@@ -76,7 +80,8 @@ package struct Initializer: Sendable {
   package func deploy(_ file: InitFile) async -> DeploymentReport {
     let client = client(of: file)
     let manifests = file.manifests()
-    let targets = chosen(file).compactMap { server -> Deployer.Target? in
+    let chosen = chosen(file)
+    let targets = chosen.compactMap { server -> Deployer.Target? in
       guard let manifest = manifests[server.name] else { return nil }
       return Deployer.Target(
         server: server, content: DeploymentContent(manifest: manifest, topology: file.network),
@@ -87,13 +92,28 @@ package struct Initializer: Sendable {
     deployerOptions.force = options.force
     deployerOptions.who = Self.who()
     if let progress = options.progress { deployerOptions.progress = { progress("\($0): \($1)\n") } }
-    var report = await Deployer(targets: targets, sources: file.sources, options: deployerOptions).run()
+    deployerOptions.key = signingKey
+    deployerOptions.network = file.networkName
+    deployerOptions.message = options.message
+    deployerOptions.id = DeploymentID.of(
+      network: file.networkName, topology: file.network, manifests: manifests.values)
+    let witnesses = file.network.servers.filter { server in !chosen.contains { $0.name == server.name } }
+    let patience = min(options.timeout, Self.witnessTimeout)
+    var report = await Deployer(
+      targets: targets, sources: file.sources,
+      witnesses: witnesses.map { ClientPeer(client: client, server: $0.name, timeout: patience) },
+      options: deployerOptions
+    ).run()
     report.sourcePaths = file.sourcePaths
     report.places = file.places
+    report.publicKeyPath = options.publicKeyPath.flatMap { access($0, R_OK) == 0 ? $0 : nil }
     await client.close()
     report.hints = file.hints.filter { report.refuses(sourceNamed: $0.sourceName) }.map(\.diagnostic)
     return report
   }
+
+  /// How long servers that are not deployed to may take to say what serial they have seen.
+  private static let witnessTimeout: Duration = .seconds(2)
 
   // MARK: unlock
 
@@ -136,6 +156,9 @@ package struct Initializer: Sendable {
 
   // MARK: Shared
 
+  /// What deployments are signed with: the key, or that of the certificate.
+  private var signingKey: PrivateKey? { options.key ?? options.certificate?.signingKey }
+
   /// The file, checked, with every server that was asked for; nil after saying what is wrong.
   private func load(
     checkingSources: Bool, output: (String) -> Void, errors: (String) -> Void
@@ -167,7 +190,7 @@ package struct Initializer: Sendable {
   private func client(of file: InitFile) -> RPCClient {
     var clientOptions = ClientOptions()
     clientOptions.agent = "initializer/\(Release.version)"
-    clientOptions.key = options.key
+    clientOptions.key = signingKey
     clientOptions.certificate = options.certificate
     clientOptions.connectTimeout = min(clientOptions.connectTimeout, options.timeout)
     return RPCClient(topology: file.network, options: clientOptions)

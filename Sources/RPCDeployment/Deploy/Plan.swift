@@ -59,11 +59,16 @@ package struct Plan: Hashable, Sendable {
   /// Why the server does not serve what was committed last.
   package let degraded: String?
 
+  /// What was signed of what is in force; nil where nothing is, or nothing was signed.
+  package let deployment: DeploymentStatus.Deployment?
+  /// Whether what is in force was put there by a version that signed nothing.
+  package let isUnsigned: Bool
+
   /// What the server's loops serve, by its digests: the same as `base` but while it switches.
   package let served: DeploymentBase
   /// Whether only servers and clients change: no procedure is loaded again, and the generation stays.
   package var isTopologyOnly: Bool {
-    digest == base.manifest && topologyDigest != base.topology && degraded == nil
+    digest == base.manifest && topologyDigest != base.topology && degraded == nil && !isUnsigned
   }
   /// The desired topology's digest.
   package let topologyDigest: String
@@ -74,7 +79,7 @@ package struct Plan: Hashable, Sendable {
   /// Nothing to do.
   package var isUpToDate: Bool {
     let desired = DeploymentBase(manifest: digest, topology: topologyDigest)
-    return desired == base && desired == served && degraded == nil
+    return desired == base && desired == served && degraded == nil && !isUnsigned
   }
 
   package init(desired content: DeploymentContent, actual: ServerCatalogue, status: DeploymentStatus) {
@@ -85,6 +90,8 @@ package struct Plan: Hashable, Sendable {
     base = DeploymentBase(manifest: status.digest, topology: status.topologyDigest ?? "")
     generation = status.generation
     degraded = status.degraded
+    deployment = status.deployment
+    isUnsigned = status.isUnsigned
     served = DeploymentBase(manifest: actual.digest, topology: actual.topologyDigest ?? "")
     let old = Dictionary(
       actual.deployedServices.flatMap(\.procedures).map {
@@ -111,11 +118,12 @@ package struct Plan: Hashable, Sendable {
     removed = old.filter { !wanted.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
     var notes = Self.notes(manifest, actual)
     let isSame = added.isEmpty && changed.isEmpty && removed.isEmpty && notes.isEmpty
+    if isUnsigned { notes.append("what is in force is unsigned, and will be signed") }
     if !base.manifest.isEmpty {
       if topologyDigest != base.topology {
         notes.append("the addresses or keys of servers or clients changed")
       }
-      if isSame, digest != base.manifest { notes.append("services elsewhere changed") }
+      if isSame, digest != base.manifest, !isUnsigned { notes.append("services elsewhere changed") }
     }
     self.notes = notes
   }

@@ -8,6 +8,8 @@ public struct InitFile: Sendable {
   public let path: String
   /// The network and the services, in the order of the file.
   public let network: Topology
+  /// What the network is called: servers take deployments of their own network only.
+  public let networkName: String
   /// In the order of the file.
   package let procedures: [Procedure]
   /// The sources' bytes by digest; empty where the file was loaded without them.
@@ -68,6 +70,7 @@ public struct InitFile: Sendable {
 
   private init(path: String, reader: InitFileReader) {
     self.path = path
+    networkName = reader.networkName
     let services = reader.services.map { service in
       Topology.Service(
         name: service.name, providers: service.providers.map(\.name),

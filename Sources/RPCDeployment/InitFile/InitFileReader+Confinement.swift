@@ -11,7 +11,7 @@ extension InitFileReader {
         report(node.place, "'isolation' of \(owner) must be required, default or none, found \(node.kind)")
       }
     }
-    confinement.network = fields["network"].flatMap { flag($0, "network") } ?? false
+    confinement.network = fields["network"].map { networkAccess($0, owner) } ?? .none
     confinement.readable = fields["read"].map { paths($0, "read", of: owner) } ?? []
     confinement.writable = fields["write"].map { paths($0, "write", of: owner) } ?? []
     if let node = fields["workers"] {
@@ -32,6 +32,19 @@ extension InitFileReader {
         "\(owner) names \(count) paths in 'read' and 'write', the limit is \(Confinement.pathsMax)")
     }
     return confinement
+  }
+
+  /// `true`, `false`, or a list of ports.
+  private mutating func networkAccess(_ node: YamlNode, _ owner: String) -> NetworkAccess {
+    guard case .list(let items) = node.content else { return flag(node, "network") == true ? .all : .none }
+    let ports = items.compactMap { port($0) }
+    guard ports.count == items.count else { return .none }
+    if let access = NetworkAccess(ports: ports) { return access }
+    report(
+      node.place,
+      "'network' of \(owner) must be true, false or a list of 1 to \(NetworkAccess.portsMax) ports, each once"
+    )
+    return .none
   }
 
   private mutating func paths(_ node: YamlNode, _ what: String, of owner: String) -> [String] {

@@ -5,6 +5,13 @@ import RPCProcedures
 extension InitFileReader {
   mutating func readNetwork(_ node: YamlNode) {
     guard let network = section(node, "'network'", .network) else { return }
+    if let node = network["name"], let name = text(node, "'name'") {
+      if let problem = Names.problem(with: name) {
+        report(node.place, "invalid name '\(name.prefix(64))' of the network: \(problem)")
+      } else {
+        networkName = name
+      }
+    }
     if let node = network["ca"] { authorities = certificates(node) }
     if let node = network["servers"], !node.isNull {
       let list = entries(node, "'servers'", of: .server)

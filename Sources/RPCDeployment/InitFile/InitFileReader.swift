@@ -11,6 +11,7 @@ struct InitFileReader {
   let languages: Languages
   private(set) var diagnostics: [Diagnostic] = []
   private(set) var omitted = 0
+  var networkName = DeploymentOrigin.defaultNetwork
   var servers: [DeclaredServer] = []
   var clients: [DeclaredClient] = []
   /// What the network's `ca` holds.

@@ -72,6 +72,9 @@ package enum InitFileSchema {
     case .port:
       return either(integer(1...Int(UInt16.max)), text(pattern: "^[+]?0*[1-9][0-9]{0,4}$", only: true))
     case .flag: return .object([("type", .string("boolean"))])
+    case .network:
+      let ports = list(of: schema(of: .port), most: NetworkAccess.portsMax)
+      return either(schema(of: .flag), ports.adding("minItems", .int(1)).adding("uniqueItems", .bool(true)))
     case .duration:
       let least = 0.0005
       let most = DeploymentLimits.timeoutMillisecondsMax / 1000

@@ -40,6 +40,8 @@ indirect enum ValueShape: Sendable {
   case text
   case port
   case flag
+  /// `true` or `false`, or a list of ports.
+  case network
   case duration
   case size
   case choice([String])
@@ -84,6 +86,9 @@ extension KeyTable {
   ])
 
   static let network = KeyTable([
+    Key(
+      "name", is: .text,
+      "What the network is called, 'default' without it: servers take no other's deployments."),
     Key("servers", is: .entries(.table(server)), required: true, "The servers, each with its address."),
     Key("clients", is: .optional(.entries(.table(client))), "Who may call, and how each is known."),
     Key(
@@ -123,7 +128,9 @@ extension KeyTable {
       "isolation", is: .choice(Isolation.allCases.map(\.rawValue)),
       "How far the processes of its procedures are confined at least; the server's --isolation where it is left out."
     ),
-    Key("network", is: .flag, "Whether its procedures may make sockets."),
+    Key(
+      "network", is: .network,
+      "Whether its procedures may make sockets, or the ports that they may connect to."),
     Key("read", is: .paths, "Paths on the servers that its procedures may read, with all below."),
     Key("write", is: .paths, "Paths on the servers that its procedures may read and write, with all below."),
     Key(

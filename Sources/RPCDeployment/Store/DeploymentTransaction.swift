@@ -17,9 +17,10 @@ struct DeploymentTransaction {
   /// By which its last request came.
   var connection: ObjectIdentifier?
   let content: DeploymentContent
+  let signed: SignedStatement
   let digest: String
   let topologyDigest: String
-  /// Whether only the topology differs from what is in force: no procedure is loaded again, and the generation stays.
+  /// Whether the manifest is the one in force: no procedure is loaded again, and the generation stays.
   let isTopologyOnly: Bool
   /// The sources that were not here at the begin.
   let wanted: [String]
@@ -34,12 +35,13 @@ struct DeploymentTransaction {
 
   init(
     id: String, who: String, connection: ObjectIdentifier? = nil, content: DeploymentContent,
-    isTopologyOnly: Bool = false, wanted: [String], now: UInt64
+    signed: SignedStatement, isTopologyOnly: Bool = false, wanted: [String], now: UInt64
   ) {
     self.id = id
     self.who = who
     self.connection = connection
     self.content = content
+    self.signed = signed
     self.isTopologyOnly = isTopologyOnly
     self.wanted = wanted
     digest = content.manifest.digest

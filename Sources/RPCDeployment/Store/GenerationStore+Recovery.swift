@@ -1,49 +1,68 @@
+package import RPCKeys
 internal import RPCNetwork
 
 extension GenerationStore {
   static let directories = ["objects", "gen", "topologies", "incoming"]
 
-  /// Finds the generation to serve: the current one, or where that is damaged or cannot be read the newest one
-  /// before it that is whole. Never fails: what is wrong is what `degraded` says.
-  func recover() {
+  /// Finds the generation to serve: the current one, or where that is damaged, was changed or cannot be read the newest
+  /// one before it that is whole. Removes what an interrupted deployment left. Never fails: what is wrong is what
+  /// `degraded` says.
+  ///
+  /// - Parameter key: this server's own, with which it signed what it accepted.
+  package func recover(as key: PrivateKey) {
+    ownKey = key
     var problem: String?
+    func note(_ text: String) { problem = problem ?? text }
     func attempt(_ body: () throws(DeploymentError) -> Void) {
       do throws(DeploymentError) {
         try body()
       } catch {
-        problem = problem ?? error.message
+        note(error.message)
       }
     }
     for name in Self.directories {
       attempt { () throws(DeploymentError) in try disk.makeDirectory(name) }
     }
     attempt { () throws(DeploymentError) in try emptyIncoming() }
+    attempt { () throws(DeploymentError) in try readFence() }
     var linked: Int?
     attempt { () throws(DeploymentError) in linked = try serial(ofLink: "current") }
     attempt { () throws(DeploymentError) in try readIndex() }
-    let serials = index.keys.sorted(by: >)
-    lastSerial = max(linked ?? 0, serials.first ?? 0)
-    // Only to look there first: the list has it too.
+    // The list has it too, where it could be read.
     let before = try? serial(ofLink: "previous")
-    if linked == nil, lastSerial > 0 { problem = problem ?? "the link 'current' is missing" }
+    let serials = Set(index.keys).union([before].compactMap(\.self)).sorted(by: >)
+    lastSerial = max(linked ?? 0, serials.first ?? 0)
+    if linked == nil, lastSerial > 0 { note("the link 'current' is missing") }
+    attempt { () throws(DeploymentError) in try checkFenceIsThere() }
+    // What is numbered above the link was not in force: the server ended before that.
+    if index.contains(where: { $0.key <= linked ?? .max && $0.value.deployment != nil }) {
+      refusesUnsigned = true
+    }
 
-    let others = serials.filter { $0 != linked && $0 != before && $0 < linked ?? .max }
-    for serial in [linked, before].compactMap({ $0 }) + others {
+    if let last = fencedGeneration, last > linked ?? 0 {
+      if let linked {
+        note("the link 'current' leads to generation \(linked), but \(last) was in force last")
+      }
+      linked = last
+    }
+    for serial in [linked].compactMap(\.self) + serials.filter({ $0 < linked ?? .max }) {
       do throws(DeploymentError) {
         let (generation, embedded) = try readGeneration(serial)
+        try checkIsSigned(generation.record)
         recoveredSources = try sources(of: generation.manifest)
         current = generation
-        recoverTopology(
-          embedded, removingUncommitted: serial == linked, note: { problem = problem ?? $0 })
+        recoverTopology(embedded, removingUncommitted: serial == linked, note: note)
+        checkFence(note)
         degraded = problem.map { "\($0); serving generation \(serial)" }
         previousSerial = before.flatMap { $0 < serial ? $0 : nil }
         if serial == linked { removeUncommitted(above: serial) }
+        completeFence()
         return
       } catch {
-        problem =
-          problem ?? "generation \(serial) \(error.kind == .io ? "cannot be read" : "is damaged"): \(error)"
+        note("generation \(serial) \(error.kind == .io ? "cannot be read" : "is damaged"): \(error)")
       }
     }
+    checkFence(note)
     degraded = problem.map { lastSerial == 0 ? $0 : "\($0); no generation is whole, deploy again" }
   }
 
@@ -66,7 +85,7 @@ extension GenerationStore {
     try serial(ofLink: name, in: "gen", "generation")
   }
 
-  private func serial(
+  func serial(
     ofLink name: String, in directory: String, _ what: String
   ) throws(DeploymentError) -> Int? {
     guard let target = try disk.link(name) else { return nil }
@@ -98,8 +117,11 @@ extension GenerationStore {
       index[serial] = index[serial] ?? Needs()
       do throws(DeploymentError) {
         let generation = try readGeneration(serial).generation
+        let deployment = generation.record.signed?.origin.serial
         found[serial] = Needs(
-          sources: Set(generation.manifest.sourceDigests), topology: generation.record.topology)
+          sources: Set(generation.manifest.sourceDigests), topology: generation.record.topology,
+          deployment: deployment)
+        highestRecorded = max(highestRecorded, deployment ?? 0)
       } catch {
         if error.kind == .io { throw error }
       }
@@ -113,7 +135,7 @@ extension GenerationStore {
     _ serial: Int
   ) throws(DeploymentError) -> (generation: Generation, topology: Topology?) {
     let (bytes, record) = try readRecorded(
-      path(of: serial), "manifest", limit: DeploymentLimits.manifestBytesMax)
+      path(of: serial), "manifest", .generation, serial, limit: DeploymentLimits.manifestBytesMax)
     let (manifest, topology) = try Manifest.stored(bytes)
     return (
       Generation(serial: serial, manifest: manifest, digest: record.digest, record: record), topology
@@ -121,69 +143,35 @@ extension GenerationStore {
   }
 
   /// A document with the record beside it, which has its digest.
-  private func readRecorded(
-    _ path: String, _ name: String, limit: Int
+  func readRecorded(
+    _ path: String, _ name: String, _ kind: SealedText.Kind, _ number: Int, limit: Int
   ) throws(DeploymentError) -> ([UInt8], DeploymentRecord) {
     guard let bytes = try disk.read("\(path)/\(name)", limit: limit),
-      let text = try disk.read(path + "/record", limit: DeploymentLimits.recordBytesMax)
+      let recorded = try disk.read(path + "/record", limit: DeploymentLimits.recordBytesMax)
     else { throw DeploymentError(.damaged, "its files are missing") }
-    guard let record = DeploymentRecord(text: String(decoding: text, as: UTF8.self)) else {
+    guard let text = String(validating: recorded, as: UTF8.self) else {
       throw DeploymentError(.damaged, "its record is not readable")
+    }
+    let key = knownKey.publicKey
+    let accepted = try SealedText.open(text, kind, number: number, of: key)
+    let record = try DeploymentRecord(text: accepted ?? text)
+    guard (accepted == nil) == (record.signed == nil) else {
+      throw DeploymentError(.damaged, "this server has not accepted it")
     }
     guard ContentDigest.hex(of: bytes) == record.digest else {
       throw DeploymentError(.damaged, "its \(name) was changed")
+    }
+    if let statement = record.signed?.statement {
+      let signed = kind == .generation ? statement.manifest : statement.topology
+      guard signed == record.digest, statement.serverKey == key else {
+        throw DeploymentError(.damaged, "it is signed for something else")
+      }
     }
     return (bytes, record)
   }
 
   func path(of serial: Int) -> String { "gen/\(serial)" }
   func topologyPath(of serial: Int) -> String { "topologies/\(serial)" }
-
-  // MARK: The topology
-
-  /// Finds the topology in force: the one that the generation came with, or a later one that was put in force by
-  /// itself; where that is damaged, the newest one before it that is whole.
-  ///
-  /// - Parameters:
-  ///   - embedded: the one in the generation's manifest, where version 1.0 wrote it.
-  ///   - removingUncommitted: whether what has a higher number was never in force.
-  ///   - note: takes what is wrong.
-  private func recoverTopology(
-    _ embedded: Topology?, removingUncommitted: Bool, note: (String) -> Void
-  ) {
-    guard let current else { return }
-    var linked: Int?
-    var numbers: [Int] = []
-    do throws(DeploymentError) {
-      linked = try serial(ofLink: "topology", in: "topologies", "topology")
-    } catch { note(error.message) }
-    do throws(DeploymentError) {
-      numbers = try disk.list("topologies").compactMap(Self.serial).sorted(by: >)
-    } catch { note(error.message) }
-    let wanted = max(current.record.topology ?? 0, linked ?? 0)
-    lastTopology = max(wanted, numbers.first ?? 0)
-    if removingUncommitted {
-      for number in numbers where number > wanted { try? disk.remove(topologyPath(of: number)) }
-    }
-    for number in (wanted > 0 ? [wanted] : []) + numbers.filter({ $0 < wanted }) {
-      do throws(DeploymentError) {
-        topology = try readTopology(number)
-        return
-      } catch {
-        note("topology \(number) \(error.kind == .io ? "cannot be read" : "is damaged"): \(error)")
-      }
-    }
-    guard let embedded else { return }
-    topology = StoredTopology(
-      serial: 0, topology: embedded.members, digest: embedded.digest, record: current.record)
-  }
-
-  private func readTopology(_ number: Int) throws(DeploymentError) -> StoredTopology {
-    let (bytes, record) = try readRecorded(
-      topologyPath(of: number), "topology", limit: DeploymentLimits.topologyBytesMax)
-    return StoredTopology(
-      serial: number, topology: try Topology(decoding: bytes), digest: record.digest, record: record)
-  }
 
   // MARK: Collecting garbage
 

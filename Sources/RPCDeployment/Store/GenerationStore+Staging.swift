@@ -82,13 +82,17 @@ extension GenerationStore {
     var open = openSwitch ?? OpenSwitch(transaction: transaction)
     if !open.transaction.hasSameUTF8(as: transaction) { open = OpenSwitch(transaction: transaction) }
     openSwitch = open
+    try beginFence()
     if let topology = prepared.topology, open.topology == nil {
       let path = topologyPath(of: topology.serial)
       try disk.remove(path)
       try disk.rename(stagingPath(transaction) + "/topology", to: path)
       openSwitch?.topology = topology.serial
     }
-    if prepared.topology != nil { try disk.syncDirectory("topologies") }
+    if let topology = prepared.topology {
+      try accept(topology.record, .topology, topology.serial, in: topologyPath(of: topology.serial))
+      try disk.syncDirectory("topologies")
+    }
     if let generation = prepared.generation {
       current = try activate(generation, of: transaction)
     } else if let topology = prepared.topology {
@@ -102,7 +106,18 @@ extension GenerationStore {
       lastTopology = new.serial
     }
     degraded = nil
+    if let signed = (prepared.generation?.record ?? prepared.topology?.record)?.signed {
+      raiseFence(to: signed)
+    }
     return current
+  }
+
+  /// Signs, as this server, the record of what is about to be in force.
+  private func accept(
+    _ record: DeploymentRecord, _ kind: SealedText.Kind, _ number: Int, in directory: String
+  ) throws(DeploymentError) {
+    let text = SealedText.seal(record.text, kind, number: number, by: knownKey)
+    try disk.write(Array(text.utf8), to: directory + "/record", sync: true)
   }
 
   private func activate(
@@ -116,9 +131,11 @@ extension GenerationStore {
       try disk.remove(path(of: serial))
       try disk.rename(stagingPath(transaction) + "/generation", to: path(of: serial))
       index[serial] = Needs(
-        sources: Set(prepared.manifest.sourceDigests), topology: prepared.record.topology)
+        sources: Set(prepared.manifest.sourceDigests), topology: prepared.record.topology,
+        deployment: prepared.record.signed?.origin.serial)
       openSwitch?.serial = serial
     }
+    try accept(prepared.record, .generation, serial, in: path(of: serial))
     try disk.syncDirectory("gen")
     if let current { try disk.point("previous", at: path(of: current.serial)) }
     openSwitch?.mayBeLinked = true

@@ -1,4 +1,5 @@
 import Glibc
+internal import RPCKeys
 
 /// The generations of one server on disk. Whatever instant a crash picks, the next start finds the last
 /// generation that was committed, whole.
@@ -11,11 +12,14 @@ import Glibc
 ///     DIR/current -> gen/7          the generation in force: replaced by a single rename
 ///     DIR/topology -> topologies/5  the topology that was put in force by itself last; in force is this one or the
 ///                                   generation's, whichever has the higher number
-///     DIR/previous -> gen/6         where to go back to when the current one is damaged
+///     DIR/fence                     the deployment that was in force last, by its serial
+///     DIR/previous -> gen/6         the one that was in force before
 ///     DIR/incoming/TX/              a deployment that is not complete; removed at start
 ///     DIR/format                    which releases can read all this
 ///     DIR/audit.log                 who changed what, and when
 ///     DIR/….damaged                 what was in the way of any of these
+///
+/// Records and the fence end with the server's own signature, so that what was changed is found at the next start.
 ///
 /// It blocks on the disk and is used from one thread, the server's deployment thread. It keeps no timers and
 /// knows no clock.
@@ -28,7 +32,7 @@ package final class GenerationStore {
   package internal(set) var topology: StoredTopology?
   /// The sources of the generation that was found at the start, until they are taken.
   var recoveredSources: [String: [UInt8]] = [:]
-  /// The serial of the generation to go back to.
+  /// The serial of the generation that was in force before.
   package internal(set) var previousSerial: Int?
   /// Why what is served is not what a restart should find or what was committed last, nil when all is well. The
   /// next commit repairs it.
@@ -39,6 +43,20 @@ package final class GenerationStore {
   var index: [Int: Needs] = [:]
   /// The highest number of a topology that is or was on disk.
   var lastTopology = 0
+  /// The deployment that was in force last, as far as that is known.
+  var fence: Fence?
+  /// Whether a fence is there that cannot be used.
+  var fenceWasRefused = false
+  /// The highest serial of a deployment among the records that could be read.
+  var highestRecorded = 0
+  /// Whether a signed deployment was here: from then on nothing is served that is not signed.
+  var refusesUnsigned = false
+  /// This server's own key, from `recover` on.
+  var ownKey: PrivateKey?
+  var knownKey: PrivateKey {
+    guard let ownKey else { preconditionFailure("nothing is read before the store knows its server's key") }
+    return ownKey
+  }
   /// Whether `index` is what is on disk. Where a read failed it is not, and nothing may be collected.
   var indexIsComplete = false
   /// The switch that was begun and is neither complete nor undone.
@@ -62,10 +80,11 @@ package final class GenerationStore {
   struct Needs {
     var sources: Set<String> = []
     var topology: Int?
+    /// The serial of its deployment, nil where that is not signed.
+    var deployment: Int?
   }
 
-  /// Opens or makes a store, takes its lock, removes what an interrupted deployment left and finds the
-  /// generation in force. What cannot be read is reported as `degraded`.
+  /// Opens or makes a store and takes its lock. What it holds is there after `recover`.
   ///
   /// - Throws: where the directory cannot be made or locked, or a later release wrote it.
   package convenience init(directory: String) throws(DeploymentError) {
@@ -81,7 +100,6 @@ package final class GenerationStore {
       close()
       throw error
     }
-    recover()
   }
 
   deinit {
@@ -101,6 +119,19 @@ package final class GenerationStore {
     defer { recoveredSources = [:] }
     return recoveredSources
   }
+
+  /// What was signed of the deployment in force: that of the generation, or of the topology where that came later. Nil
+  /// before the first one, and for what versions up to 1.1.0 left.
+  package var inForce: SignedStatement? {
+    guard let generation = current?.record.signed else { return nil }
+    guard let later = topology?.record.signed, later.origin.serial > generation.origin.serial else {
+      return generation
+    }
+    return later
+  }
+
+  /// The highest serial of a deployment that this server has had in force.
+  package var highestSerial: Int { max(fence?.serial ?? 0, highestRecorded, inForce?.origin.serial ?? 0) }
 
   /// Notes why what is served is not what should be.
   package func degrade(_ reason: String) {

@@ -1,4 +1,4 @@
-internal import RPCKeys
+package import RPCKeys
 internal import RPCNetwork
 internal import RPCWire
 
@@ -23,26 +23,26 @@ package final class Staging {
 
   // MARK: The steps of a deployment
 
-  /// Takes the lock and tells which sources are not here.
+  /// Takes the lock and tells which sources are not here. Nothing is staged where it throws.
   ///
-  /// - Parameter base: what the plan was made against.
-  /// - Parameter force: deploy whatever is in force, also while another deployment is under way.
+  /// - Parameter caller: the key that whoever sent the request has proven.
   /// - Parameter connection: by which the request came. The deployment ends with it.
   package func begin(
-    _ id: String, who: String, base: DeploymentBase, force: Bool, manifest: [UInt8], topology: [UInt8],
-    connection: ObjectIdentifier? = nil, now: UInt64
+    _ request: DeployBegin, from caller: PublicKey?, connection: ObjectIdentifier? = nil, now: UInt64
   ) throws(DeploymentError) -> [String] {
+    let id = request.transaction
     guard Self.isValidTransaction(id) else {
       throw DeploymentError(
         .malformed,
         "a transaction is named by 1 to \(DeploymentLimits.transactionBytesMax) letters, digits, '-' and '_'")
     }
     expire(now: now)
-    let who = String(DeploymentRecord.oneLine(who).prefix(DeploymentLimits.whoBytesMax))
-    if force, let open = transaction, open.id != id { abort(open.id, reason: "broken by \(who)") }
+    let who = String(DeploymentRecord.oneLine(request.who).prefix(DeploymentLimits.whoBytesMax))
+    let (signed, content) = try admit(request, from: caller, who)
+    if request.force, let open = transaction, open.id != id { abort(open.id, reason: "broken by \(who)") }
     if var open = transaction {
       guard open.id.hasSameUTF8(as: id) else { throw Self.locked(by: open, now: now) }
-      guard open.content.manifest.encode() == manifest, open.content.topology.encode() == topology else {
+      guard open.content == content, open.signed == signed else {
         throw DeploymentError(
           .outOfOrder,
           "this deployment is open here for server '\(open.content.manifest.server)': do two servers have one "
@@ -53,23 +53,48 @@ package final class Staging {
       transaction = open
       return open.missing
     }
-    if isCommitted(id) {
-      throw DeploymentError(.outOfOrder, "the transaction '\(id)' is committed already")
-    }
     let inForce = DeploymentBase(
       manifest: store.current?.digest ?? "", topology: store.topology?.digest ?? "")
-    guard force || base == inForce else { throw Self.stale(base, inForce) }
-    let content = try DeploymentContent(manifest: manifest, topology: topology)
+    guard request.force || request.base == inForce else { throw Self.stale(request.base, inForce) }
+    // A generation that is not signed is replaced by one that is, whatever it holds.
     let isTopologyOnly =
-      !force && store.degraded == nil && content.manifest.digest == inForce.manifest
-      && content.topology.digest != inForce.topology
+      !request.force && store.degraded == nil && content.manifest.digest == inForce.manifest
+      && store.inForce != nil
     let wanted = isTopologyOnly ? [] : content.manifest.sourceDigests.filter { !store.holds($0) }
     try store.openStaging(id)
     begun += 1
     transaction = DeploymentTransaction(
-      id: id, who: who, connection: connection, content: content, isTopologyOnly: isTopologyOnly,
-      wanted: wanted, now: now)
+      id: id, who: who, connection: connection, content: content, signed: signed,
+      isTopologyOnly: isTopologyOnly, wanted: wanted, now: now)
     return wanted
+  }
+
+  /// Decides whether a deployment is one for this server, and a new one. A refusal stands in the audit log.
+  private func admit(
+    _ request: DeployBegin, from caller: PublicKey?, _ who: String
+  ) throws(DeploymentError) -> (SignedStatement, DeploymentContent) {
+    do throws(DeploymentError) {
+      let admission = Admission(
+        server: store.knownKey.publicKey, caller: caller, network: store.inForce?.origin.network,
+        highest: store.highestSerial)
+      let signed = try admission.admit(request)
+      if isCommitted(request.transaction) {
+        throw DeploymentError(.outOfOrder, "the transaction '\(request.transaction)' is committed already")
+      }
+      try admission.checkSerial(signed)
+      let content = try DeploymentContent(manifest: request.manifest, topology: request.topology)
+      guard content.manifest.server.hasSameUTF8(as: signed.statement.server) else {
+        throw DeploymentError(
+          .misdirected,
+          "the manifest is for the server '\(content.manifest.server)', and signed for "
+            + "'\(signed.statement.server)'")
+      }
+      return (signed, content)
+    } catch {
+      store.audit(
+        "\(wallClock()) refuse transaction=\(request.transaction) who=\(who) reason=\(error.message)")
+      throw error
+    }
   }
 
   /// Takes a part of a source and tells how many bytes of it are here: where the sender goes on.
@@ -157,13 +182,15 @@ package final class Staging {
     func record(_ digest: String, parent: Int?, topology: Int? = nil) -> DeploymentRecord {
       DeploymentRecord(
         transaction: open.id, who: open.who, preparedMilliseconds: now, digest: digest, parent: parent,
-        topology: topology)
+        topology: topology, signed: open.signed)
     }
     var prepared = PreparedDeployment()
     let inForce = store.topology
     var number = inForce?.serial ?? 0
     // A damaged store gets a number above everything that its links may lead to.
-    if number == 0 || store.degraded != nil || inForce?.digest != open.topologyDigest {
+    if number == 0 || store.degraded != nil || open.isTopologyOnly || inForce?.digest != open.topologyDigest
+      || inForce?.record.signed == nil
+    {
       number = store.nextTopology
       prepared.topology = StoredTopology(
         serial: number, topology: open.content.topology, digest: open.topologyDigest,
@@ -187,6 +214,9 @@ package final class Staging {
     guard let prepared = open.prepared else {
       throw DeploymentError(.outOfOrder, "the transaction '\(id)' is not prepared")
     }
+    guard !open.signed.origin.isRehearsal else {
+      throw DeploymentError(.outOfOrder, "the transaction '\(id)' is a dry run: it is never put in force")
+    }
     guard let generation = try store.activate(prepared, of: id) else {
       preconditionFailure("a topology is put in force by itself only beside a generation")
     }
@@ -194,7 +224,8 @@ package final class Staging {
     store.audit(
       "\(wallClock()) commit generation=\(generation.serial) digest=\(open.digest) "
         + "topology=\(store.topology?.serial ?? 0) topology_digest=\(open.topologyDigest) "
-        + "transaction=\(id) who=\(open.who)")
+        + "deployment=\(open.signed.origin.id) serial=\(open.signed.origin.serial) transaction=\(id) "
+        + "who=\(open.who)")
     // What cannot be removed now is removed after the next deployment.
     try? store.discard(id)
     store.collectGarbage()
@@ -209,6 +240,14 @@ package final class Staging {
     store.audit("\(wallClock()) abort transaction=\(id) who=\(open.who) reason=\(reason)")
     try? store.discard(id)
     store.collectGarbage()
+  }
+
+  /// Who signed the deployment that is open.
+  package var openDeployer: PublicKey? { transaction?.signed.origin.deployer }
+
+  /// Ends whatever deployment is open.
+  package func abortOpen(reason: String) {
+    if let open = transaction { abort(open.id, reason: reason) }
   }
 
   /// Ends the deployment that came by a connection which is closed: its client is gone.
@@ -235,7 +274,10 @@ package final class Staging {
     return nil
   }
 
-  package func status(now: UInt64) -> DeploymentStatus {
+  /// - Parameter trusts: whether a key may deploy here now.
+  package func status(
+    now: UInt64, trusts: (PublicKey) -> Bool = { _ in true }
+  ) -> DeploymentStatus {
     expire(now: now)
     let current = store.current
     let keys = (store.topology?.topology.servers ?? []).compactMap { server in
@@ -249,7 +291,10 @@ package final class Staging {
       lock: transaction.map { Self.lock(of: $0, now: now) },
       lastDeploymentMilliseconds: [current?.record, store.topology?.record]
         .compactMap { $0?.preparedMilliseconds }.max(),
-      degraded: store.degraded, serverKeys: keys.isEmpty ? nil : keys)
+      degraded: store.degraded, serverKeys: keys.isEmpty ? nil : keys,
+      deployment: store.inForce.map {
+        DeploymentStatus.Deployment($0.origin, isTrusted: trusts($0.origin.deployer))
+      }, highestSerial: store.highestSerial == 0 ? nil : store.highestSerial)
   }
 
   // MARK: Helpers

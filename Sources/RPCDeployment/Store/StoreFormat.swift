@@ -7,7 +7,7 @@ internal import RPCWire
 /// package reads the file too (`Scripts/packaging/preinst`), so that no release is installed over a later one's data.
 struct StoreFormat: Hashable, Sendable {
   /// What this program writes, and the highest that it reads.
-  static let current = StoreFormat(number: 2, release: Release.version)
+  static let current = StoreFormat(number: 3, release: Release.version)
   static let file = "format"
   static let bytesMax = 256
 

@@ -53,19 +53,35 @@ package struct DeployBegin: NamesDeployer {
   package var force: Bool
   package var manifest: [UInt8]
   package var topology: [UInt8]
+  /// What the deployer signed: an encoded `DeploymentStatement`.
+  package var statement: [UInt8]
+  /// The signature, 64 bytes.
+  package var signature: [UInt8]
 
   package static let name = "deploy_begin"
   package static let documentation = "Begins a deployment; answers the digests of the sources to send."
   package static let empty = DeployBegin(
-    transaction: "", who: "", base: DeploymentBase(), force: false, manifest: [], topology: [])
+    transaction: "", who: "", base: DeploymentBase(), force: false, manifest: [], topology: [], statement: [],
+    signature: [])
   package static let fields: [SystemField<DeployBegin>] = [
     .init("tx", \.transaction), .init("who", \.who), .init("base_digest", \.baseDigest),
     .init("base_topology", \.baseTopology), .init("force", \.force), .init("manifest", \.manifest),
-    .init("topology", \.topology),
+    .init("topology", \.topology), .init("statement", \.statement), .init("signature", \.signature),
   ]
 
+  /// A deployment of this content as it was signed for one server.
   package init(
-    transaction: String, who: String, base: DeploymentBase, force: Bool, manifest: [UInt8], topology: [UInt8]
+    transaction: String, who: String, base: DeploymentBase, force: Bool, content: DeploymentContent,
+    signed: SignedStatement
+  ) {
+    self.init(
+      transaction: transaction, who: who, base: base, force: force, manifest: content.manifest.encode(),
+      topology: content.topology.encode(), statement: signed.bytes, signature: signed.signature)
+  }
+
+  package init(
+    transaction: String, who: String, base: DeploymentBase, force: Bool, manifest: [UInt8], topology: [UInt8],
+    statement: [UInt8], signature: [UInt8]
   ) {
     self.transaction = transaction
     self.who = who
@@ -74,6 +90,8 @@ package struct DeployBegin: NamesDeployer {
     self.force = force
     self.manifest = manifest
     self.topology = topology
+    self.statement = statement
+    self.signature = signature
   }
 
   package var base: DeploymentBase { DeploymentBase(manifest: baseDigest, topology: baseTopology) }

@@ -1,15 +1,23 @@
 internal import RPCDeployment
+internal import RPCKeys
 internal import RPCTransport
 internal import RPCWire
+
+/// Whom a step of a deployment comes from.
+internal struct DeploymentSender: Sendable {
+  /// By which the call came.
+  var connection: ObjectIdentifier
+  /// What was proven on it.
+  var key: PublicKey?
+}
 
 /// A procedure of `system` that is done on the deployment thread.
 internal protocol DeploymentStep: SystemHandler {
   /// Answers now or later, exactly once.
   ///
-  /// - Parameter connection: by which the call came.
   /// - Throws: why the step is refused, and then it is not answered otherwise.
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<Answer>
   ) throws(DeploymentError)
 }
@@ -22,7 +30,9 @@ extension DeploymentStep {
     let connection = call.connection
     connection.hasDeployed = true
     service.perform(
-      naming(connection.caller), connection: ObjectIdentifier(connection), completion: call.later())
+      naming(connection.caller),
+      from: DeploymentSender(connection: ObjectIdentifier(connection), key: connection.caller.key),
+      completion: call.later())
   }
 
   /// What a deployer has proven goes before what it says of itself, which may be cut.
@@ -35,49 +45,51 @@ extension DeploymentStep {
 
 extension DeployStatus: DeploymentStep {
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<DeploymentStatus>
   ) {
-    var status = worker.staging.status(now: now)
+    var status = worker.staging.status(now: now, trusts: worker.trusts)
     status.progress = worker.installation?.said
-    answer(.success(status))
+    let found = status
+    worker.gatherIsolation { tier in
+      var status = found
+      status.isolation = tier
+      answer(.success(status))
+    }
   }
 }
 
 extension DeployBegin: DeploymentStep {
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<[String]>
   ) throws(DeploymentError) {
-    let wanted = try worker.staging.begin(
-      transaction, who: who, base: base, force: force, manifest: manifest, topology: topology,
-      connection: connection, now: now)
-    worker.note(
-      "deployment \(transaction) by \(who): \(wanted.count) \(wanted.count == 1 ? "source" : "sources") wanted"
-    )
+    let wanted = try worker.staging.begin(self, from: sender.key, connection: sender.connection, now: now)
+    let sources = wanted.count == 1 ? "source" : "sources"
+    worker.note("deployment \(transaction) by \(who): \(wanted.count) \(sources) wanted")
     answer(.success(wanted))
   }
 }
 
 extension DeployPut: DeploymentStep {
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<Int>
   ) throws(DeploymentError) {
     answer(
       .success(
         try worker.staging.put(
-          transaction, digest: digest, offset: offset, bytes: data, last: last, connection: connection,
-          now: now)))
+          transaction, digest: digest, offset: offset, bytes: data, last: last,
+          connection: sender.connection, now: now)))
   }
 }
 
 extension DeployPrepare: DeploymentStep {
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<Answer>
   ) throws(DeploymentError) {
-    try worker.prepare(transaction, connection, now: now) { result in
+    try worker.prepare(transaction, sender.connection, now: now) { result in
       answer(result.map { Answer(failures: $0) })
     }
   }
@@ -85,16 +97,16 @@ extension DeployPrepare: DeploymentStep {
 
 extension DeployCommit: DeploymentStep {
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<Int>
   ) throws(DeploymentError) {
-    try worker.commit(transaction, connection, now: now) { serial in answer(.success(serial)) }
+    try worker.commit(transaction, sender.connection, now: now) { serial in answer(.success(serial)) }
   }
 }
 
 extension DeployAbort: DeploymentStep {
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<NoAnswer>
   ) {
     worker.staging.abort(transaction)
@@ -104,7 +116,7 @@ extension DeployAbort: DeploymentStep {
 
 extension DeployUnlock: DeploymentStep {
   func perform(
-    by worker: DeploymentWorker, connection: ObjectIdentifier, now: UInt64,
+    by worker: DeploymentWorker, from sender: DeploymentSender, now: UInt64,
     _ answer: @escaping DeploymentService.Completion<DeploymentStatus.Lock?>
   ) {
     let lock = worker.staging.unlock(by: who, now: now)

@@ -85,6 +85,10 @@ enum DescribeCommand: Command {
           .init("timeout_ms", procedure.timeoutMilliseconds.map { .int(Int64($0)) } ?? .null),
           .init("memory_bytes", procedure.memoryBytes.map { .int(Int64($0)) } ?? .null),
         ])))
+    if let words = procedure.confinement.words {
+      fields.append(
+        .init("isolation", words.joined(separator: ", "), .list(words.map { .string($0) })))
+    }
     if procedure.idempotent { fields.append(.init("idempotent", "yes: may be repeated", .bool(true))) }
     for name in servers ?? providers {
       if let when = deployed[name] { fields.append(.init("on \(name)", when)) }
@@ -127,7 +131,14 @@ enum DescribeCommand: Command {
     if let catalogue = snapshot.catalogues[name] {
       fields.append(.init("version", catalogue.version))
       fields.append(.init("generation", "\(catalogue.generation)", .int(Int64(catalogue.generation))))
-      if let when = await lastDeployment(of: name, session) { fields.append(.init("deployed", when)) }
+      let status = try? await session.backend.call(DeployStatus(), on: name)
+      if let status {
+        fields.append(.init("deployed", lastDeployment(status)))
+        fields += deployment(status)
+      }
+      if let tier = try? await session.backend.call(ReadStatistics(), on: name).isolation {
+        fields.append(.init("isolation", tier))
+      }
       fields.append(.init("manifest", String(catalogue.digest.prefix(16)) + "…", .string(catalogue.digest)))
     } else if case .down(let error) = session.backend.state(of: name) {
       fields.append(.init("state", "down: \(error.beside(server).message)", role: .bad))
@@ -144,9 +155,31 @@ enum DescribeCommand: Command {
 
   /// `generation 3, deployed 2026-05-01 12:00:03`, nil when the server does not say.
   private static func lastDeployment(of server: String, _ session: ShellSession) async -> String? {
-    guard let status = try? await session.backend.call(DeployStatus(), on: server) else { return nil }
+    (try? await session.backend.call(DeployStatus(), on: server)).map(lastDeployment)
+  }
+
+  private static func lastDeployment(_ status: DeploymentStatus) -> String {
     let generation = "generation \(status.generation)"
     guard let milliseconds = status.lastDeploymentMilliseconds, milliseconds > 0 else { return generation }
     return "\(generation), deployed \(Timestamp.local(milliseconds: Int64(milliseconds)))"
+  }
+
+  /// What was signed of what the server has in force.
+  private static func deployment(_ status: DeploymentStatus) -> [Fields.Field] {
+    if status.isUnsigned {
+      return [.init("signed", "unsigned: the next deployment signs it", .bool(false), role: .warning)]
+    }
+    guard let deployment = status.deployment else { return [] }
+    var fields: [Fields.Field] = [
+      .init(
+        "deployment", "\(deployment.id), serial \(deployment.serial), network \(deployment.network)",
+        deployment.encoded),
+      .init(
+        "signed", deployment.fingerprint + (deployment.isTrusted ? "" : ", which may not deploy any more"),
+        .string(deployment.deployer), role: deployment.isTrusted ? .plain : .warning),
+      .init("by", deployment.who),
+    ]
+    if let message = deployment.message { fields.append(.init("message", message)) }
+    return fields
   }
 }
