@@ -73,7 +73,7 @@ let package = Package(
         "parent", "worker", "protocol", "limits", "sources", "calls", "output", "rpc", "codec", "values",
         "errors",
         "spelling", "state", "processes", "namespaces", "guardian", "confinement", "folders",
-        "newborn", "provision", "hints", "requirements", "environment", "install",
+        "newborn", "provision", "hints", "requirements", "environment", "install", "groups",
       ].map {
         .embedInCode("Python/\($0).py")
       },

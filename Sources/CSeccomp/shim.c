@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 static const int refused[] = {
@@ -59,13 +60,51 @@ static int fill_base(scmp_filter_ctx filter) {
   return code;
 }
 
-static int fill_sockets(scmp_filter_ctx filter) {
-  int code = refuse(filter, sockets, sizeof sockets / sizeof *sockets);
+static int fill_pairs(scmp_filter_ctx filter) {
+  int code = 0;
   // Only one of a connected pair of streams or packets stays with its peer: a datagram names another one.
   const int unbound[] = {SOCK_DGRAM, SOCK_RAW};
   for (size_t index = 0; code == 0 && index < 2; index++)
     code = seccomp_rule_add(
         filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socketpair), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, unbound[index]));
+  return code;
+}
+
+static int fill_sockets(scmp_filter_ctx filter) {
+  int code = refuse(filter, sockets, sizeof sockets / sizeof *sockets);
+  return code == 0 ? fill_pairs(filter) : code;
+}
+
+static int fill_ports(scmp_filter_ctx filter) {
+  const int servers[] = {SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4)};
+  int code = refuse(filter, servers, sizeof servers / sizeof *servers);
+  if (code == 0) code = fill_pairs(filter);
+  const scmp_datum_t families = 64, kinds = 16, fast_open = 0x20000000;
+  // Whatever is not refused is allowed, so what is refused is spelled out: other families, kinds and protocols.
+  for (scmp_datum_t family = 0; code == 0 && family < families; family++)
+    if (family != AF_INET && family != AF_INET6)
+      code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_EQ, family));
+  if (code == 0)
+    code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_GE, families));
+  for (scmp_datum_t kind = 0; code == 0 && kind < kinds; kind++)
+    if (kind != SOCK_STREAM)
+      code = seccomp_rule_add(
+          filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, kind));
+  // Of streams TCP alone: rules for ports do not cover its kin.
+  for (scmp_datum_t protocol = 1; code == 0 && protocol < IPPROTO_TCP; protocol++)
+    code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A2_32(SCMP_CMP_EQ, protocol));
+  if (code == 0)
+    code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A2_32(SCMP_CMP_GT, IPPROTO_TCP));
+  // What is sent with the first packet connects past the rules.
+  if (code == 0)
+    code = seccomp_rule_add(
+        filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendto), 1, SCMP_A3_32(SCMP_CMP_MASKED_EQ, fast_open, fast_open));
+  if (code == 0)
+    code = seccomp_rule_add(
+        filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendmsg), 1, SCMP_A2_32(SCMP_CMP_MASKED_EQ, fast_open, fast_open));
+  if (code == 0)
+    code = seccomp_rule_add(
+        filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendmmsg), 1, SCMP_A3_32(SCMP_CMP_MASKED_EQ, fast_open, fast_open));
   return code;
 }
 
@@ -78,6 +117,7 @@ int rpc_seccomp_write(enum rpc_seccomp_kind kind, int fd) {
   switch (kind) {
     case rpc_seccomp_base: code = fill_base(filter); break;
     case rpc_seccomp_sockets: code = fill_sockets(filter); break;
+    case rpc_seccomp_ports: code = fill_ports(filter); break;
     case rpc_seccomp_modes:
       code = refuse(filter, modes, sizeof modes / sizeof *modes);
       if (code == 0) {

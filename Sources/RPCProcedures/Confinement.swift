@@ -18,12 +18,32 @@ public enum Isolation: String, Hashable, Sendable, CaseIterable, Comparable {
   public static func < (left: Isolation, right: Isolation) -> Bool { left.strictness < right.strictness }
 }
 
+/// Which sockets processes of a service may make.
+package enum NetworkAccess: Hashable, Sendable {
+  case none
+  case all
+  /// TCP connections to these ports alone, in order, each once.
+  case ports([UInt16])
+
+  package static let portsMax = 64
+
+  package var ports: [UInt16] { if case .ports(let ports) = self { ports } else { [] } }
+
+  /// nil where there are none or too many, one is 0 or twice there.
+  package init?(ports: [UInt16]) {
+    let sorted = Set(ports).sorted()
+    guard (1...Self.portsMax).contains(ports.count), sorted.count == ports.count, sorted[0] > 0 else {
+      return nil
+    }
+    self = .ports(sorted)
+  }
+}
+
 /// What a service declares about the processes of its procedures.
 package struct Confinement: Hashable, Sendable {
   /// nil for what the server says.
   package var isolation: Isolation?
-  /// May make sockets.
-  package var network = false
+  package var network = NetworkAccess.none
   /// Further paths that may be read.
   package var readable: [String] = []
   /// Further paths that may be read and written.
@@ -46,7 +66,11 @@ package struct Confinement: Hashable, Sendable {
   package var words: [String]? {
     var words: [String] = []
     if let isolation { words.append("isolation=\(isolation.rawValue)") }
-    if network { words.append("network") }
+    switch network {
+    case .none: break
+    case .all: words.append("network")
+    case .ports(let ports): words.append("network=\(ports.map(String.init).joined(separator: ","))")
+    }
     words += readable.map { "read=\($0)" } + writable.map { "write=\($0)" }
     if let workers { words.append("workers=\(workers)") }
     words += provision.words
@@ -58,7 +82,13 @@ package struct Confinement: Hashable, Sendable {
     for word in words {
       let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
       switch (parts.first, parts.dropFirst().first) {
-      case ("network", nil): network = true
+      case ("network", nil): network = .all
+      case ("network", let list?):
+        let ports = list.split(separator: ",", omittingEmptySubsequences: false).map { UInt16($0) }
+        guard !ports.contains(nil), let access = NetworkAccess(ports: ports.compactMap(\.self)) else {
+          return nil
+        }
+        network = access
       case ("isolation", let value?):
         guard let level = Isolation(rawValue: value) else { return nil }
         isolation = level

@@ -46,7 +46,7 @@ package enum SystemMemory {
   }
 
   /// A small file of the kernel's.
-  private static func text(_ path: String) -> String? {
+  internal static func text(_ path: String) -> String? {
     let raw = rpc_open(path, O_RDONLY | O_CLOEXEC, 0)
     guard raw >= 0 else { return nil }
     let descriptor = Descriptor(raw)

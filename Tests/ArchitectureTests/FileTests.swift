@@ -80,6 +80,17 @@ struct FileTests {
     }
   }
 
+  @Test("each claim of Docs/SECURITY.md names tests that there are")
+  func claims() throws {
+    let tests = try Checkout.files(in: "Tests", endings: [".swift"]).map { try Checkout.text($0) }
+    let names = Set(
+      try Checkout.text("Docs/SECURITY.md").matches(of: #/`(\w+Tests)`/#).map { String($0.output.1) })
+    #expect(names.count > 15)
+    for name in names {
+      #expect(tests.contains { $0.contains("struct \(name)") }, "there is no \(name)")
+    }
+  }
+
   @Test("the walks of Docs/DESIGN.md pass files that exist")
   func walks() throws {
     let walks = try Checkout.text("Docs/DESIGN.md").components(separatedBy: "\n### ").dropFirst()

@@ -10,6 +10,13 @@ struct ConfinementTests {
     \(SocketGate.python)
     word = "fresh"
 
+    def attempt(code):
+        try:
+            exec(code)
+        except BaseException as error:
+            return type(error).__name__
+        return "escaped"
+
     def hold(port):
         pass_gate(port)
         return 1
@@ -41,6 +48,7 @@ struct ConfinementTests {
       """
         \(service):
           - hold: {args: [int], returns: [int], src: test.py}
+          - attempt: {args: [str], returns: [str], src: test.py}
           - set: {args: [str], returns: [], src: test.py}
           - get: {args: [], returns: [str], src: test.py}
           - read: {args: [str], returns: [str], src: test.py}
@@ -52,8 +60,8 @@ struct ConfinementTests {
     try network.describe(
       """
       service:
-        - test: {providers: [s1], tenants: [me], rpcs: [hold, set, get, read, write, put, take]\(declared)}
-        - other: {providers: [s1], tenants: [me], rpcs: [hold, set, get, read, write, put, take]\(other)}
+        - test: {providers: [s1], tenants: [me], rpcs: [hold, attempt, set, get, read, write, put, take]\(declared)}
+        - other: {providers: [s1], tenants: [me], rpcs: [hold, attempt, set, get, read, write, put, take]\(other)}
       rpc:
       \(procedures("test"))
       \(procedures("other"))
@@ -116,6 +124,49 @@ struct ConfinementTests {
     try caller.send(line: LineClient.request("other.hold", "[\(gate.port)]"))
     try gate.admit().letGo()
     #expect(try caller.receiveAnswer() == .values([1]))
+  }
+
+  @Test("of a list of ports each may be connected to by TCP, and nothing else")
+  func ports() throws {
+    let network = try Network()
+    let (open, closed) = (try SocketGate(), try SocketGate())
+    let declared = ", network: [\(open.port)]"
+    let deployed = try Self.deploy(network, declared, other: declared)
+    // Landlock knows ports since its version 4.
+    let tier = try network.shell("call s1 system.stats").output
+    let version = tier.firstMatch(of: #/Landlock (\d+)/#).flatMap { Int($0.output.1) } ?? 0
+    guard version >= 4 else {
+      #expect(deployed.ending == .code(1))
+      #expect(deployed.output.contains("Landlock knows no ports"), "\(deployed)")
+      return
+    }
+    #expect(deployed.ending == .code(0), "\(deployed)")
+    let caller = try network.lines()
+    try caller.send(line: LineClient.request("test.hold", "[\(open.port)]"))
+    try open.admit().letGo()
+    #expect(try caller.receiveAnswer() == .values([1]))
+    let refused = try caller.call("test.hold", "[\(closed.port)]")
+    #expect(refused.exceptionMessage?.contains("PermissionError") == true, "\(refused)")
+    for code in [
+      "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)", "socket.socket(socket.AF_UNIX)",
+      "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)", "socket.socket(2, 1, 132)",
+      "socket.socket(2, 1, 262)",
+      "socket.socket().bind(('127.0.0.1', 0))", "socket.socket().listen()",
+      "socket.socket().sendto(b'x', 0x20000000, ('127.0.0.1', \(closed.port)))",
+      "socket.socket(socket.AF_INET6).connect(('::1', \(closed.port)))",
+      "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)",
+    ] {
+      let answer = try caller.call("test.attempt", "[\"\(code)\"]")
+      #expect(answer == .values(["PermissionError"]), "\(code): \(answer)")
+    }
+    for (list, says) in [
+      ("[]", "must be true, false or a list of 1 to 64 ports"), ("[80, 80]", "each once"),
+      ("[0]", "from 1 to 65535"),
+      ("[http]", "must be a number from 1 to 65535"),
+    ] {
+      let wrong = try Self.deploy(network, ", network: \(list)")
+      #expect(wrong.ending == .code(2) && wrong.errors.contains(says), "\(list): \(wrong)")
+    }
   }
 
   @Test("further paths are what both the service and the server name, and no more")

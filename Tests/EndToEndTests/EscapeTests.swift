@@ -3,9 +3,9 @@ import RPCClient
 import TestSupport
 import Testing
 
-/// What hostile procedures try, each in the words of Python: none of it may succeed. `PID`, `DATA`, `PORT`, `OUTSIDE`
-/// and `TOOLS` stand for the server's process, its data directory and port, a folder that anybody may write, and
-/// the folder of the programs.
+/// What hostile procedures try, each in the words of Python: none of it may succeed. `PID`, `DATA`, `CONFIG`,
+/// `PORT`, `OUTSIDE` and `TOOLS` stand for the server's process, its data directory, the folder of the deployer's key, the port, a
+/// folder that anybody may write, and the folder of the programs.
 @Suite("What procedures cannot get out of", .serialized)
 struct EscapeTests {
   enum User: String, CaseIterable {
@@ -16,6 +16,9 @@ struct EscapeTests {
 
   private static let attempts: [(name: String, code: String)] = [
     ("read the server's key", "open('DATA/server-key').read()"),
+    ("read the deployer's key", "open('CONFIG/deploy-key').read()"),
+    ("trust another deployer", "open('CONFIG/deploy-key.pub', 'a')"),
+    ("take the fence away", "os.remove('DATA/fence')"),
     ("read its public half", "open('DATA/server-key.pub').read()"),
     ("list the data directory", "os.listdir('DATA')"),
     ("read another service's source", "[open(p).read() for p in glob.glob('DATA/objects/*/*')][0]"),
@@ -89,6 +92,11 @@ struct EscapeTests {
     ("handle page faults", "check(libc.syscall(323, 0))"),
     ("raise the number of descriptors", "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))"),
     ("raise the size of files", "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 40, 1 << 40))"),
+    // By its number: its name has the word in it that stands for the directory.
+    ("raise the memory", "resource.setrlimit(2, (1 << 50, 1 << 50))"),
+    (
+      "lift the memory's bound", "resource.setrlimit(2, (resource.RLIM_INFINITY,) * 2)"
+    ),
     ("change the root", "os.chroot(os.environ['TMPDIR'])"),
     ("make a device", "os.mknod(os.environ['TMPDIR'] + '/d', 0o20666, os.makedev(1, 1))"),
   ]
@@ -219,6 +227,7 @@ struct EscapeTests {
         try code
         .replacingOccurrences(of: "PID", with: "\(server.pid)")
         .replacingOccurrences(of: "DATA", with: network.directory.file("data/s1"))
+        .replacingOccurrences(of: "CONFIG", with: "\(ConfigHome.path)/simplerpc")
         .replacingOccurrences(of: "PORT", with: "\(network.port("s1"))")
         .replacingOccurrences(of: "OUTSIDE", with: network.directory.file("outside"))
         .replacingOccurrences(of: "SECRETS", with: network.directory.file("secrets"))

@@ -10,10 +10,11 @@ import Synchronization
 /// - Parameters:
 ///   - usesNamespaces: false shows what holds where the kernel refuses process ids of their own.
 ///   - program: the interpreter.
+///   - group: the folder of a control group, or of what stands in for one.
 ///   - isolation: `none` lets procedures do to the runtime's processes what confined ones cannot.
 func withPython(
   usesNamespaces: Bool = true, program: String = "python3", isolation: Isolation = .standard,
-  _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
+  group: String? = nil, _ change: @escaping @Sendable (inout RuntimeLimits) -> Void = { _ in },
   _ body: (RuntimeHarness) async throws -> Void
 ) async throws {
   let python = try RuntimeHarness { loop, log in
@@ -22,7 +23,7 @@ func withPython(
     let caller = LoopbackCaller(loop: loop)
     var policy = IsolationPolicy()
     policy.isolation = isolation
-    let runtime = PythonProgram(interpreter: program, usesNamespaces: usesNamespaces).runtime(
+    let runtime = PythonProgram(interpreter: program, usesNamespaces: usesNamespaces, group: group).runtime(
       RuntimeContext(loop: loop, limits: limits, nested: caller, isolation: policy, log: log))
     caller.runtime = runtime
     return runtime

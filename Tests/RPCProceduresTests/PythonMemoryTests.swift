@@ -69,6 +69,41 @@ struct PythonMemoryTests {
     }
   }
 
+  @Test("a procedure cannot lift its bounds, and one that keeps too much for the next call costs its worker")
+  func forEver() async throws {
+    try await withPython({
+      $0.python.workers = 1
+      $0.python.memoryBytes = 64 * Self.mebibyte
+    }) { python in
+      let lift = SourceUnit.make(
+        "lift() -> str", .python,
+        """
+        import resource
+        def lift():
+          soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+          assert hard != resource.RLIM_INFINITY
+          try: resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.RLIM_INFINITY))
+          except ValueError as error: return str(error)
+        """)
+      #expect(try await python.call(lift) == ["not allowed to raise maximum limit"])
+      // What is kept on and on does not end in errors.
+      let keep = SourceUnit.make(
+        "keep() -> int", .python,
+        "kept = []\ndef keep():\n  kept.append(b'x' * (60 << 20))\n  return len(kept)")
+      var counts: [Int64] = []
+      for _ in 0..<15 {
+        if case .int(let count)? = try await python.call(keep).first { counts.append(count) }
+      }
+      #expect(counts.count == 15)
+      #expect(counts.max() ?? 0 < 15, "its worker was replaced: \(counts)")
+      // A procedure that declares more has it, whatever its service's workers were started with.
+      let large = SourceUnit.make(
+        "large() -> int", .python, "def large(): return len(b'x' * (900 << 20))", memory: 1024 * Self.mebibyte
+      )
+      #expect(try await python.call(large) == [.int(900 << 20)])
+    }
+  }
+
   @Test("children that share their parent's memory are not counted twice")
   func shared() async throws {
     try await withPython({ $0.python.workers = 1 }) { python in

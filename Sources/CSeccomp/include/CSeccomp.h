@@ -10,6 +10,8 @@ enum rpc_seccomp_kind {
   rpc_seccomp_sockets = 1,
   /// What changes modes and owners of files: for workers that stay root, whom a folder's rules do not stop there.
   rpc_seccomp_modes = 2,
+  /// Every socket but one that connects by TCP: which ports it may connect to, rules of the kernel say.
+  rpc_seccomp_ports = 3,
 };
 
 /// Appends a filter to a file, as the kernel takes it: `struct sock_filter` after `struct sock_filter`. Returns 0 or an

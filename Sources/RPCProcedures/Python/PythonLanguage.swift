@@ -26,12 +26,19 @@ package struct PythonProgram: Sendable {
   /// What it has to be.
   private let version: String?
   private let usesNamespaces: Bool
+  private let group: String?
 
-  /// - Parameter usesNamespaces: give the workers process ids of their own, where the kernel allows that.
-  package init(interpreter: String = "python3", version: String? = nil, usesNamespaces: Bool = true) {
+  /// - Parameters:
+  ///   - usesNamespaces: give the workers process ids of their own, where the kernel allows that.
+  ///   - group: the folder of the control group to divide among the workers, where it may be divided.
+  package init(
+    interpreter: String = "python3", version: String? = nil, usesNamespaces: Bool = true,
+    group: String? = ControlGroup.folder
+  ) {
     self.interpreter = interpreter
     self.version = version
     self.usesNamespaces = usesNamespaces
+    self.group = group
   }
 
   package func runtime(_ context: RuntimeContext) -> WorkerPool {
@@ -68,6 +75,8 @@ package struct PythonProgram: Sendable {
   /// control socket.
   private func start(_ limits: RuntimeLimits, control: borrowing Descriptor) throws(RPCError) -> ChildProcess
   {
+    let group = group.map { rpc_open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) } ?? -1
+    defer { if group >= 0 { close(group) } }
     let bounds = limits.python
     let arguments = [
       "memory=\(bounds.memoryBytes)", "output=\(limits.outputBytes)",
@@ -76,11 +85,12 @@ package struct PythonProgram: Sendable {
       "print_bytes=\(bounds.printBytes)", "files=\(bounds.descriptors)",
       "file_bytes=\(bounds.fileBytes)", "processes=\(bounds.processes)",
       "report_bytes=\(WorkerOutput.reportBytes)", "memory_slack=\(bounds.memorySlackBytes)",
-      "namespaces=\(usesNamespaces ? 1 : 0)",
+      "namespaces=\(usesNamespaces ? 1 : 0)", "groups=\(group >= 0 ? 6 : -1)",
     ]
     do throws(SystemError) {
       return try Self.start(
-        interpreter, Self.archive, arguments, environment: WorkerEnvironment.variables, control: control)
+        interpreter, Self.archive, arguments, environment: WorkerEnvironment.variables, control: control,
+        more: group >= 0 ? [group] : [])
     } catch {
       throw error.code == ENOENT
         ? RPCError(
@@ -92,7 +102,7 @@ package struct PythonProgram: Sendable {
 
   private static func start(
     _ interpreter: String, _ archive: [UInt8], _ arguments: [String], environment: [String],
-    control: borrowing Descriptor
+    control: borrowing Descriptor, more: [Int32] = []
   ) throws(SystemError) -> ChildProcess {
     let file = archive.withUnsafeBytes { rpc_memory_file("rpc_worker.zip", $0.baseAddress, $0.count) }
     guard file >= 0 else { throw SystemError.last("memfd_create") }
@@ -102,10 +112,11 @@ package struct PythonProgram: Sendable {
     let start = [
       interpreter, "-I", "-S", "-B", "/proc/self/fd/3", "program=3", "control=4",
       "filters=5", "base=\(filters.sizes[0])", "sockets=\(filters.sizes[1])", "modes=\(filters.sizes[2])",
+      "ports=\(filters.sizes[3])",
     ]
     return try ChildProcess.start(
-      start + arguments, environment: environment, descriptors: [-1, -1, 2, file, control.raw, filters.file],
-      alone: true)
+      start + arguments, environment: environment,
+      descriptors: [-1, -1, 2, file, control.raw, filters.file] + more, alone: true)
   }
 
   /// Starts the program that installs requirements; its end of the socket is `control`.
@@ -123,7 +134,7 @@ package struct PythonProgram: Sendable {
     let file = rpc_memory_file("rpc_filters", nil, 0)
     guard file >= 0 else { throw SystemError.last("memfd_create") }
     var sizes: [Int] = []
-    for kind in [rpc_seccomp_base, rpc_seccomp_sockets, rpc_seccomp_modes] {
+    for kind in [rpc_seccomp_base, rpc_seccomp_sockets, rpc_seccomp_modes, rpc_seccomp_ports] {
       let before = lseek(file, 0, SEEK_CUR)
       let code = rpc_seccomp_write(kind, file)
       guard code == 0 else {
@@ -154,7 +165,8 @@ package struct PythonProgram: Sendable {
       ("confinement", PackageResources.confinement_py), ("folders", PackageResources.folders_py),
       ("newborn", PackageResources.newborn_py), ("provision", PackageResources.provision_py),
       ("hints", PackageResources.hints_py),
-      ("guardian", PackageResources.guardian_py), ("requirements", PackageResources.requirements_py),
+      ("guardian", PackageResources.guardian_py), ("groups", PackageResources.groups_py),
+      ("requirements", PackageResources.requirements_py),
       ("install", PackageResources.install_py), ("environment", PackageResources.environment_py),
     ]
     var archive = ZipArchive()

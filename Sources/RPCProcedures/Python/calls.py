@@ -124,6 +124,16 @@ def leaves_children():
             return False
 
 
+def leaves_descriptors():
+    """Whether so many descriptors are open that calls which come here next would have too few."""
+    try:
+        lowest = os.dup(0)
+    except OSError:
+        return True
+    os.close(lowest)
+    return lowest >= Limits.files // 2
+
+
 def call_guard(worker):
     """Watches what calls do: bounds the processes that one may start, over all its descendants, and notes what is
     changed."""

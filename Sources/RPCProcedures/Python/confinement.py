@@ -7,11 +7,13 @@ import resource
 import struct
 import sys
 
+from .limits import bound
 from .namespaces import CLONE_NEWIPC, CLONE_NEWNET, PR_SET_NO_NEW_PRIVS, drop_capabilities
 
 PR_SET_DUMPABLE, PR_GET_SECCOMP, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 4, 21, 22, 2
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
-LANDLOCK_VERSION, PATH_BENEATH = 1, 1
+LANDLOCK_VERSION, PATH_BENEATH, NET_PORT = 1, 1, 2
+BIND, CONNECT = 1, 2
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = 1, 2, 4, 8, 1 << 14
 # The rights over files that each version of Landlock has: all those below the bit.
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
@@ -36,7 +38,7 @@ PROCESSES_OF_USER = 1024
 # descriptor is another file's.
 KNOWN_PATH = [path for path in sys.path if not path.startswith("/proc/")]
 
-NAMESPACES, LANDLOCK, SECCOMP, OTHER_USER, IS_ROOT = 1, 2, 4, 8, 16
+NAMESPACES, LANDLOCK, SECCOMP, OTHER_USER, IS_ROOT, GROUPS = 1, 2, 4, 8, 16, 32
 
 
 class Filter(ctypes.Structure):
@@ -53,8 +55,12 @@ class Order:
         self.is_confined = not packet[0] & self.UNCONFINED
         self.is_required = bool(packet[0] & self.REQUIRED)
         self.is_provided = bool(packet[0] & self.PROVIDED)
-        service, *paths = packet[1:].split(b"\0")
+        # How much memory a call may use that has the largest bound of its service.
+        self.memory = int.from_bytes(packet[1:9], "little")
+        service, *paths = packet[9:].split(b"\0")
         self.service = service.decode()
+        # The only ports that it may connect to; none for all, where it may make sockets.
+        self.ports = [int(path[1:]) for path in paths if path[:1] == b"p"]
         self.readable = [os.fsdecode(path[1:]) for path in paths if path[:1] == b"r"]
         self.writable = [os.fsdecode(path[1:]) for path in paths if path[:1] == b"w"]
 
@@ -62,10 +68,11 @@ class Order:
 class Confinement:
     """What this kernel and this user have of it."""
 
-    def __init__(self, libc, filters, has_namespaces):
+    def __init__(self, libc, filters, has_namespaces, has_groups):
         self.libc = libc
-        self.base, self.sockets, self.modes = filters
+        self.base, self.sockets, self.modes, self.ports = filters
         self.has_namespaces = has_namespaces
+        self.has_groups = has_groups
         self.abi = max(0, libc.syscall(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION))
         self.has_seccomp = libc.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0 and bool(self.base)
         self.is_root = os.geteuid() == 0
@@ -77,13 +84,16 @@ class Confinement:
             return 0
         if not self.abi or not self.has_seccomp:
             return errno.ENOSYS
+        if order.ports and self.abi < NETWORK_SINCE:
+            return errno.EPROTONOSUPPORT
         return errno.EOPNOTSUPP if order.is_required and not self.has_namespaces else 0
 
     @property
     def flags(self):
         """What READY tells."""
         return (NAMESPACES * self.has_namespaces | LANDLOCK * (self.abi > 0) | SECCOMP * self.has_seccomp
-                | self.abi << 8 | OTHER_USER * (self.user is not None) | IS_ROOT * self.is_root)
+                | self.abi << 8 | OTHER_USER * (self.user is not None) | IS_ROOT * self.is_root
+                | GROUPS * self.has_groups)
 
     def usable_user(self):
         """Another user's id that can run this interpreter, tried in a process of its own; None for none."""
@@ -128,6 +138,9 @@ class Confinement:
             become(user)
             resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES_OF_USER, PROCESSES_OF_USER))
         elif self.is_root or self.has_namespaces:
+            if not self.is_root:
+                # Counted in the namespace of this user alone.
+                bound(resource.RLIMIT_NPROC, PROCESSES_OF_USER, for_ever=True)
             drop_capabilities(libc)
         # Of its own files in /proc it is the owner again.
         libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
@@ -137,8 +150,8 @@ class Confinement:
         if self.has_seccomp:
             # The last one forbids none of the calls that apply it.
             for program in (
-                    self.modes if self.is_root and user is None else b"", b"" if order.network else self.sockets,
-                    self.base):
+                    self.modes if self.is_root and user is None else b"",
+                    self.ports if order.ports else b"" if order.network else self.sockets, self.base):
                 self.apply(program)
 
     def apply(self, program):
@@ -150,7 +163,7 @@ class Confinement:
 
     def restrict_files(self, order, folder):
         rights = (1 << FILE_RIGHTS.get(self.abi, FILE_RIGHTS_SINCE_5)) - 1
-        network = 3 if self.abi >= NETWORK_SINCE and not order.network else 0
+        network = BIND | CONNECT if self.abi >= NETWORK_SINCE and (order.ports or not order.network) else 0
         # No abstract sockets and no signals beyond what it starts.
         scope = 3 if self.abi >= SCOPE_SINCE else 0
         attributes = struct.pack("<QQQ", rights, network, scope)
@@ -166,6 +179,9 @@ class Confinement:
             self.allow(rules, path, (READ_FILE | WRITE_FILE | TRUNCATE) & rights)
         for path in [folder, *order.writable]:
             self.allow(rules, path, rights & ~DEVICE_IOCTL)
+        for port in order.ports:
+            if self.libc.syscall(LANDLOCK_ADD, rules, NET_PORT, struct.pack("<QQ", CONNECT, port), 0) != 0:
+                raise OSError(ctypes.get_errno(), "landlock port %d" % port)
         result = self.libc.syscall(LANDLOCK_RESTRICT, rules, 0)
         os.close(rules)
         if result != 0:

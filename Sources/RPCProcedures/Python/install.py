@@ -310,11 +310,11 @@ def main():
     control = socket.socket(fileno=options["control"])
     control.setblocking(True)
     os.close(options["program"])
-    filters = read_filters(options["filters"], [options[name] for name in ("base", "sockets", "modes")])
+    filters = read_filters(options["filters"], [options[name] for name in ("base", "sockets", "modes", "ports")])
     os.chdir("/")
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     libc = ctypes.CDLL(None, use_errno=True)
     has_namespaces, _, folder = go_on_in_a_child(libc, control, options["namespaces"])
-    Installer(libc, control, Confinement(libc, filters, has_namespaces), folder).run()
+    Installer(libc, control, Confinement(libc, filters, has_namespaces, False), folder).run()
     os._exit(0)

@@ -1,5 +1,7 @@
 """The bounds that hold for a worker and its calls."""
 
+import mmap
+import os
 import resource
 
 
@@ -19,6 +21,13 @@ class Limits:
     processes = 16
     # Whether the workers get process ids of their own where the kernel allows that.
     namespaces = 1
+
+
+def bound_data(statm, memory):
+    """Bounds what this process may allocate, once and for ever: beyond what it has now, the memory of a call, what counts
+    and is not used, and as much again for modules and what calls leave behind."""
+    has = int(os.pread(statm, 256, 0).split()[5]) * mmap.PAGESIZE
+    bound(resource.RLIMIT_DATA, has + max(memory, Limits.memory) + 2 * Limits.memory_slack, for_ever=True)
 
 
 def bound(which, value, for_ever=False):

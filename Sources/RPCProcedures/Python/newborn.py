@@ -10,17 +10,22 @@ import sys
 from .calls import call_guard
 from .confinement import PR_SET_DUMPABLE
 from .folders import open_above
-from .limits import Limits, bound
+from .limits import Limits, bound, bound_data
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG
 from .provision import Provision
 from .worker import Worker
 
 
-def become_worker(parent, descriptor, written, shared, order, folder, given):
+def become_worker(parent, descriptor, written, shared, order, folder, given, group):
     """Makes the process that was just forked a worker, and serves `descriptor` as one, for ever.
 
-    `folder` is the one that it may write, and `given` the one for what its service gives it, or None."""
+    `folder` is the one that it may write, `given` the one for what its service gives it, `group` leads to its control
+    group; or None."""
     os.setpgid(0, 0)
+    if group is not None:
+        os.write(group, b"0")
+        os.close(group)
+    parent.groups.close()
     if parent.libc is not None:
         parent.libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
         # Whatever a call starts stays this process's descendant, however it tries to get away.
@@ -56,6 +61,9 @@ def become_worker(parent, descriptor, written, shared, order, folder, given):
     bound(resource.RLIMIT_CORE, 0, for_ever=True)
     bound(resource.RLIMIT_NOFILE, Limits.files, for_ever=True)
     bound(resource.RLIMIT_FSIZE, Limits.file_bytes, for_ever=True)
+    if order.ports:
+        # The rules are about TCP: names are asked for by it.
+        os.environ["RES_OPTIONS"] = "use-vc"
     sys.argv = ["procedure"]
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(True)
@@ -69,6 +77,7 @@ def become_worker(parent, descriptor, written, shared, order, folder, given):
         os.environ["TMPDIR"] = folder
     # Open from here on: the rules for files are about paths.
     statm = open_above("/proc/self/statm", os.O_RDONLY)
+    bound_data(statm, order.memory)
     if order.is_confined:
         parent.confinement.enter(order, folder)
     if parent.libc is not None:

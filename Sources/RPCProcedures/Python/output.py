@@ -48,3 +48,14 @@ class LineSender(io.RawIOBase):
         if self.partial:
             lines, self.partial = [self.partial], b""
             self.worker.log(self.stream, lines)
+
+
+class RawOutput:
+    """What comes out of a worker's descriptors 1 and 2, and how much more of it may be passed on."""
+
+    def __init__(self, worker):
+        self.worker = worker
+        self.since = 0
+        self.room = 0
+        self.partial = b""
+        self.unreported = 0

@@ -13,14 +13,16 @@ import time
 from .calls import Shared
 from .confinement import PR_SET_DUMPABLE, Confinement, Order, read_filters
 from .folders import Folders, remove
+from .groups import Groups
 from .guardian import go_on_in_a_child
 from .limits import Limits
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME
 from .newborn import become_worker
+from .output import RawOutput
 from .processes import children, descendants, processor_seconds, resident_bytes, share_of_memory
 from .provision import secrets_folder
 from .protocol import ENDED, FORK, KILL, LEFTOVER, LOOK, LOOKED, MEMORY_EXCEEDED, NOT_FORKED, OUTPUT, OUTPUT_COUNT, \
-    PACKET, READY
+    PACKET, READY, TOO_MANY
 from .state import Changes, watch_changes
 
 OUTPUT_BYTES = 16384
@@ -33,22 +35,12 @@ IDLE_SHARE = 0.25
 LOOKS_AT_SHARED_MEMORY = 2
 
 
-class Output:
-    """What comes out of a worker's descriptors 1 and 2, and how much more of it may be passed on."""
-
-    def __init__(self, worker):
-        self.worker = worker
-        self.since = 0
-        self.room = 0
-        self.partial = b""
-        self.unreported = 0
-
-
 class Parent:
     """Forks, kills and reaps workers; never runs a procedure."""
 
-    def __init__(self, control, filters):
+    def __init__(self, control, filters, groups):
         self.control = control
+        self.groups = groups
         self.filters = filters
         self.confinement = None
         self.folders = Folders()
@@ -103,6 +95,7 @@ class Parent:
 
             self.libc = ctypes.CDLL(None, use_errno=True)
             self.libc.prctl(PR_SET_NAME, b"rpc-python", 0, 0, 0)
+            self.groups.take()
             self.has_namespaces, self.guardian, self.folders.root = go_on_in_a_child(self.libc, self.control, Limits.namespaces)
             self.pid = os.getpid()
             # What a worker leaves behind when it ends comes to us.
@@ -116,7 +109,7 @@ class Parent:
         except Exception:
             pass
         if self.libc is not None:
-            self.confinement = Confinement(self.libc, self.filters, self.has_namespaces)
+            self.confinement = Confinement(self.libc, self.filters, self.has_namespaces, self.groups.are_used)
             # Its memory and descriptors are no worker's business, whatever user that is.
             self.libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         watch_changes(self.changes)
@@ -147,7 +140,7 @@ class Parent:
 
     def fork(self, worker, descriptor, order):
         refusal = self.confinement.refusal(order) if self.confinement else errno.ENOSYS * order.is_confined
-        folder = given = None
+        folder = given = group = None
         try:
             if refusal:
                 raise OSError(refusal, "confine")
@@ -155,10 +148,11 @@ class Parent:
                 folder = self.folders.make(worker, self.folders.root, order, self.confinement)
             if order.is_provided:
                 given = self.folders.make(worker, secrets_folder(self.folders.root), order, self.confinement)
+            if self.groups.are_used:
+                group = self.groups.make(worker, order.memory)
         except OSError as error:
             os.close(descriptor)
-            self.remove_folders(worker)
-            self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
+            self.not_forked(worker, error)
             return
         shared = Shared()
         output, written = os.pipe2(os.O_CLOEXEC)
@@ -166,19 +160,20 @@ class Parent:
         try:
             pid = os.fork()
         except OSError as error:
-            for end in (descriptor, output, written):
+            for end in [descriptor, output, written] + [group] * (group is not None):
                 os.close(end)
-            self.remove_folders(worker)
-            self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
+            self.not_forked(worker, error)
             return
         if pid == 0:
             try:
-                become_worker(self, descriptor, written, shared, order, folder, given)
+                become_worker(self, descriptor, written, shared, order, folder, given, group)
             finally:
                 os._exit(70)
         os.close(descriptor)
         os.close(written)
-        self.outputs[output] = Output(worker)
+        if group is not None:
+            os.close(group)
+        self.outputs[output] = RawOutput(worker)
         self.poll.register(output, select.POLLIN)
         try:
             os.setpgid(pid, pid)
@@ -187,6 +182,11 @@ class Parent:
         self.workers[worker] = pid
         self.ids[pid] = worker
         self.shared[worker] = shared
+
+    def not_forked(self, worker, error):
+        self.remove_folders(worker)
+        self.groups.forget(worker)
+        self.tell(struct.pack("<cII", NOT_FORKED, worker, error.errno))
 
     def look_after(self, list):
         """Kills a worker whose call uses more memory than it may, and reports idle ones in which something of a
@@ -216,6 +216,11 @@ class Parent:
         shared = self.shared[worker]
         base, limit = shared.base, shared.bound
         others = descendants(pid)
+        if len(others) > Limits.processes:
+            # However they were started: what a procedure's own programs start counts too.
+            self.tell(struct.pack("<cIII", TOO_MANY, worker, len(others), Limits.processes))
+            self.kill(pid)
+            return None
         used = resident_bytes(pid) - base
         is_over = limit and used > limit
         if limit and not is_over and used + sum(map(resident_bytes, others)) > limit:
@@ -275,6 +280,7 @@ class Parent:
 
     def kill(self, pid):
         """Kills a worker with its process group. What it started besides is killed when it has come to us."""
+        self.groups.kill(self.ids.get(pid))
         try:
             os.killpg(pid, signal.SIGKILL)
         except OSError:
@@ -314,7 +320,11 @@ class Parent:
             if worker is not None:
                 del self.workers[worker]
                 self.remove_folders(worker)
-                self.shared.pop(worker).page.close()
+                shared = self.shared.pop(worker)
+                if self.groups.ran_out_of_memory(worker):
+                    self.tell(struct.pack("<cIQQ", MEMORY_EXCEEDED, worker, shared.bound + 1, shared.bound))
+                self.groups.forget(worker)
+                shared.page.close()
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
                 number = stopped or (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
                 self.drain(worker)
@@ -372,9 +382,10 @@ def main():
     control = socket.socket(fileno=options.pop("control"))
     # What we were read from: everything of it has been imported.
     os.close(options.pop("program"))
-    filters = read_filters(options.pop("filters"), [options.pop(name) for name in ("base", "sockets", "modes")])
+    filters = read_filters(options.pop("filters"), [options.pop(name) for name in ("base", "sockets", "modes", "ports")])
+    groups = Groups(options.pop("groups"))
     for name, value in options.items():
         setattr(Limits, name, value)
     os.chdir("/")
     control.setblocking(True)
-    Parent(control, filters).run()
+    Parent(control, filters, groups).run()

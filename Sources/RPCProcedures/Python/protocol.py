@@ -2,18 +2,21 @@
 
 Control dialect, between server and parent: a SOCK_SEQPACKET socket, one little-endian packet a message.
 
-    to the parent    F id u32, flags u8, service name, then NUL and `r` or `w` and a path each, one descriptor
-                                                fork a worker that serves this socket, for that service; flags: 1 may
-                                                make sockets, 2 not confined, 4 namespaces are required, 8 PROVIDE
-                                                is the first frame
+    to the parent    F id u32, flags u8, memory u64, service name, then NUL and `r` or `w` and a path each or `p` and a
+                                                port, one descriptor
+                                                fork a worker that serves this socket, for that service, of whose calls
+                                                none may use more memory; flags: 1 may make sockets, 2 not confined,
+                                                4 namespaces are required, 8 PROVIDE is the first frame
                      K id u32                   kill that worker and all processes that it started
                      P serial u32, then of each worker: id u32, calls u32 (begun so far), busy u32 (0 or 1)
                                                 look after the workers, and answer
     from the parent  R major u32, minor u32, flags u32
                                                 ready, under this version of Python; flags: 1 namespaces, 2 Landlock,
-                                                4 seccomp, 8 another user, 16 root, Landlock's version from bit 8
+                                                4 seccomp, 8 another user, 16 root, 32 control groups, Landlock's
+                                                version from bit 8
                      P serial u32               the answer
                      M id u32, used u64, bound u64   the call uses more memory than its bound; the worker is killed
+                     N id u32, count u32, bound u32   the call has more processes than its bound; the worker is killed
                      L id u32                   processes or threads of finished calls go on in that idle worker
                      E id u32, errno u32        the worker could not be forked
                      O id u32, bytes            what it wrote to the descriptors 1 and 2 themselves
@@ -52,7 +55,7 @@ import struct
 # Control dialect: to the parent.
 FORK, KILL, LOOK = b"F", b"K", b"P"
 # From the parent.
-READY, LOOKED, MEMORY_EXCEEDED, LEFTOVER = b"R", b"P", b"M", b"L"
+READY, LOOKED, MEMORY_EXCEEDED, TOO_MANY, LEFTOVER = b"R", b"P", b"M", b"N", b"L"
 NOT_FORKED, OUTPUT, OUTPUT_COUNT, ENDED = b"E", b"O", b"V", b"X"
 PACKET = struct.Struct("<cI")
 

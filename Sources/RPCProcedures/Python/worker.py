@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from .calls import UNMEASURED_SECONDS, LateOutput, ThreadWatch, leaves_children
+from .calls import UNMEASURED_SECONDS, LateOutput, ThreadWatch, leaves_children, leaves_descriptors
 from .codec import decode, list_head
 from .errors import EXECUTED, FAILED_PRECONDITION, NOT_EXECUTED, RESOURCE_EXHAUSTED, Failure, exception_message, raising_line
 from .folders import empty, open_above
@@ -57,6 +57,7 @@ class Worker:
         self.log_lines_left = 0
         self.late = LateOutput()
         self.memory = None
+        self.is_full = False
         self.unmeasured = 0.0
         self.threads = ThreadWatch()
         self.original_state = self.state = State()
@@ -86,8 +87,12 @@ class Worker:
         """The parent watches what the call really uses. This bound is wider, for what is not used but counts, such
         as the stacks of threads; it turns an allocation that is far too large into a MemoryError."""
         self.memory = self.shared.bound = memory
+        wanted = self.base_data + memory + Limits.memory_slack
+        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        # Where calls left so much behind that the next one has not its own room, the worker makes way.
+        self.is_full = most != resource.RLIM_INFINITY and wanted > most
         with self.changes.unnoticed():
-            bound(resource.RLIMIT_DATA, self.base_data + memory + Limits.memory_slack)
+            bound(resource.RLIMIT_DATA, wanted)
 
     def open_streams(self):
         self.senders = LineSender(self, STANDARD_OUTPUT), LineSender(self, STANDARD_ERROR)
@@ -215,7 +220,7 @@ class Worker:
         if (self.shared.forks or changes.is_unsure) and leaves_children():
             replace = True
         self.empty_folder()
-        return self.threads.burn() or replace
+        return self.threads.burn() or replace or self.is_full
 
     def flush(self):
         """Sends what was printed without an end of line."""
@@ -322,7 +327,7 @@ class Worker:
             source = raising_line(error, entry.source_name)
             message = exception_message(error)
             error.__traceback__ = None
-            raise Failure(message, EXECUTED, source) from None
+            raise Failure(message, EXECUTED, source, replace=leaves_descriptors()) from None
         finally:
             self.is_calling = False
         self.encode(entry, result, out)

@@ -38,6 +38,7 @@ internal final class ForkServer: EventHandler, TimerTarget {
     static let ready = UInt8(ascii: "R")
     static let looked = UInt8(ascii: "P")
     static let memoryExceeded = UInt8(ascii: "M")
+    static let tooMany = UInt8(ascii: "N")
     static let leftover = UInt8(ascii: "L")
     static let notForked = UInt8(ascii: "E")
     static let output = UInt8(ascii: "O")
@@ -180,6 +181,8 @@ internal final class ForkServer: EventHandler, TimerTarget {
       workers?.workerUsedTooMuch(
         id, used: Int(clamping: number(at: 4, UInt64.self)), limit: Int(clamping: number(at: 12, UInt64.self))
       )
+    case Report.tooMany:
+      workers?.workerStartedTooMany(id, count: Int(number(at: 4)), limit: Int(number(at: 8)))
     case Report.leftover: workers?.workerLeftSomething(id)
     case Report.notForked: workers?.workerEnded(id, .notStarted(errno: Int32(bitPattern: number(at: 4))))
     case Report.output: workers?.workerWrote(id, packet.dropFirst(5))

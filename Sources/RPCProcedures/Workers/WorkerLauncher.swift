@@ -44,6 +44,8 @@ package protocol WorkerLauncherObserver: AnyObject {
   func workerWroteMuch(_ id: UInt32, _ count: Int)
   /// Its call used more memory than it may, in bytes; it is being killed.
   func workerUsedTooMuch(_ id: UInt32, used: Int, limit: Int)
+  /// Its call has more processes than it may; it is being killed.
+  func workerStartedTooMany(_ id: UInt32, count: Int, limit: Int)
   /// Processes or threads of finished calls go on in an idle worker.
   func workerLeftSomething(_ id: UInt32)
   /// A worker ended. Reported for each that was launched, exactly once, unless all are lost first.

@@ -10,16 +10,32 @@ package struct WorkerOrder: Hashable, Sendable {
   package var secrets: [Secret]
   /// Where the packages of its requirements are, without the version of Python behind it; nil for those of the server.
   package var packages: String?
+  /// Bytes that a call may use which has the largest bound of its service. Not what orders are told apart by.
+  package var memoryBytes: Int
 
   package init(
     service: String, confinement: Confinement = .standard, isolation: Isolation = .standard,
-    secrets: [Secret] = [], packages: String? = nil
+    secrets: [Secret] = [], packages: String? = nil, memoryBytes: Int = 0
   ) {
     self.service = service
     self.confinement = confinement
     self.isolation = isolation
     self.secrets = secrets
     self.packages = packages
+    self.memoryBytes = memoryBytes
+  }
+
+  package static func == (left: WorkerOrder, right: WorkerOrder) -> Bool {
+    left.service == right.service && left.confinement == right.confinement
+      && left.isolation == right.isolation && left.secrets == right.secrets && left.packages == right.packages
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine(service)
+    hasher.combine(confinement)
+    hasher.combine(isolation)
+    hasher.combine(secrets)
+    hasher.combine(packages)
   }
 
   private static let network: UInt8 = 1
@@ -53,11 +69,13 @@ package struct WorkerOrder: Hashable, Sendable {
 
   /// As `protocol.py` has it.
   internal var bytes: [UInt8] {
-    var flags: UInt8 = confinement.network ? Self.network : 0
+    var flags: UInt8 = confinement.network == .none ? 0 : Self.network
     if isolation == .none { flags |= Self.unconfined }
     if isolation == .required { flags |= Self.required }
     if isProvided { flags |= Self.provided }
-    var bytes = [flags] + Array(service.utf8)
+    let memory = UInt64(max(0, memoryBytes))
+    var bytes = [flags] + (0..<8).map { UInt8(truncatingIfNeeded: memory >> (8 * $0)) } + Array(service.utf8)
+    for port in confinement.network.ports { bytes += [0, UInt8(ascii: "p")] + Array("\(port)".utf8) }
     for path in confinement.readable { bytes += [0, UInt8(ascii: "r")] + Array(path.utf8) }
     for path in confinement.writable { bytes += [0, UInt8(ascii: "w")] + Array(path.utf8) }
     return bytes
@@ -80,6 +98,7 @@ package struct IsolationTier: Hashable, Sendable {
     if hasNamespaces { parts.append("namespaces") }
     if flags & 0x08 != 0 { parts.append("users of their own") }
     if flags & 0x18 == 0x10 { parts.append("root without capabilities") }
+    if flags & 0x20 != 0 { parts.append("control groups") }
     return parts.joined(separator: ", ")
   }
 }

@@ -44,6 +44,18 @@ extension WorkerPool: WorkerLauncherObserver {
     startWaiting()
   }
 
+  package func workerStartedTooMany(_ id: UInt32, count: Int, limit: Int) {
+    guard let worker = workers[id], case .busy(let job) = worker.state else { return }
+    kill(worker)
+    job.finish(
+      .failure(
+        RPCError(
+          .resourceExhausted,
+          "the call has \(count) processes, the limit is \(limit). Its worker was killed with them",
+          executed: .maybe, actual: count, limit: limit)))
+    startWaiting()
+  }
+
   package func workerLeftSomething(_ id: UInt32) {
     // A call that has begun meanwhile must not suffer; the next look finds it again.
     guard let worker = workers[id], worker.isIdle else { return }
@@ -91,6 +103,11 @@ extension WorkerPool: WorkerLauncherObserver {
       RPCError(
         .failedPrecondition,
         "this system allows no namespaces, which isolation 'required' needs: leave that out, of init.yaml and of the server's --isolation, for what there is"
+      )
+    case .notStarted(EPROTONOSUPPORT):
+      RPCError(
+        .failedPrecondition,
+        "this system's Landlock knows no ports (it has since Linux 6.7), which a list in 'network' needs: write 'network: true' for all ports, or leave it out"
       )
     case .notStarted(ENOSYS):
       RPCError(

@@ -199,15 +199,28 @@ package final class WorkerPool: ProcedureRuntime {
       service: unit.key.signature.service, confinement: confinement,
       isolation: isolation.isolation(of: confinement),
       secrets: secrets.secrets(named: confinement.provision.secrets),
-      packages: confinement.provision.requirements.map { "\(environments ?? "")/\($0)" })
+      packages: confinement.provision.requirements.map { "\(environments ?? "")/\($0)" },
+      memoryBytes: memory(of: unit))
+  }
+
+  /// What a call of a unit may use.
+  private func memory(of unit: WorkerUnit) -> Int { unit.procedure.memoryBytes ?? bounds.memoryBytes }
+
+  /// The most that a call of any unit of a service may use.
+  private func mostMemory(of service: String) -> Int {
+    unitsByKey.values.lazy.filter { $0.key.signature.service.hasSameUTF8(as: service) }
+      .map { self.memory(of: $0) }.max() ?? bounds.memoryBytes
   }
 
   /// An idle worker of its service, one that knows the unit if there is one, or a new one. Services share none: what one
   /// changes in its interpreter is no business of another.
   internal func takeWorker(for unit: WorkerUnit) -> WorkerConnection? {
-    if let index = idle.lastIndex(where: { $0.knows(unit) }) { return idle.remove(at: index) }
-    let order = order(for: unit)
-    if let index = idle.lastIndex(where: { $0.order == order }) { return idle.remove(at: index) }
+    var order = order(for: unit)
+    // A worker's bound on memory is for ever: one that was started before a larger one was declared is not for this.
+    let isFit = { (worker: WorkerConnection) in worker.order.memoryBytes >= order.memoryBytes }
+    if let index = idle.lastIndex(where: { $0.knows(unit) && isFit($0) }) { return idle.remove(at: index) }
+    if let index = idle.lastIndex(where: { $0.order == order && isFit($0) }) { return idle.remove(at: index) }
+    order.memoryBytes = mostMemory(of: order.service)
     // The one that has been idle longest makes way.
     if workers.count - waiting.count >= bounds.workers, let coldest = idle.first { kill(coldest) }
     return launch(order)
