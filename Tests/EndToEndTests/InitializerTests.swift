@@ -199,7 +199,7 @@ struct InitializerTests {
     let stuck = try ChildProcess(Programs.initializer, [network.file, "--timeout", "600"])
     let server = try network.server("s1")
     try server.waitFor(.errors, "the second deployment", seconds: 60) {
-      $0.components(separatedBy: "sources wanted").count > 2 ? true : nil
+      $0.components(separatedBy: " wanted").count > 2 ? true : nil
     }
     let blocked = try network.initialize(["--server", "s1"])
     #expect(blocked.output.contains("is deploying"), "\(blocked)")
@@ -224,7 +224,7 @@ struct InitializerTests {
       let server = try network.server("s1")
       let round = force ? 3 : 2
       try server.waitFor(.errors, "the preparation", seconds: 60) {
-        $0.components(separatedBy: "sources wanted").count >= round ? true : nil
+        $0.components(separatedBy: " wanted").count >= round ? true : nil
       }
       if force {
         try network.directory.write("def one(): return 1\n\ndef two(): return 2\n", to: "first.py")
