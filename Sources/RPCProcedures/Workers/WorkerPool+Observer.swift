@@ -33,8 +33,15 @@ extension WorkerPool: WorkerLauncherObserver {
   }
 
   package func workerUsedTooMuch(_ id: UInt32, used: Int, limit: Int) {
-    guard let worker = workers[id], case .busy(let job) = worker.state else { return }
-    kill(worker)
+    let job: WorkerJob
+    if let orphan = orphans.removeValue(forKey: id) {
+      // The kernel ended it, and its connection was closed before this was told.
+      job = orphan
+    } else {
+      guard let worker = workers[id], case .busy(let running) = worker.state else { return }
+      kill(worker)
+      job = running
+    }
     job.finish(
       .failure(
         RPCError(
