@@ -54,6 +54,10 @@ struct DocumentCommandTests {
       "it installs other systems"
     ),
     (
+      "Docs/PERFORMANCE.md", "Benchmarks/run --with ours-lua,redis-fcall --tables lua-sources --check",
+      "it installs redis and takes a release build"
+    ),
+    (
       "Docs/PERFORMANCE.md", "Benchmarks/run --with ours,c --seconds 0.4 --repeat 15 --check",
       "it takes ten minutes and a release build"
     ),
