@@ -127,7 +127,9 @@ enum ClientTarget {
         if let ticket = later.first, rebinds < 20 { machine.bind(key(ticket), for: later) }
         takeOutput()
       case .goingAway(_, let tickets):
-        for ticket in tickets { try over(ticket, "moved") }
+        // Those of one procedure come in their order; which procedure is first depends on the keys that the process has
+        // given away before.
+        for ticket in tickets.sorted(by: { $0.number < $1.number }) { try over(ticket, "moved") }
       case .ended(let error): close("\(error.exception)")
       }
     }
