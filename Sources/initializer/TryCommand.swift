@@ -65,6 +65,9 @@ struct TryCommand: AsyncParsableCommand {
     if let path = allowPath.first(where: { !$0.hasPrefix("/") }) {
       throw ValidationError("--allow-path takes whole paths, not '\(path)'")
     }
+    if let problem = interpreters.lazy.compactMap(WholePath.problem(ofFolder:)).first {
+      throw ValidationError("--interpreters \(problem)")
+    }
   }
 
   func run() async throws {

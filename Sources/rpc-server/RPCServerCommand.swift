@@ -114,8 +114,8 @@ struct RPCServerCommand: ParsableCommand {
     if let path = allowPath.first(where: { !$0.hasPrefix("/") }) {
       throw ValidationError("--allow-path takes whole paths, not '\(path)'")
     }
-    if let path = interpreters.first(where: { !$0.hasPrefix("/") }) {
-      throw ValidationError("--interpreters takes whole paths, not '\(path)'")
+    if let problem = interpreters.lazy.compactMap(WholePath.problem(ofFolder:)).first {
+      throw ValidationError("--interpreters \(problem)")
     }
     guard host != "" else { throw ValidationError("the address to listen on is empty") }
   }
