@@ -10,12 +10,7 @@ struct ConfinementTests {
     \(SocketGate.python)
     word = "fresh"
 
-    def attempt(code):
-        try:
-            exec(code)
-        except BaseException as error:
-            return type(error).__name__
-        return "escaped"
+    \(AttemptedCode.python)
 
     def hold(port):
         pass_gate(port)

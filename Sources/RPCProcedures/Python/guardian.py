@@ -2,8 +2,11 @@
 
 import os
 import signal
+import socket
+import sys
 import time
 
+from .confinement import read_filters
 from .folders import make_folder, remove
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, enter_namespaces, may_enter_namespaces, mount_proc
 from .processes import descendants
@@ -11,6 +14,25 @@ from .provision import secrets_folder
 
 # Between two rounds of killing, while what was killed has not ended yet.
 KILL_SECONDS = 0.001
+
+
+def read_arguments():
+    """What a program of ours was started with, as NAME=NUMBER: its control socket, the filters of system calls, and the
+    rest by name. Everything of it must have been imported, since what it was read from is closed."""
+    program = sys.argv[0]
+    if program in sys.path:
+        # Procedures import nothing of ours.
+        sys.path.remove(program)
+    options = {}
+    for argument in sys.argv[1:]:
+        name, _, value = argument.partition("=")
+        options[name] = int(value)
+    control = socket.socket(fileno=options.pop("control"))
+    control.setblocking(True)
+    os.close(options.pop("program"))
+    filters = read_filters(options.pop("filters"), [options.pop(name) for name in ("base", "sockets", "modes", "ports")])
+    os.chdir("/")
+    return control, filters, options
 
 
 def go_on_in_a_child(libc, control, uses_namespaces):

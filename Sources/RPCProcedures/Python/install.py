@@ -8,14 +8,13 @@ import resource
 import select
 import shutil
 import signal
-import socket
 import sys
 import time
 
 from .codec import decode
-from .confinement import Confinement, Order, read_filters
+from .confinement import Confinement, Order
 from .environment import SITE, UNUSED, complete, make_readable, name_of, size, sync
-from .guardian import KILL_SECONDS, go_on_in_a_child, kill_descendants
+from .guardian import KILL_SECONDS, go_on_in_a_child, kill_descendants, read_arguments
 from .limits import bound
 from .namespaces import PR_SET_CHILD_SUBREAPER
 from .protocol import HEADER, INSTALL, INSTALL_FAILED, INSTALL_SAYS, INSTALLED
@@ -50,7 +49,7 @@ import os, runpy, sys
 if %r:
     def refuse(event, _):
         if event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.fork", "os.forkpty"):
-            raise PermissionError("a package is no wheel, and building one runs its code: " + %r)
+            raise PermissionError("a package is not a wheel, and building one runs its code: " + %r)
     sys.addaudithook(refuse)
 try:
     os.chmod(".", 0o700)
@@ -300,18 +299,7 @@ class Installer:
 
 def main():
     """The program: `control=N` names the descriptor of its socket, `filters=N` that of the filters of system calls."""
-    program = sys.argv[0]
-    if program in sys.path:
-        sys.path.remove(program)
-    options = {}
-    for argument in sys.argv[1:]:
-        name, _, value = argument.partition("=")
-        options[name] = int(value)
-    control = socket.socket(fileno=options["control"])
-    control.setblocking(True)
-    os.close(options["program"])
-    filters = read_filters(options["filters"], [options[name] for name in ("base", "sockets", "modes", "ports")])
-    os.chdir("/")
+    control, filters, options = read_arguments()
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     libc = ctypes.CDLL(None, use_errno=True)

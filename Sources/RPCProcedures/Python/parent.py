@@ -11,10 +11,10 @@ import sys
 import time
 
 from .calls import Shared
-from .confinement import PR_SET_DUMPABLE, Confinement, Order, read_filters
+from .confinement import PR_SET_DUMPABLE, Confinement, Order
 from .folders import Folders, remove
 from .groups import Groups
-from .guardian import go_on_in_a_child
+from .guardian import go_on_in_a_child, read_arguments
 from .limits import Limits
 from .namespaces import PR_SET_CHILD_SUBREAPER, PR_SET_NAME
 from .newborn import become_worker
@@ -371,21 +371,8 @@ class Parent:
 
 def main():
     """The program: `control=N` names the descriptor of the control socket, other arguments name bounds."""
-    program = sys.argv[0]
-    if program in sys.path:
-        # Procedures import nothing of ours.
-        sys.path.remove(program)
-    options = {}
-    for argument in sys.argv[1:]:
-        name, _, value = argument.partition("=")
-        options[name] = int(value)
-    control = socket.socket(fileno=options.pop("control"))
-    # What we were read from: everything of it has been imported.
-    os.close(options.pop("program"))
-    filters = read_filters(options.pop("filters"), [options.pop(name) for name in ("base", "sockets", "modes", "ports")])
+    control, filters, options = read_arguments()
     groups = Groups(options.pop("groups"))
     for name, value in options.items():
         setattr(Limits, name, value)
-    os.chdir("/")
-    control.setblocking(True)
     Parent(control, filters, groups).run()

@@ -74,7 +74,7 @@ def check_line(number, line, allows_source):
         if name == "--only-binary" and not allows_source and ":none:" in (value or "".join(options[index + 1:index + 2])):
             refuse(line, "is not allowed here: " + FLAG)
     if count and not allows_source and not is_wheel_or_name(" ".join(words[:count])):
-        refuse(line, "is no wheel, and building one runs its code: " + FLAG)
+        refuse(line, "is not a wheel, and building one runs its code: " + FLAG)
 
 
 def is_wheel_or_name(requirement):

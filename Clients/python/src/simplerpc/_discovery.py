@@ -65,6 +65,12 @@ class Asking(Discovery):
         self._waiting.append(call)
         return True
 
+    def _waits(self, call: Call) -> bool:
+        """Keeps a call while an answer is on its way; whether it was kept."""
+        if self._asking:
+            self._waiting.append(call)
+        return bool(self._asking)
+
     def changed(self, server: str) -> None:
         self._unknown.add(server)
         self._ask_all()
@@ -102,7 +108,7 @@ class Asking(Discovery):
                 if core.discovery is self:  # else the program has said meanwhile what the network is
                     self._take(name, call, values[0])
             elif error is None:
-                raise ValueError("it is no map")
+                raise ValueError("it is not a map")
             if isinstance(error, RPCNotFound):
                 error = FailedPrecondition(f"{call.history.failed_at or 'the server'} is of a release without system.{self.procedure}")
         except MissingExtra as problem:
@@ -141,9 +147,7 @@ class Catalogues(Asking):
             return False
         if not self._asking and not call.asked_again:
             self._ask_again(call)
-        if self._asking:
-            self._waiting.append(call)
-        return bool(self._asking)
+        return self._waits(call)
 
     def _ask_again(self, call: Call) -> None:
         call.asked_again = True
@@ -181,9 +185,7 @@ class Network(Asking):
             return False
         if not self._asking and server is not None and not call.asked_again:
             self._ask_again(call)
-        if self._asking:
-            self._waiting.append(call)
-        return bool(self._asking)
+        return self._waits(call)
 
     def _ask_again(self, call: Call) -> None:
         call.asked_again = True
@@ -207,7 +209,7 @@ class Network(Asking):
             if server.secure:
                 core.settings.contexts.prepare(server)
         core.learned(topology)
-        # Changes are heard where a connection is: this one stays for them, whoever is called.
+        # Changes are heard where a connection is: this one stays open for them, whichever server is called.
         teller = answer.get("server")
         if topology.knows("", teller):
             core.channel(topology.server(teller)).connect()

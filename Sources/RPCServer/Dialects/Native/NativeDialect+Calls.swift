@@ -47,12 +47,8 @@ extension NativeDialect {
       return nil
     }
     let mark = output.beginFrame(.reply, callID: header.callID)
-    if header.flags.isEmpty {
-      core.spot.value.begin(procedure, on: connection, timeout: timeout)
-    } else {
-      core.spot.value.begin(procedure, on: connection, timeout: timeout, .native(context), by: nil)
-    }
-    defer { if header.flags.isEmpty { core.spot.value.end() } else { core.spot.value.endAll() } }
+    beginSpot(header, procedure, timeout, context)
+    defer { endSpot(header) }
     do throws(RPCError) {
       try procedure.body(&reader, &output)
       try endReply(mark, &output)
@@ -163,7 +159,23 @@ extension NativeDialect {
     return context
   }
 
-  /// A call of what is no closure: answered here where its runtime can do that, and else later.
+  /// Notes the call that runs from now on. Without flags nothing came along that it could be asked for.
+  @inline(__always)
+  private func beginSpot(
+    _ header: FrameHeader, _ procedure: BoundProcedure, _ timeout: UInt64, _ context: CallContext
+  ) {
+    guard !header.flags.isEmpty else {
+      return core.spot.value.begin(procedure, on: connection, timeout: timeout)
+    }
+    core.spot.value.begin(procedure, on: connection, timeout: timeout, .native(context), by: nil)
+  }
+
+  @inline(__always)
+  private func endSpot(_ header: FrameHeader) {
+    if header.flags.isEmpty { core.spot.value.end() } else { core.spot.value.endAll() }
+  }
+
+  /// A call of a procedure in a runtime: answered here where that can be done, and else later.
   private func callRuntime(
     _ header: FrameHeader, _ procedure: BoundProcedure, _ reader: inout MessagePackReader, timeout: UInt64,
     _ context: CallContext, into output: inout ByteQueue
@@ -173,13 +185,9 @@ extension NativeDialect {
       let runtime = core.spot(for: procedure, bytes: arguments.byteCount, on: connection)
     else { return start(header.callID, procedure, arguments, timeout: timeout, context, into: &output) }
     let mark = output.beginFrame(.reply, callID: header.callID)
-    if header.flags.isEmpty {
-      core.spot.value.begin(procedure, on: connection, timeout: timeout)
-    } else {
-      core.spot.value.begin(procedure, on: connection, timeout: timeout, .native(context), by: nil)
-    }
+    beginSpot(header, procedure, timeout, context)
     let end = runtime.run(arguments, into: &output)
-    if header.flags.isEmpty { core.spot.value.end() } else { core.spot.value.endAll() }
+    endSpot(header)
     switch end {
     case .done:
       do throws(RPCError) {
