@@ -3,7 +3,7 @@ package import RPCWire
 /// What is signed besides the proofs of a connection. A signature holds for its purpose alone: its text begins what is
 /// signed, which is one MessagePack list.
 package enum SigningPurpose: String, Sendable {
-  /// Whoever deploys signs what one server is to be: `[purpose, statement]`.
+  /// A deployer signs what one server is to be: `[purpose, statement]`.
   case deployment = "SimpleRPC deployment 1"
   /// A server signs what it has accepted: `[purpose, kind, number, text]`.
   case acceptance = "SimpleRPC acceptance 1"

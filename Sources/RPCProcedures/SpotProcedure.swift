@@ -21,7 +21,7 @@ package enum SpotEnd {
   case left(any SpotRest)
 }
 
-/// What is left to do of a call that was begun where it was read. Whoever is given it sees to that, at once.
+/// What is left to do of a call that was begun where it was read. It must be gone on with at once.
 package protocol SpotRest: AnyObject {
   /// Goes on with it, as a call like every other.
   func goOn(as invocation: Invocation)

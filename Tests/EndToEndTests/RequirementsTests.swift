@@ -172,12 +172,12 @@ struct RequirementsTests {
     let network = try Self.network()
     try Self.make(network, "tiny", "1.0", word: "one")
     try Self.make(network, "hostile", "1.0", hostile: ["1"])
-    // What a wheel asks for by itself is built where it is no wheel, whatever is said about wheels.
+    // What a wheel asks for by itself is built where it is not a wheel, whatever is said about wheels.
     try Self.make(network, "sly", "1.0", needs: "hostile @ file://WHEELS/hostile-1.0.tar.gz")
     for (text, reason) in [
       ("--no-index\n--find-links WHEELS\ntiny==9\n", "No matching distribution found for tiny==9"),
       ("--index-url http://127.0.0.1:1/simple\ntiny\n", "Connection refused"),
-      ("--no-index\n--find-links WHEELS\nsly\n", "a package is no wheel, and building one runs its code"),
+      ("--no-index\n--find-links WHEELS\nsly\n", "a package is not a wheel, and building one runs its code"),
       ("--pre --no-binary :all:\ntiny\n", "is not allowed here: start the server with"),
       ("--only-binary :none:\ntiny\n", "is not allowed here: start the server with"),
       ("# first\n-r base.txt\n", "line 2: '-r base.txt' names another file"),
@@ -189,8 +189,8 @@ struct RequirementsTests {
         "--no-binary :all:\ntiny\n",
         "line 1: '--no-binary :all:' is not allowed here: start the server with --allow-source-builds"
       ),
-      ("hostile @ file://WHEELS/hostile-1.0.tar.gz\n", "is no wheel, and building one runs its code"),
-      ("WHEELS\n", "is no wheel"),
+      ("hostile @ file://WHEELS/hostile-1.0.tar.gz\n", "is not a wheel, and building one runs its code"),
+      ("WHEELS\n", "is not a wheel"),
       ("--no-index\n--find-links /etc/ssl/private\ntiny\n", "requirements.txt: "),
     ] {
       try Self.describe(network, text)

@@ -64,7 +64,7 @@ struct DiskDamageTests {
       try FileManager.default.createSymbolicLink(atPath: path(name), withDestinationPath: target)
     }
 
-    /// Has the server sign a record anew, as if it were under this number.
+    /// Has the server sign a record again, as if it were under this number.
     func accept(_ name: String, _ kind: SealedText.Kind, _ number: Int) throws {
       let text = try String(contentsOfFile: path("\(name)/record"), encoding: .utf8)
       let end = try #require(text.range(of: "accepted_by"))

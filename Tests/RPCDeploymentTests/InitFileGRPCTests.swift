@@ -73,7 +73,7 @@ struct InitFileGRPCTests {
   }
 
   @Test(
-    "what is no name in gRPC is told",
+    "a name that gRPC does not take is told",
     arguments: [
       ("9a", "a name in gRPC starts with a letter or '_' and holds letters, digits and '_'"),
       ("a-b", "a name in gRPC starts with a letter or '_' and holds letters, digits and '_'"),

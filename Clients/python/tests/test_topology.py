@@ -251,7 +251,7 @@ class Following(Case):
         cases = [
             (older, "FailedPrecondition", "is of a release without system.topology"),
             (other([{"servers": 1}]), "ProtocolError", "the answer of system.topology is not understood"),
-            (other([7]), "ProtocolError", "it is no map"), (other([]), "ProtocolError", "it is no map"),
+            (other([7]), "ProtocolError", "it is not a map"), (other([]), "ProtocolError", "it is not a map"),
         ]  # fmt: skip
         for script, exception, says in cases:
             for way in ("call", "start"):

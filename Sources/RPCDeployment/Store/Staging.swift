@@ -25,7 +25,7 @@ package final class Staging {
 
   /// Takes the lock and tells which sources are not here. Nothing is staged where it throws.
   ///
-  /// - Parameter caller: the key that whoever sent the request has proven.
+  /// - Parameter caller: the key that the sender of the request has proven.
   /// - Parameter connection: by which the request came. The deployment ends with it.
   package func begin(
     _ request: DeployBegin, from caller: PublicKey?, connection: ObjectIdentifier? = nil, now: UInt64

@@ -78,7 +78,7 @@ internal class LuaHost {
   }
 }
 
-/// The host of a call that runs where it was read: whoever read it knows the rest.
+/// The host of a call that runs where it was read: its caller and deadline are asked of the `RunningCall` of the thread.
 internal final class LuaSpotHost: LuaHost {
   override var callDeadline: UInt64? { callContext.deadlineNanoseconds }
   override var callContext: CallContext { RunningCallOffer.context ?? CallContext() }

@@ -61,7 +61,7 @@ extension LuaRuntime {
     } else {
       source.state = .unloaded
     }
-    // Whoever is served below uses it, and so do others of the same source that are loaded next.
+    // The calls served below use it, and so do others of the same source that are loaded next.
     defer { for source in shelf.trim(but: source) { giveBack(source) } }
     for waiter in source.waiters.removeAll() {
       if case .call(_, let invocation) = waiter {

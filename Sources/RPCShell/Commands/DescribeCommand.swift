@@ -133,7 +133,7 @@ enum DescribeCommand: Command {
       fields.append(.init("generation", "\(catalogue.generation)", .int(Int64(catalogue.generation))))
       let status = try? await session.backend.call(DeployStatus(), on: name)
       if let status {
-        fields.append(.init("deployed", lastDeployment(status)))
+        if let time = deploymentTime(status) { fields.append(.init("deployed", time)) }
         fields += deployment(status)
       }
       if let tier = try? await session.backend.call(ReadStatistics(), on: name).isolation {
@@ -160,8 +160,12 @@ enum DescribeCommand: Command {
 
   private static func lastDeployment(_ status: DeploymentStatus) -> String {
     let generation = "generation \(status.generation)"
-    guard let milliseconds = status.lastDeploymentMilliseconds, milliseconds > 0 else { return generation }
-    return "\(generation), deployed \(Timestamp.local(milliseconds: Int64(milliseconds)))"
+    return deploymentTime(status).map { "\(generation), deployed \($0)" } ?? generation
+  }
+
+  private static func deploymentTime(_ status: DeploymentStatus) -> String? {
+    guard let milliseconds = status.lastDeploymentMilliseconds, milliseconds > 0 else { return nil }
+    return Timestamp.local(milliseconds: Int64(milliseconds))
   }
 
   /// What was signed of what the server has in force.

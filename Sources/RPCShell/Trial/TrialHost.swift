@@ -70,7 +70,7 @@ final class TrialHost {
         .failure(
           RPCError(
             .failedPrecondition,
-            "there is no place to install the requirements of '\(wanted.service)': set HOME or XDG_CACHE_HOME"
+            "the requirements of '\(wanted.service)' cannot be installed: neither HOME nor XDG_CACHE_HOME is set"
           )))
     }
     state = .installing(completion)

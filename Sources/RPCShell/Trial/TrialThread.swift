@@ -8,7 +8,7 @@ struct TrialThread: Sendable {
   struct Context: Sendable {
     var isolation: IsolationPolicy
     var secrets: SecretStore
-    /// Where packages of requirements are installed; nil where there is no place for them.
+    /// Where packages of requirements are installed; nil where they cannot be kept.
     var environments: String?
     var interpreters: PythonInterpreters
     var allowsSourceBuilds: Bool

@@ -218,7 +218,7 @@ class Topology:
         try:
             seeds = list(seeds)
             own, authorities = told.get("server"), told.get("ca")
-            # Where there is no name yet no network was deployed.
+            # Without a name, no network has been deployed yet.
             given = {seed.address: seed for seed in seeds} if own is not None else {}
             servers = [_server(fields, own, authorities, asked, given) for fields in told["servers"]]
             services = {str(fields["name"]): tuple(map(str, fields["providers"])) for fields in told["services"]}
