@@ -14,10 +14,17 @@ struct HostileProcedureTests {
     var body: String
     /// nil where the call itself is answered.
     var error: RPCError.Exception?
-    /// What the message says.
-    var says: String
+    /// What the message says, one of them.
+    var says: [String]
 
     init(_ name: String, _ error: RPCError.Exception?, _ says: String = "", _ body: String) {
+      testDescription = name
+      self.body = body
+      self.error = error
+      self.says = [says]
+    }
+
+    init(_ name: String, _ error: RPCError.Exception?, oneOf says: [String], _ body: String) {
       testDescription = name
       self.body = body
       self.error = error
@@ -119,8 +126,9 @@ struct HostileProcedureTests {
     Attack(
       "a result of 18 MiB", .executionException, "is too long",
       "local s = string.rep('x', 9 << 20)\nreturn s .. s"),
+    // Which of the two bounds it meets first depends on what the interpreter held before.
     Attack(
-      "a recursion without end", .executionException, "not enough memory",
+      "a recursion without end", .executionException, oneOf: ["not enough memory", "stack overflow"],
       "local function f() return 1 + f() end\nreturn f()"),
     Attack("an error that is nothing", .executionException, "", "error(nil)"),
     Attack(
@@ -208,7 +216,8 @@ struct HostileProcedureTests {
       } catch {
         #expect(error.exception == attack.error, "\(attack.testDescription): \(error)")
         #expect(
-          attack.says.isEmpty || error.message.contains(attack.says), "\(attack.testDescription): \(error)")
+          attack.says.contains { $0.isEmpty || error.message.contains($0) },
+          "\(attack.testDescription): \(error)")
       }
       // Its caller has waited no longer than it said, which is far less than the attack would take.
       #expect(began.duration(to: .now) < .seconds(40), "\(attack.testDescription)")

@@ -38,7 +38,7 @@ struct SettingsTests {
     if flag.kind == "flag" { return "true" }
     if let last = flag.values.last { return last }
     if let fallback = flag.fallback { return fallback }
-    for value in ["/srv/x", "1048576", "https://example.org", "name"] {
+    for value in ["/srv/x", folder.path, "1048576", "https://example.org", "name"] {
       let file = try folder.write("host: h\nport: 1\n\(flag.name): \"\(value)\"\n", to: "one.yaml")
       let outcome = try run(Programs.server, ["--config", file, "--print-config"])
       // What must go together with another flag is refused by the flag's name, not by the value's place.
