@@ -25,10 +25,10 @@ static int push_call(rpclua_call *call, bool is_direct) {
 }
 
 /// Gives a call that goes on what it was lent until now. False without memory.
-static bool keep(rpclua_call *call, struct bytes input, struct bytes output, const uint8_t *room) {
+static bool keep(rpclua_call *call, struct bytes input, struct bytes output, const uint8_t *buffer) {
   struct bytes read = call->input, written = call->output;
   call->input = input;
-  if (written.data == room) {
+  if (written.data == buffer) {
     call->output = output;
     call->output.count = 0;
     if (!bytes_reserve(call->machine, &call->output, written.count)) return false;
@@ -42,7 +42,7 @@ static bool keep(rpclua_call *call, struct bytes input, struct bytes output, con
 
 rpclua_outcome rpclua_run(
     rpclua_machine *machine, int function, const char *parameters, int parameter_count, const char *returns,
-    int return_count, bool is_checked, const uint8_t *arguments, size_t count, uint8_t *room, size_t capacity,
+    int return_count, bool is_checked, const uint8_t *arguments, size_t count, uint8_t *buffer, size_t capacity,
     size_t *written, void *tag, rpclua_call **left) {
   *left = NULL;
   enum scalars scalars = rpclua_check_scalars(parameters, parameter_count, arguments, count);
@@ -57,19 +57,19 @@ rpclua_outcome rpclua_run(
   struct bytes input = call->input, output = call->output;
   // They are read only, here and wherever else.
   call->input = (struct bytes){(uint8_t *)arguments, count, count};
-  call->output = (struct bytes){room, 0, capacity};
-  machine->lent = room;
+  call->output = (struct bytes){buffer, 0, capacity};
+  machine->lent = buffer;
   call->started = true;
   rpclua_outcome outcome = call_run(call, push_call(call, scalars == scalars_numbers));
   machine->lent = NULL;
-  if (outcome == rpclua_done && call->output.data == room) {
+  if (outcome == rpclua_done && call->output.data == buffer) {
     *written = call->output.count;
     call->input = input;
     call->output = output;
     rpclua_end(call);
     return rpclua_done;
   }
-  if (!keep(call, input, output, room) && outcome != rpclua_ejected) {
+  if (!keep(call, input, output, buffer) && outcome != rpclua_ejected) {
     call->verdict = rpclua_out_of_memory;
     outcome = rpclua_out_of_memory;
   }

@@ -108,7 +108,7 @@ static uint8_t *store_number(uint8_t *at, lua_Number value) {
   return store(at, 0xcb, bits, 8);
 }
 
-/// Writes the string at `index`; null where it does not fit its type or the room. Only short ones: a long one is copied
+/// Writes the string at `index`; null where it does not fit its type or what is left. Only short ones: a long one is copied
 /// in slices.
 static uint8_t *store_string(lua_State *L, int index, char type, uint8_t *at, const uint8_t *end) {
   size_t count;
@@ -126,12 +126,12 @@ static uint8_t *store_string(lua_State *L, int index, char type, uint8_t *at, co
 bool rpclua_encode_scalars(lua_State *L, rpclua_call *call) {
   int count = call->return_count, returned = lua_gettop(L);
   if (count > kScalarsMax || returned > count) return false;
-  size_t room = call->output.capacity;
-  if (room > call->machine->limits.output_bytes) room = call->machine->limits.output_bytes;
+  size_t capacity = call->output.capacity;
+  if (capacity > call->machine->limits.output_bytes) capacity = call->machine->limits.output_bytes;
   // What each may take beside the bytes of a string, so that only those are looked at.
   size_t reserved = 1 + (size_t)count * kNumberBytes;
-  if (room < reserved) return false;
-  uint8_t *at = call->output.data, *end = at + room;
+  if (capacity < reserved) return false;
+  uint8_t *at = call->output.data, *end = at + capacity;
   const char *type = call->returns;
   *at++ = 0x90 | (uint8_t)count;
   for (int index = 1; index <= count; index++, type++) {

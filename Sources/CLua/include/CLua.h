@@ -105,14 +105,14 @@ rpclua_call *rpclua_begin(
     rpclua_machine *machine, int function, const char *parameters, int parameter_count, const char *returns,
     int return_count, const uint8_t *arguments, size_t count, void *tag);
 /// Begins a call and runs its first slice, without a copy where that is all: the arguments are read where they are, and
-/// the values written into `room`. They need to last until this returns.
+/// the values written into `buffer`. They need to last until this returns.
 ///
 /// `is_checked`: as for `rpclua_begin`. Else the arguments are checked here, where all parameters are scalars.
 /// `*left` is the call where there is more to do: it has not ended, failed, or its values (`rpclua_output`) have more
 /// bytes than `capacity`. It is null with `rpclua_done`, when `*written` bytes were written, and `rpclua_unread`.
 rpclua_outcome rpclua_run(
     rpclua_machine *machine, int function, const char *parameters, int parameter_count, const char *returns,
-    int return_count, bool is_checked, const uint8_t *arguments, size_t count, uint8_t *room, size_t capacity,
+    int return_count, bool is_checked, const uint8_t *arguments, size_t count, uint8_t *buffer, size_t capacity,
     size_t *written, void *tag, rpclua_call **left);
 /// Says whom a call logs for and asks from now on.
 void rpclua_set_tag(rpclua_call *call, void *tag);

@@ -20,11 +20,11 @@ internal final class LuaProcedure: SpotProcedure {
   private unowned(unsafe) let hotSource: LuaSource
   /// What is to be checked before it is read: nothing where all are scalars, which C checks.
   private let checkedTypes: [ValueType]
-  /// Room for the values of the next call: more than the last one needed.
-  @exclusivity(unchecked) private var room = LuaProcedure.roomMin
+  /// Bytes that the values of the next call may take where they are written: more than the last one needed.
+  @exclusivity(unchecked) private var outputCapacity = LuaProcedure.outputCapacityMin
 
-  private static let roomMin = 128
-  private static let roomMax = 64 * 1024
+  private static let outputCapacityMin = 128
+  private static let outputCapacityMax = 64 * 1024
 
   init(_ unit: SourceUnit, source: LuaSource, runtime: LuaRuntime) {
     self.unit = unit
@@ -79,14 +79,14 @@ internal final class LuaProcedure: SpotProcedure {
     let host = host ?? makeHost()
     var call: OpaquePointer?
     var outcome = rpclua_unread
-    output.fill(upTo: room) { room in
+    output.fill(upTo: outputCapacity) { buffer in
       arguments.withUnsafeBytes { arguments in
         var written = 0
         outcome = rpclua_run(
           pointer, reference, parameters.program, parameters.count, returns.program, returns.count,
           !checkedTypes.isEmpty,
           arguments.baseAddress?.assumingMemoryBound(to: UInt8.self), arguments.count,
-          room.baseAddress?.assumingMemoryBound(to: UInt8.self), room.count, &written,
+          buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), buffer.count, &written,
           host, &call)
         return written
       }
@@ -102,7 +102,7 @@ internal final class LuaProcedure: SpotProcedure {
     if let bytes = rpclua_output(call, &count) {
       output.append(RawSpan(_unsafeStart: UnsafeRawPointer(bytes), byteCount: count))
     }
-    room = min(max(room, count + count / 4), Self.roomMax)
+    outputCapacity = min(max(outputCapacity, count + count / 4), Self.outputCapacityMax)
     rpclua_end(call)
     runtime.noteGarbage(of: source, pointer)
     return .done

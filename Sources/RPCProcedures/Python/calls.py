@@ -99,18 +99,18 @@ class LateOutput:
 
     def __init__(self):
         self.began = 0.0
-        self.room = 0
+        self.bytes_left = 0
 
     def passed(self, lines):
         now = time.monotonic()
         if now - self.began >= 1:
-            self.began, self.room = now, Limits.log_bytes
+            self.began, self.bytes_left = now, Limits.log_bytes
         passed = []
         for line in lines:
-            if self.room <= 0:
+            if self.bytes_left <= 0:
                 break
-            passed.append(line.decode("utf-8", "backslashreplace")[:self.room])
-            self.room -= len(line) + 1
+            passed.append(line.decode("utf-8", "backslashreplace")[:self.bytes_left])
+            self.bytes_left -= len(line) + 1
         return passed
 
 

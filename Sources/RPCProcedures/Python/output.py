@@ -56,6 +56,6 @@ class RawOutput:
     def __init__(self, worker):
         self.worker = worker
         self.since = 0
-        self.room = 0
+        self.bytes_left = 0
         self.partial = b""
         self.unreported = 0

@@ -252,10 +252,10 @@ class Parent:
             output.unreported = 0
         now = time.monotonic()
         if now - output.since >= 1:
-            output.since, output.room = now, Limits.log_bytes
-        if output.room > 0:
-            data = output.partial + data[:output.room]
-            output.room -= len(data) - len(output.partial)
+            output.since, output.bytes_left = now, Limits.log_bytes
+        if output.bytes_left > 0:
+            data = output.partial + data[:output.bytes_left]
+            output.bytes_left -= len(data) - len(output.partial)
             end = data.rfind(b"\n") + 1 or (len(data) if len(data) >= OUTPUT_BYTES else 0)
             output.partial = data[end:]
             if end:
