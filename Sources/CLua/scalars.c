@@ -108,8 +108,8 @@ static uint8_t *store_number(uint8_t *at, lua_Number value) {
   return store(at, 0xcb, bits, 8);
 }
 
-/// Writes the string at `index`; null where it does not fit its type or what is left. Only short ones: a long one is copied
-/// in slices.
+/// Writes the string at `index`; null where it does not fit its type or what is left. Only short ones: a long one is
+/// copied in slices.
 static uint8_t *store_string(lua_State *L, int index, char type, uint8_t *at, const uint8_t *end) {
   size_t count;
   const char *text = lua_tolstring(L, index, &count);

@@ -48,6 +48,35 @@ struct PythonParentTests {
     }
   }
 
+  private static let waits = SourceUnit.make("wait()", .python, "import time\ndef wait(): time.sleep(60)")
+  private static let parentID = SourceUnit.make(
+    "parent() -> int", .python, "import os\ndef parent(): return os.getppid()")
+
+  @Test("callers that cancel at once while the parent is behind cost nobody else a call")
+  func cancels() async throws {
+    try await withPython(
+      usesNamespaces: false,
+      {
+        $0.python.workers = 1
+        $0.python.spareWorkers = 0
+        $0.python.parentMilliseconds = 60_000
+      }
+    ) { python in
+      let parent = try await python.call(Self.parentID, milliseconds: 20_000)
+      let id = pid_t(try #require(parent.first?.intValue))
+      kill(id, SIGSTOP)
+      defer { kill(id, SIGCONT) }
+      for _ in 0..<1000 {
+        let call = await python.start(Self.waits)
+        await python.cancel(call)
+        #expect(try await failure { try await call.result() }?.exception == .cancelled)
+      }
+      let neighbour = await python.start(Self.good, [2])
+      kill(id, SIGCONT)
+      #expect(try await neighbour.result() == [3])
+    }
+  }
+
   private static let ends = [
     // The workers' parent is killed, or stopped; the process that guards it is; both are stopped.
     "os.kill(os.getppid(), signal.SIGKILL)", "os.kill(os.getppid(), signal.SIGSTOP)",

@@ -9,6 +9,8 @@ public struct WorkerLimits: Hashable, Sendable {
   /// Calls that may wait for others that they made, at each depth of nesting, before no more of that depth are
   /// started.
   public var waitingWorkers = 32
+  /// Workers that were killed and are not gone yet, before no more are started.
+  public var killedWorkers = 16
   /// Calls of one depth of nesting that wait for a worker; the next one is refused.
   public var queue = 1024
   /// Bytes of memory that a call may use with all processes that it started, beyond what its worker used

@@ -70,6 +70,7 @@ extension WorkerPool: WorkerLauncherObserver {
   }
 
   package func workerEnded(_ id: UInt32, _ end: WorkerEnd) {
+    killed.remove(id)
     var job = orphans.removeValue(forKey: id)
     if let worker = workers.removeValue(forKey: id) {
       idle.removeAll { $0 === worker }
@@ -151,6 +152,7 @@ extension WorkerPool: WorkerLauncherObserver {
     if !canStart { lastFailure = RPCError(.unavailable, error.message) }
     let waiting = canStart ? [] : queue.removeAll() + loads.removeAll()
     let running = takeRunning()
+    killed = []
     for job in running + waiting { job.finish(.failure(error)) }
     startWaiting()
   }

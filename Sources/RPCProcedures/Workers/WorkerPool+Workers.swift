@@ -51,8 +51,14 @@ extension WorkerPool {
   internal func kill(_ worker: WorkerConnection) {
     if worker.isIdle { idle.removeAll { $0 === worker } }
     worker.end()
-    workers[worker.id] = nil
+    if workers.removeValue(forKey: worker.id) != nil { killed.insert(worker.id) }
     launcher.kill(worker.id)
+  }
+
+  /// Whether a call of a unit finds an idle worker, or may have one started. Callers that cancel at once have workers
+  /// killed and started faster than a launcher can do it: calls wait for it then, rather than be more orders to it.
+  internal func mayTakeWorker(for unit: WorkerUnit) -> Bool {
+    killed.count < bounds.killedWorkers || idleIndex(for: unit, order(for: unit)) != nil
   }
 
   internal func workerFinished(

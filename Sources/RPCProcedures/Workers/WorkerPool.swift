@@ -32,6 +32,8 @@ package final class WorkerPool: ProcedureRuntime {
   internal var workers: [UInt32: WorkerConnection] = [:]
   /// Idle workers; the last is the warmest.
   internal var idle: [WorkerConnection] = []
+  /// Workers that were killed and whose end was not reported yet.
+  internal var killed: Set<UInt32> = []
   /// Jobs of workers whose connection ended, until their launcher tells how they ended.
   internal var orphans: [UInt32: WorkerJob] = [:]
   internal var lastWorkerID: UInt32 = 0
@@ -159,7 +161,7 @@ package final class WorkerPool: ProcedureRuntime {
     }
     let waitingCalls = queue.count(at: job.depth)
     if queue.isEmpty(from: job.depth), waiting.mayStart(depth: job.depth), mayRun(job.unit),
-      let worker = takeWorker(for: job.unit)
+      mayTakeWorker(for: job.unit), let worker = takeWorker(for: job.unit)
     {
       worker.start(job)
     } else if waitingCalls >= bounds.queue {
@@ -193,7 +195,7 @@ package final class WorkerPool: ProcedureRuntime {
     return running < bounds.workers + extra || own == 0 && running < bounds.workers + bounds.spareWorkers
   }
 
-  private func order(for unit: WorkerUnit) -> WorkerOrder {
+  internal func order(for unit: WorkerUnit) -> WorkerOrder {
     let confinement = unit.key.confinement
     return WorkerOrder(
       service: unit.key.signature.service, confinement: confinement,
@@ -216,21 +218,25 @@ package final class WorkerPool: ProcedureRuntime {
   /// changes in its interpreter is no business of another.
   internal func takeWorker(for unit: WorkerUnit) -> WorkerConnection? {
     var order = order(for: unit)
-    // A worker's bound on memory is for ever: one that was started before a larger one was declared is not for this.
-    let isFit = { (worker: WorkerConnection) in worker.order.memoryBytes >= order.memoryBytes }
-    if let index = idle.lastIndex(where: { $0.knows(unit) && isFit($0) }) { return idle.remove(at: index) }
-    if let index = idle.lastIndex(where: { $0.order == order && isFit($0) }) { return idle.remove(at: index) }
+    if let index = idleIndex(for: unit, order) { return idle.remove(at: index) }
     order.memoryBytes = mostMemory(of: order.service)
     // The one that has been idle longest makes way.
     if workers.count - waiting.count >= bounds.workers, let coldest = idle.first { kill(coldest) }
     return launch(order)
   }
 
+  internal func idleIndex(for unit: WorkerUnit, _ order: WorkerOrder) -> Int? {
+    // A worker's bound on memory is for ever: one that was started before a larger one was declared is not for this.
+    let isFit = { (worker: WorkerConnection) in worker.order.memoryBytes >= order.memoryBytes }
+    return idle.lastIndex { $0.knows(unit) && isFit($0) } ?? idle.lastIndex { $0.order == order && isFit($0) }
+  }
+
   /// Gives waiting calls to free workers.
   internal func startWaiting() {
     startLoading()
     while runningWorkers < bounds.workers + bounds.spareWorkers,
-      let job = queue.popNext(where: waiting.mayStart, isReady: { mayRun($0.unit) })
+      let job = queue.popNext(
+        where: waiting.mayStart, isReady: { mayRun($0.unit) && mayTakeWorker(for: $0.unit) })
     {
       job.place = nil
       if let why = quarantine.refusal(of: job.unit.key.signature) {
